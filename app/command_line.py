@@ -1,0 +1,508 @@
+"""`thriftgate`: the command line. Says what was done, or what was wrong and how to mend it.
+
+Exit codes: 0 done, 1 the answer is no (a ledger that does not verify), 2 wrong use or configuration,
+3 the server could not start.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app import __version__
+from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
+from app.keys import Key, Keys
+from app.remote import ServerRefused, running_server
+from app.server import serve as serve_app
+from app.services import (
+    DataFolderLocked,
+    budget_status,
+    check_key,
+    lock_data_folder,
+    models_of,
+    now,
+    now_us,
+    restored_budgets,
+    routes_of,
+)
+from app.settings import Settings, SettingsInvalid, load
+from cache.entries import EntryStore
+from eval import savings, savings_html, savings_text
+from router.errors import RouterError
+from router.ledger.reader import head, open_reservations, row_count, verify
+from router.money import usd_text
+
+_DEFAULT_CONFIGURATION: Final = Path("thriftgate.toml")
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+class _Group(click.Group):
+    """Turns our errors into one line and an exit code, everywhere."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsInvalid, DataFolderLocked, ServerRefused, RouterError) as error:
+            raise click.ClickException(str(error)) from None
+        except sa.exc.DatabaseError as error:
+            raise click.ClickException(f"A file in the data folder cannot be read: {error.orig}") from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="THRIFTGATE_CONFIG",
+    help="Configuration file. Default: thriftgate.toml in this folder if there is one, else the built-in defaults.",
+)
+@click.version_option(__version__, prog_name="thriftgate")
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Thriftgate makes model calls cheaper without making answers worse.
+
+    \b
+    First steps:
+      thriftgate serve                                       start the gateway
+      thriftgate keys create --team support --app faq-bot    make a key for an app
+      thriftgate report savings                              what it saved
+      thriftgate ledger verify                               recompute every figure
+
+    Applications change one thing: base_url = http://127.0.0.1:8080/v1
+    """
+    ctx.obj = config or (_DEFAULT_CONFIGURATION if _DEFAULT_CONFIGURATION.exists() else None)
+
+
+def _settings() -> Settings:
+    return load(click.get_current_context().obj)
+
+
+# --- running -----------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--host", help="Address to listen on (server.host).")
+@click.option("--port", type=int, help="Port to listen on (server.port).")
+@click.option("--data-dir", help="Data folder (server.data_dir).")
+def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
+    """Start the gateway. Without configuration it simulates, or fronts OpenAI if OPENAI_API_KEY is set."""
+    given = {"host": host, "port": port, "data_dir": data_dir}
+    settings = _settings()
+    server = msgspec.structs.replace(settings.server, **{k: v for k, v in given.items() if v is not None})
+    settings = msgspec.structs.replace(settings, server=server)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with lock_data_folder(settings.data_dir):
+        pass  # refuse early, in one line, if another server is there
+    sys.exit(serve_app(settings))
+
+
+@main.command()
+@click.option(
+    "--requests", "count", default=3000, show_default=True, type=click.IntRange(100), help="How many to replay."
+)
+@click.option("--seed", default=7, show_default=True, help="Seed of the traffic.")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Keep the demo's data here instead of a fresh folder."
+)
+def demo(count: int, seed: int, data_dir: Path | None) -> None:
+    """Replay a support bot's day against a simulated provider, then report savings and wrong hits."""
+    from app.demo import run_demo
+
+    run_demo(count=count, seed=seed, folder=data_dir, out=_out)
+
+
+@main.command()
+@_JSON
+def check(as_json: bool) -> None:
+    """Check the configuration: everything that is wrong, at once, with its place."""
+    settings = _settings()
+    routes_of(settings, models := models_of(settings))
+    at = now()
+    unpriced = [
+        f"{name} at {deployment.name}"
+        for name, model in models.items()
+        for deployment in model.deployments
+        if deployment.priced.list_prices(at, 1) is None
+    ]
+    encoder = (settings.encoder_folder / "encoder.json").exists()
+    if as_json:
+        _print_json({"ok": True, "simulating": settings.simulates, "unpriced": unpriced, "encoder": encoder})
+        return
+    _out.print("The configuration is [green]good[/green].")
+    _out.print(f"Providers: {', '.join(settings.providers)}{' (simulating)' if settings.simulates else ''}")
+    _out.print(f"Models: {', '.join(settings.models)}. Routes: {', '.join(settings.routes)}.")
+    for name in unpriced:
+        _out.print(f"[yellow]No list price for {name}: its requests are recorded as unpriced. Set list_price.[/yellow]")
+    if not encoder:
+        _out.print(f"[yellow]No encoder in {settings.encoder_folder}: exact matches only. Run `make encoder`.[/yellow]")
+
+
+@main.command()
+@_JSON
+def status(as_json: bool) -> None:
+    """What the gateway is doing, or what its files say if it does not run."""
+    settings = _settings()
+    server = running_server(settings)
+    found = server.call("GET", "/admin/status") if server else _status_of_files(settings)
+    if as_json:
+        _print_json(found)
+        return
+    _out.print(f"Server: {'[green]running[/green]' if server else '[yellow]not running[/yellow]'}")
+    for name, value in found.items():
+        if name == "budgets":
+            _print_budgets(value)
+        else:
+            _out.print(f"{name}: {value if not isinstance(value, dict) else json.dumps(value)}")
+
+
+def _status_of_files(settings: Settings) -> dict[str, Any]:
+    with _ledger(settings) as engine:
+        return {
+            "ready": False,
+            "simulating": settings.simulates,
+            "budgets": budget_status(restored_budgets(settings, engine, now()), now()),
+            "ledger": {"rows": row_count(engine), "open_reservations": open_reservations(engine)},
+        }
+
+
+# --- keys, teams, budgets ----------------------------------------------------------------------------------
+
+
+@main.group()
+def keys() -> None:
+    """Virtual keys: one for each app and environment."""
+
+
+@keys.command("create")
+@click.option("--team", required=True, help="Who pays, e.g. support.")
+@click.option("--app", "app_name", required=True, help="Which product, e.g. faq-bot.")
+@click.option("--env", default="prod", show_default=True, help="dev, staging or prod.")
+@click.option("--route", help="The policy that applies. Default: the first route of the configuration.")
+@click.option("--expires-in-days", type=click.IntRange(1), help="Default: never.")
+@_JSON
+def keys_create(
+    team: str, app_name: str, env: str, route: str | None, expires_in_days: int | None, as_json: bool
+) -> None:
+    """Make a key. Its secret is shown once and cannot be had again."""
+    settings = _settings()
+    expires = now_us() + int(timedelta(days=expires_in_days).total_seconds() * 1e6) if expires_in_days else None
+    if (server := running_server(settings)) is not None:
+        wanted = {"team": team, "app": app_name, "env": env, "route": route, "expires_us": expires}
+        made = server.call("POST", "/admin/keys", wanted)
+    else:
+        routes = routes_of(settings, models_of(settings))
+        route = route or next(iter(routes))
+        check_key(settings, team, app_name, env, route, routes)
+        with _locked(settings), _ledger(settings) as engine:
+            key, secret = Keys(engine, simulates=settings.simulates).create(
+                team=team, app=app_name, env=env, route=route, now_us=now_us(), expires_us=expires
+            )
+        made = {"key": msgspec.to_builtins(key), "secret": secret}
+    if as_json:
+        _print_json(made)
+        return
+    _out.print(f"Key {made['key']['id']} for app {app_name} of team {team} ({env}), route {made['key']['route']}.")
+    _out.print("Its secret, shown only now:\n")
+    click.echo(made["secret"])
+
+
+@keys.command("list")
+@_JSON
+def keys_list(as_json: bool) -> None:
+    """All keys, without their secrets."""
+    settings = _settings()
+    if (server := running_server(settings)) is not None:
+        found = msgspec.convert(server.call("GET", "/admin/keys"), list[Key])
+    else:
+        with _ledger(settings) as engine:
+            found = Keys(engine, simulates=settings.simulates).list()
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("id", "team", "app", "env", "route", "created", "state")
+    for key in found:
+        state = "revoked" if key.revoked_us else "expired" if (key.expires_us or now_us() + 1) <= now_us() else "valid"
+        state = f"{state}, development" if key.is_development else state
+        table.add_row(key.id, key.team, key.app, key.env, key.route, _time(key.created_us), state)
+    _out.print(table)
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+def keys_revoke(key_id: str) -> None:
+    """End a key at once."""
+    settings = _settings()
+    if (server := running_server(settings)) is not None:
+        server.call("DELETE", f"/admin/keys/{key_id}")
+    else:
+        with _locked(settings), _ledger(settings) as engine:
+            if not Keys(engine, simulates=settings.simulates).revoke(key_id, now_us()):
+                raise click.ClickException(f"There is no valid key {key_id}; `thriftgate keys list` shows them all.")
+    _out.print(f"Key {key_id} is revoked.")
+
+
+@main.command()
+@_JSON
+def teams(as_json: bool) -> None:
+    """The configured teams and their budgets."""
+    found = {name: msgspec.to_builtins(team, builtin_types=(Decimal,)) for name, team in _settings().teams.items()}
+    if as_json:
+        click.echo(json.dumps(found, default=str, indent=2))
+        return
+    if not found:
+        _out.print("No teams are configured. Keys may name any team; a budget needs [teams.NAME.budget].")
+    for name, team in _settings().teams.items():
+        budget = f"${team.budget.usd} per {team.budget.period}" if team.budget else "no budget"
+        apps = f", apps: {', '.join(team.apps)}" if team.apps else ""
+        _out.print(f"{name}: {budget}{apps}")
+
+
+@main.command()
+@_JSON
+def budgets(as_json: bool) -> None:
+    """What each budget has spent and reserved in its present period."""
+    settings = _settings()
+    if (server := running_server(settings)) is not None:
+        found = server.call("GET", "/admin/status")["budgets"]
+    else:
+        with _ledger(settings) as engine:
+            found = budget_status(restored_budgets(settings, engine, now()), now())
+    if as_json:
+        _print_json(found)
+        return
+    _print_budgets(found)
+
+
+def _print_budgets(found: list[dict[str, Any]]) -> None:
+    if not found:
+        _out.print("No budgets are configured: spending is recorded and not limited.")
+        return
+    table = Table("budget", "period", "cap USD", "spent USD", "reserved USD", "used", "resets at")
+    for budget in found:
+        used = budget["spent_nano"] / budget["cap_nano"] if budget["cap_nano"] else 1.0
+        money = [usd_text(budget[f"{name}_nano"]) for name in ("cap", "spent", "reserved")]
+        table.add_row(budget["name"], budget["period"], *money, f"{used:.1%}", budget["resets_at"])
+    _out.print(table)
+
+
+# --- cache, prices -----------------------------------------------------------------------------------------
+
+
+@main.group("cache")
+def cache_group() -> None:
+    """Stored answers."""
+
+
+@cache_group.command("purge")
+@click.option("--entry", help="One entry: the x-thriftgate-entry of an answer.")
+@click.option("--team", help="Everything of a team.")
+@click.option("--route", help="Everything of a route.")
+@click.option("--all", "everything", is_flag=True, help="Everything.")
+def cache_purge(entry: str | None, team: str | None, route: str | None, everything: bool) -> None:
+    """Forget stored answers that match all that is given."""
+    if not (entry or team or route or everything):
+        raise click.UsageError("Say what to purge: --entry, --team, --route or --all.")
+    settings = _settings()
+    wanted = {"entry": entry, "team": team, "route": route, "all": everything}
+    if (server := running_server(settings)) is not None:
+        purged = server.call("POST", "/admin/cache/purge", wanted)["purged"]
+    else:
+        with _locked(settings), _entries(settings) as store:
+            found = store.select(id=entry, team=team, route=route)
+            store.remove(found)
+            purged = len(found)
+    _out.print(f"{purged} entries are gone.")
+
+
+@cache_group.command("stats")
+@_JSON
+def cache_stats(as_json: bool) -> None:
+    """How many answers are stored, by team and route."""
+    settings = _settings()
+    if (server := running_server(settings)) is not None:
+        found = server.call("GET", "/admin/status")["cache"]
+    else:
+        with _locked(settings), _entries(settings) as store:
+            found = {"entries": len(store)}
+    if as_json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        _out.print(f"{name}: {value}")
+
+
+@main.command()
+@_JSON
+def prices(as_json: bool) -> None:
+    """The list prices in use now, in USD per million tokens."""
+    at = now()
+    table = Table("model", "deployment", "input", "cache read", "output", "from")
+    found = []
+    for name, model in models_of(_settings()).items():
+        for deployment in model.deployments:
+            listed = deployment.priced.list_prices(at, 1)
+            found.append({"model": name, "deployment": deployment.name, "list": listed})
+            figures = [usd_text(n) for n in (listed.input, listed.cache_read, listed.output)] if listed else ["?"] * 3
+            table.add_row(name, deployment.name, *figures, listed.version if listed else "unpriced")
+    if as_json:
+        _print_json(found)
+        return
+    _out.print(table)
+
+
+# --- reports and the ledger ----------------------------------------------------------------------------------
+
+
+@main.group()
+def report() -> None:
+    """Reports from the ledger."""
+
+
+@report.command("savings")
+@click.option("--team")
+@click.option("--app", "app_name")
+@click.option("--model", help="The model that was asked for.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC, inclusive.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC, exclusive.")
+@click.option("--by", type=click.Choice(["day", "team", "app", "model", "route"]), default="day", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "html"]), default="table", show_default=True
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of the screen."
+)
+def report_savings(
+    team: str | None,
+    app_name: str | None,
+    model: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    by: str,
+    form: str,
+    output: Path | None,
+) -> None:
+    """What was spent, what it would have cost at list prices, and what avoided the difference.
+
+    The parts of the avoided cost add up to the whole, to the nano-dollar.
+    """
+    filters = savings.Filters(
+        team=team,
+        app=app_name,
+        model=model,
+        since=_utc(since),
+        until=_utc(until),
+        by=by,  # type: ignore[arg-type]
+    )
+    with _ledger(_settings()) as engine:
+        found = savings.report(engine, filters)
+        if form == "html":
+            chain_id, newest = head(engine)
+            text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id)
+        elif form == "table":
+            if output is None:
+                _out.print(savings_text.as_table(found))
+                return
+            text = _plain(savings_text.as_table(found))
+        else:
+            text = savings_text.as_csv(found) if form == "csv" else savings_text.as_json(found)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+        _err.print(f"Written to {output}.")
+
+
+@main.group()
+def ledger() -> None:
+    """The append-only record of every request."""
+
+
+@ledger.command("verify")
+@_JSON
+def ledger_verify(as_json: bool) -> None:
+    """Recompute the hash chain, and every cost from its stored unit prices."""
+    with _ledger(_settings()) as engine, _progress("Verifying", row_count(engine)) as advance:
+        found = verify(engine, advance)
+    if as_json:
+        _print_json(found)
+    else:
+        for problem in found.problems[:50]:
+            _out.print(f"[red]row {problem.seq}[/red] ({problem.request_id}): {problem.what}")
+        verdict = "[green]verifies[/green]" if not found.problems else f"[red]{len(found.problems)} problems[/red]"
+        _out.print(f"Chain {found.chain_id}: {found.rows} rows, {verdict}.\nHead {found.head}")
+        _out.print("Keep the head elsewhere: a ledger that was cut or rewritten does not lead to it any more.")
+    sys.exit(1 if found.problems else 0)
+
+
+# --- shared ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[sa.Engine]:
+    path = settings.data_dir / "ledger.db"
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_database(path, LEDGER_MIGRATIONS, fsync=settings.ledger.fsync)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _entries(settings: Settings) -> Iterator[EntryStore]:
+    engine = open_database(settings.data_dir / "cache.db", CACHE_MIGRATIONS)
+    store = EntryStore(engine, settings.cache.max_entries, 0, lambda error: _err.print(f"[red]{error}[/red]"))
+    for _ in store.load(None, now_us()):
+        pass
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with lock_data_folder(settings.data_dir):
+        yield
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None else None
+
+
+def _time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
+
+
+def _plain(renderable: Any) -> str:
+    text = io.StringIO()
+    Console(width=160, highlight=False, color_system=None, file=text).print(renderable)
+    return text.getvalue()
+
+
+def _print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -1,0 +1,146 @@
+"""Errors as clients see them: one table from our error trees to status codes, one body in OpenAI's shape.
+
+A body says what was bad and how to mend it, names the field where there is one, and never carries a secret,
+an address or a stack trace.
+"""
+
+from typing import Final
+
+import msgspec
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+)
+from msgspec import Struct
+
+from router.errors import (
+    BudgetExceeded,
+    LedgerUnavailable,
+    ModelUnknown,
+    NoCandidate,
+    RequestInvalid,
+    RouterError,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from router.sse import data_block
+
+
+class KeyInvalid(Exception):
+    """No key, an unknown one, a revoked or expired one, or a development key where it is not valid."""
+
+
+class AdminTokenInvalid(Exception):
+    """The admin token is missing or wrong."""
+
+
+class TooLarge(Exception):
+    """The body is larger than the server takes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The body is larger than {limit_bytes} bytes. Shorten it, or raise server.max_body_mib.")
+
+
+class NotCached(Exception):
+    """The caller wants an answer from the cache only, and there is none (RFC 9111, 5.2.1.7)."""
+
+
+class ClientGone(Exception):
+    """Nobody is there any more to answer to."""
+
+
+class Described(Struct, frozen=True):
+    """What goes into a response: `kind` and `code` are OpenAI's `type` and `code`."""
+
+    status: int
+    kind: str
+    code: str | None
+    message: str
+    param: str | None = None
+    headers: dict[str, str] = {}
+
+    @property
+    def body(self) -> bytes:
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return msgspec.json.encode({"error": error})
+
+    @property
+    def frame(self) -> bytes:
+        """The same body as the event that ends a stream which can no longer change its status."""
+        return data_block(self.body)
+
+
+_REQUEST: Final = "invalid_request_error"
+_SERVER: Final = "server_error"
+
+
+def describe(error: Exception, now_s: float) -> Described:
+    """Status and body for whatever went wrong. `now_s` is the time, for `Retry-After`."""
+    said = str(error)
+    match error:
+        case RequestInvalid():
+            return Described(400, _REQUEST, None, said, error.param)
+        case KeyInvalid():
+            return Described(401, _REQUEST, "invalid_api_key", said, headers={"www-authenticate": "Bearer"})
+        case AdminTokenInvalid():
+            return Described(401, _REQUEST, "invalid_admin_token", said, headers={"www-authenticate": "Bearer"})
+        case ModelUnknown():
+            return Described(404, _REQUEST, "model_not_found", said, "model")
+        case TooLarge():
+            return Described(413, _REQUEST, "request_too_large", said)
+        case NotCached():
+            return Described(504, _REQUEST, "not_cached", said)
+        case ClientGone():
+            return Described(499, _REQUEST, "client_closed_request", said)
+        case NoCandidate():
+            return Described(400, _REQUEST, "no_eligible_model", said, "model")
+        case BudgetExceeded():
+            wait_s = max(int(error.resets_at.timestamp() - now_s) + 1, 1)
+            return Described(429, "insufficient_quota", "budget_exceeded", said, headers={"retry-after": str(wait_s)})
+        case LedgerUnavailable():
+            message = "The ledger cannot be written, so the request was not acknowledged. Try again later."
+            return Described(503, _SERVER, "ledger_unavailable", message, headers={"retry-after": "5"})
+        case UpstreamError():
+            return _describe_upstream(error, said)
+        case HTTPException():
+            return _describe_http(error)
+        case RouterError():
+            return Described(500, _SERVER, None, said)
+        case _:
+            return Described(500, _SERVER, "internal_error", "The gateway failed. The log names this request's id.")
+
+
+def _describe_upstream(error: UpstreamError, said: str) -> Described:
+    """What the provider said of the caller's request is passed on; what concerns our key or account is not."""
+    retry = {} if error.retry_after_s is None else {"retry-after": str(int(error.retry_after_s) + 1)}
+    if isinstance(error, UpstreamTimeout):
+        return Described(504, _SERVER, "upstream_timeout", said)
+    if not isinstance(error, UpstreamRejected):
+        return Described(502, _SERVER, "upstream_failed", said)
+    if error.status in (400, 404, 409, 413, 415, 422):
+        return Described(error.status, error.error_type or _REQUEST, error.code, said, error.param)
+    if error.status == 429:
+        message = "The provider limits our rate at the moment. Try again later."
+        return Described(429, "rate_limit_error", "upstream_rate_limited", message, headers=retry)
+    if error.status == 503:
+        return Described(503, _SERVER, "upstream_unavailable", "The provider is not available.", headers=retry)
+    return Described(502, _SERVER, "upstream_failed", f"The provider failed (status {error.status}).")
+
+
+def _describe_http(error: HTTPException) -> Described:
+    """What Litestar itself refuses: unknown paths, wrong methods, oversize bodies, broken connections."""
+    match error:
+        case NotFoundException():
+            message = "No such path. The gateway serves POST /v1/chat/completions and GET /v1/models."
+            return Described(404, _REQUEST, "not_found", message)
+        case MethodNotAllowedException():
+            return Described(405, _REQUEST, "method_not_allowed", "This path does not take that method.")
+        case ClientException() if error.status_code == 413:
+            return Described(413, _REQUEST, "request_too_large", "The body is larger than server.max_body_mib.")
+        case ClientException():
+            return Described(error.status_code, _REQUEST, None, "The request cannot be read.")
+        case _:
+            return Described(error.status_code, _SERVER, None, "The gateway failed.")

@@ -1,0 +1,266 @@
+"""One request's story: gathered along the hot path, told in the response's headers and the ledger row.
+
+Decides nothing and waits for nothing.
+"""
+
+import time
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from app.keys import Caller
+from cache.lookup import Lookup
+from cache.query import Query
+from router.budgets import Reservation
+from router.catalogue import Deployment, Model, Tier
+from router.chat import ChatEvent, ChatRequest
+from router.ledger.row import Kind, LedgerRow, Status, price_columns, usage_columns
+from router.money import usd_text
+from router.plan import Plan
+from router.prices import UnitPrices
+from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
+from router.usage import Usage, UsageSource, estimated_tokens
+
+
+class StoredAnswer(Struct, frozen=True):
+    """The payload of a cache entry: the answer in its canonical JSON form, and what it had used."""
+
+    body: dict[str, Any]
+    usage: Usage
+
+
+class Served(Struct, frozen=True):
+    """Which model the answer is from."""
+
+    model: str
+    tier: Tier
+    is_rationed: bool
+    provider: str | None = None
+    deployment: str | None = None
+
+
+class Reserved(Struct, frozen=True):
+    """What is set aside for the attempt under way."""
+
+    id: str
+    attempt: int
+    money: Reservation
+    deployment: Deployment
+    model: Model
+    output_limit: int | None
+    """A limit that the gateway set, because the budget was short."""
+
+
+class Exchange(Struct, kw_only=True):
+    """Filled in the order of the hot path's steps."""
+
+    request_id: str
+    caller: Caller
+    request: ChatRequest
+    arrived_at: datetime
+    started_ns: int
+    baseline: Model | None
+    """The model of the counterfactual: the requested one, or the declared baseline of `auto`."""
+    end_user: str | None
+    labels: str | None
+    query: Query
+
+    lookup: Lookup[ChatEvent] = msgspec.field(default_factory=lambda: Lookup("miss", ""))
+    age_s: int | None = None
+    plan: Plan | None = None
+    attempts: int = 0
+    reserved: Reserved | None = None
+    served: Served | None = None
+    deployment: Deployment | None = None
+
+    events: list[ChatEvent] = []
+    usage: Usage | None = None
+    """As the provider counted, or as the stored entry says."""
+    upstream_ns: int = 0
+    """Time spent waiting for providers until the first event."""
+    first_event_ns: int | None = None
+    is_finished: bool = False
+    status: Status = "ok"
+    error_class: str | None = None
+    row: LedgerRow | None = None
+    """Set once: what the ledger says of this request."""
+
+    @property
+    def at_us(self) -> int:
+        return int(self.arrived_at.timestamp() * 1_000_000)
+
+    @property
+    def is_hit(self) -> bool:
+        return self.lookup.disposition in ("exact", "semantic", "coalesced")
+
+    def see(self, event: ChatEvent) -> None:
+        """Takes note of an event of the answer."""
+        if self.first_event_ns is None:
+            self.first_event_ns = time.perf_counter_ns()
+        if event.usage is not None and self.lookup.entry is None:
+            self.usage = event.usage
+        self.events.append(event)
+        self.is_finished = self.is_finished or event.is_last
+
+    # --- the ledger row ---
+
+    def counted(self) -> tuple[Usage, UsageSource]:
+        """What the answer used, and who says so. Without the provider's word: an estimate from what was seen."""
+        if self.lookup.entry is not None and self.usage is not None:
+            return self.usage, "entry"
+        if self.usage is not None:
+            return self.usage, "provider"
+        if self.served is None:
+            return Usage(), "none"
+        written = sum(event.text_bytes for event in self.events)
+        return Usage(input=estimated_tokens(self.request.body_bytes), output=estimated_tokens(written)), "estimated"
+
+    def savings(self, usage: Usage) -> tuple[Savings, dict[str, Any]]:
+        """The money of this request, with the unit prices that it was computed from."""
+        if self.served is None:
+            return of_nothing(), {}
+        at, tokens = self.arrived_at, usage.all_input
+        baseline = self.baseline.deployments[0].priced.list_prices(at, tokens) if self.baseline else None
+        if self.is_hit:
+            return of_hit(self.lookup.disposition, usage, baseline), price_columns(baseline, None, None)  # type: ignore[arg-type]
+        listed, paid = self._prices(tokens)
+        money = of_call(usage, baseline, listed, paid, is_rationed=self.served.is_rationed)
+        return money, price_columns(baseline, listed, paid)
+
+    def _prices(self, input_tokens: int) -> tuple[UnitPrices | None, UnitPrices | None]:
+        if self.deployment is None:
+            return None, None
+        priced = self.deployment.priced
+        return (
+            priced.list_prices(self.arrived_at, input_tokens),
+            priced.effective_prices(self.arrived_at, input_tokens),
+        )
+
+    def to_row(self) -> LedgerRow:
+        """The request's row, as things stand now."""
+        usage, source = self.counted()
+        money, prices = self.savings(usage)
+        now_ns = time.perf_counter_ns()
+        is_priced = money.actual_nano is not None and money.baseline_nano is not None
+        return LedgerRow(
+            **self._identity("request"),
+            **self._serving(),
+            **usage_columns(usage),
+            **prices,
+            **_avoided_columns(money),
+            usage_source=source,
+            pricing="priced" if is_priced else "unpriced",
+            baseline_nano=money.baseline_nano,
+            list_nano=money.list_nano,
+            actual_nano=money.actual_nano,
+            reserved_nano=self.reserved.money.amount_nano if self.reserved else 0,
+            latency_us=(now_ns - self.started_ns) // 1000,
+            first_token_us=(self.first_event_ns - self.started_ns) // 1000 if self.first_event_ns else None,
+            status=self.status,
+            error_class=self.error_class,
+        )
+
+    def to_draft(self, reserved: Reserved) -> LedgerRow:
+        """The row that is booked if the process dies while the attempt is under way."""
+        identity = self._identity("request") | {"attempt": reserved.attempt}
+        served = Served(
+            reserved.model.name,
+            reserved.model.tier,
+            self.is_rationed(reserved.model),
+            reserved.deployment.provider.name,
+            reserved.deployment.name,
+        )
+        return LedgerRow(**identity, **_served_columns(served), reserved_nano=reserved.money.amount_nano)
+
+    def to_attempt_row(self, reserved: Reserved, error_class: str, *, is_billed: bool) -> LedgerRow:
+        """An upstream call that failed. If it may have been billed, it is booked at its reservation."""
+        draft = self.to_draft(reserved)
+        cost_nano = reserved.money.amount_nano if is_billed else 0
+        return msgspec.structs.replace(
+            draft,
+            kind="attempt",
+            status="upstream_error",
+            pricing="unknown" if is_billed else "priced",
+            usage_source="reserved" if is_billed else "none",
+            actual_nano=cost_nano,
+            overhead_nano=cost_nano,
+            overhead_reason="retry",
+            reserved_nano=reserved.money.amount_nano,
+            error_class=error_class,
+        )
+
+    def is_rationed(self, model: Model) -> bool:
+        """Whether this model serves because budgets rule out the one that was wanted."""
+        return self.plan is not None and self.plan.is_rationed(model)
+
+    def _identity(self, kind: Kind) -> dict[str, Any]:
+        caller, lookup = self.caller, self.lookup
+        return {
+            "kind": kind,
+            "request_id": self.request_id,
+            "attempt": max(self.attempts, 1),
+            "at_us": self.at_us,
+            "team": caller.team,
+            "app": caller.app,
+            "key_id": caller.key_id,
+            "env": caller.env,
+            "route": caller.route,
+            "end_user": self.end_user,
+            "labels": self.labels,
+            "requested_model": self.request.model,
+            "baseline_model": self.baseline.name if self.baseline else None,
+            "disposition": lookup.disposition,
+            "cache_reason": lookup.reason or None,
+            "route_reason": self.plan.reason if self.plan else None,
+            "similarity": lookup.similarity,
+        }
+
+    def _serving(self) -> dict[str, Any]:
+        entry = self.lookup.entry
+        return {"entry_id": entry.id if entry else None, **(_served_columns(self.served) if self.served else {})}
+
+    # --- the response's headers ---
+
+    def headers(self) -> dict[str, str]:
+        """What is known by now; a live stream does not know its cost yet, so it leaves that out."""
+        lookup = self.lookup
+        found: dict[str, Any] = {
+            "x-request-id": self.request_id,
+            "x-thriftgate-cache": lookup.disposition,
+            "x-thriftgate-cache-reason": lookup.reason or None,
+            "x-thriftgate-confidence": f"{lookup.similarity:.4f}" if lookup.similarity is not None else None,
+            "x-thriftgate-entry": lookup.entry.id if lookup.entry else None,
+            "age": self.age_s,
+            "x-thriftgate-route-reason": self.plan.reason if self.plan else None,
+        }
+        if self.served is not None:
+            found["x-thriftgate-model"] = self.served.model
+            found["x-thriftgate-tier"] = self.served.tier.label
+            if self.served.is_rationed:
+                found["x-thriftgate-rationed"] = "true"
+        if self.reserved is not None and self.reserved.output_limit is not None:
+            found["x-thriftgate-output-limit"] = self.reserved.output_limit
+        row = self.row
+        if row is not None and row.actual_nano is not None:
+            found["x-thriftgate-cost-usd"] = usd_text(row.actual_nano)
+            if row.baseline_nano is not None:
+                found["x-thriftgate-saved-usd"] = usd_text(row.baseline_nano - row.actual_nano)
+            overhead_ns = time.perf_counter_ns() - self.started_ns - self.upstream_ns
+            found["x-thriftgate-overhead-ms"] = f"{overhead_ns / 1e6:.3f}"
+        return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def _avoided_columns(money: Savings) -> dict[str, Any]:
+    return {f"avoided_{reason}_nano": money.avoided.get(reason, 0) for reason in REASONS}
+
+
+def _served_columns(served: Served) -> dict[str, Any]:
+    return {
+        "served_model": served.model,
+        "tier": served.tier.label,
+        "rationed": served.is_rationed,
+        "provider": served.provider,
+        "deployment": served.deployment,
+    }

@@ -1,0 +1,410 @@
+"""The hot path: one request from its key to the last byte of its answer, in reading order.
+
+    admit -> look up -> (hit: replay | in flight: join | miss: plan -> reserve -> call) -> record -> pass on
+
+JSON and streams take the same way: an answer is an iterator of events, and its last event is held back until
+the ledger row is in the file. The way upstream runs in a task of its own (`_lead`), because others may have
+joined it and the cache may want its answer: a client that leaves does not end it for them.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from datetime import datetime
+from typing import Any, Final
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from app.errors import ClientGone, NotCached
+from app.exchange import Exchange, Reserved, Served, StoredAnswer
+from app.inbound import Inbound
+from app.keys import Caller
+from app.observer import Observer
+from cache.flights import Flight, FlightAbandoned
+from cache.lookup import Cache, directives_from
+from cache.query import Acceptance, CachePolicy, Query
+from router.budgets import Budgets
+from router.catalogue import Deployment, Model, RoutingPolicy, Tier
+from router.chat import ChatEvent
+from router.errors import BudgetExceeded, ModelUnknown, NoCandidate, RouterError, UpstreamCut, UpstreamError
+from router.ledger.writer import Closing, Ledger, Opening
+from router.plan import AUTO, Candidate, plan
+from router.prices import worst_case_nano
+from router.protocols import openai
+from router.upstream import OpenCall, Upstream
+
+_JOINS: Final = 3
+"""How often a request joins others' flights before it goes its own way."""
+_CLAMP_AT_LEAST_TOKENS: Final = 256
+"""An answer shorter than this is not worth clamping to: a cheaper model or a refusal is better."""
+_REQUEST_OVERHEAD_TOKENS: Final = 64
+"""Room in the input's upper bound for what providers add around messages."""
+
+
+class Route(Struct, frozen=True):
+    """A route's policies, ready for use."""
+
+    routing: RoutingPolicy
+    cache: CachePolicy
+
+
+class Answer(Struct):
+    """An answer whose first event has come. `exchange` tells the headers."""
+
+    exchange: Exchange
+    events: AsyncIterator[ChatEvent]
+
+
+class Gateway:
+    """Everything a request needs on its way. Built by `create_app`."""
+
+    def __init__(
+        self,
+        *,
+        routes: Mapping[str, Route],
+        models: Mapping[str, Model],
+        team_baselines: Mapping[str, str],
+        budgets: Budgets,
+        cache: Cache[ChatEvent],
+        ledger: Ledger,
+        upstream: Upstream,
+        observer: Observer,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._routes = routes
+        self._models = models
+        self._team_baselines = team_baselines
+        self._budgets = budgets
+        self._cache = cache
+        self._ledger = ledger
+        self._upstream = upstream
+        self._observer = observer
+        self._now = now
+        self._under_way: set[Flight[ChatEvent]] = set()
+
+    # --- one request -----------------------------------------------------------------------------------------
+
+    async def answer(self, caller: Caller, inbound: Inbound) -> Answer:
+        """The answer to one request, from its first event on. Raises RouterError, NotCached."""
+        exchange = self._admit(caller, inbound)
+        events: AsyncIterator[ChatEvent] | None = None
+        for join in range(_JOINS + 1):
+            exchange.lookup = await self._cache.lookup(exchange.query, may_join=join < _JOINS)
+            match exchange.lookup.disposition:
+                case "exact" | "semantic":
+                    events = self._replay(exchange)
+                case "coalesced":
+                    events = await self._join(exchange)
+                case _:
+                    events = await self._set_off(exchange, inbound.disconnected)
+            if events is not None:
+                break
+        assert events is not None  # the last round may not join, so it replays or leads
+        return Answer(exchange, events)
+
+    def _admit(self, caller: Caller, inbound: Inbound) -> Exchange:
+        """Decodes and checks the request, and says what the cache and the ledger need to know of it."""
+        request = openai.decode_request(inbound.body)
+        route = self._routes[caller.route]
+        offered = {model.name: model for model in route.routing.models}
+        if request.model != AUTO and request.model not in offered:
+            raise ModelUnknown(request.model, (AUTO, *offered))
+        arrived_at = self._now()
+        is_auto = request.model == AUTO
+        floor = route.routing.floor if is_auto else offered[request.model].tier
+        baseline = self._team_baselines.get(caller.team, route.routing.baseline) if is_auto else request.model
+        query = Query(
+            team=caller.team,
+            env=caller.env,
+            route=caller.route,
+            mapping=request.mapping,
+            output_limit=request.output_limit,
+            acceptance=Acceptance(request.model, floor, self._budgets.ceiling(caller.budgets, arrived_at)),
+            policy=route.cache,
+            directives=directives_from(inbound.cache_control),
+        )
+        return Exchange(
+            request_id=f"req_{uuid.uuid4().hex}",
+            caller=caller,
+            request=request,
+            arrived_at=arrived_at,
+            started_ns=inbound.started_ns,
+            baseline=self._models.get(baseline),
+            end_user=inbound.end_user(request.mapping.get("user")),
+            labels=inbound.labels,
+            query=query,
+        )
+
+    # --- answered from the cache --------------------------------------------------------------------------
+
+    def _replay(self, exchange: Exchange) -> AsyncIterator[ChatEvent]:
+        """A hit: the stored answer, under an id of its own."""
+        entry, payload = exchange.lookup.entry, exchange.lookup.payload
+        assert entry is not None
+        assert payload is not None
+        stored = _decode_stored(payload)
+        exchange.age_s = self._cache.age_s(entry)
+        exchange.served = Served(entry.model, Tier(entry.tier), entry.is_rationed)
+        exchange.usage = stored.usage
+        body = {**stored.body, "id": f"chatcmpl-{exchange.request_id.removeprefix('req_')}"}
+        return self._recorded(exchange, _one(openai.event_from_body(body)))
+
+    async def _join(self, exchange: Exchange) -> AsyncIterator[ChatEvent] | None:
+        """Joins an answer that is being made. None if its leader failed, or if its model is not acceptable
+        here: the caller then looks again, and leads if nobody else does."""
+        flight = exchange.lookup.flight
+        assert flight is not None
+        try:
+            await flight.first()
+        except (RouterError, FlightAbandoned):
+            return None
+        served = flight.about.served
+        if not exchange.query.acceptance.takes(served.model, served.tier, is_rationed=served.is_rationed):
+            return None
+        exchange.served = served
+        return self._recorded(exchange, flight.follow())
+
+    async def _recorded(self, exchange: Exchange, events: AsyncIterator[ChatEvent]) -> AsyncIterator[ChatEvent]:
+        """Passes on an answer that costs nothing, its last event once the row is in the file."""
+        try:
+            async for event in events:
+                exchange.see(event)
+                if event.is_last:
+                    await self._record(exchange)
+                yield event
+        except RouterError as error:
+            exchange.status, exchange.error_class = _status_of(error), type(error).__name__
+            raise
+        finally:
+            if exchange.row is None:
+                if exchange.status == "ok":
+                    exchange.status = "client_closed"
+                with anyio.CancelScope(shield=True):
+                    await self._record(exchange)
+
+    # --- answered by a provider -----------------------------------------------------------------------------
+
+    async def _set_off(
+        self, exchange: Exchange, disconnected: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[ChatEvent]:
+        """A miss: starts the way upstream and waits for the first event, or until the client has gone."""
+        flight = exchange.lookup.flight
+        assert flight is not None
+        if exchange.query.directives.only_if_cached:
+            raise NotCached("There is no stored answer, and `Cache-Control: only-if-cached` forbids to ask for one.")
+        flight.about = exchange
+        self._under_way.add(flight)
+        flight.start(self._lead(exchange, flight))
+        await _first_or_gone(flight, disconnected)
+        return _followed(flight)
+
+    async def _lead(self, exchange: Exchange, flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:
+        """The way upstream, from the plan to the stored entry. Its row is closed however it ends."""
+        try:
+            call = await self._call(exchange)
+            async with aclosing(call.events()) as events:  # type: ignore[type-var]
+                async for event in events:
+                    exchange.see(event)
+                    if event.is_last:
+                        await self._record(exchange)
+                        self._store(exchange)
+                    yield event
+        except RouterError as error:
+            exchange.status, exchange.error_class = _status_of(error), type(error).__name__
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            exchange.status = "client_closed"
+            raise
+        finally:
+            self._under_way.discard(flight)
+            if exchange.lookup.ticket is not None:
+                self._cache.land(exchange.lookup.ticket, flight)
+            if exchange.row is None:
+                if exchange.status == "ok":
+                    exchange.status = "upstream_error"
+                await self._record(exchange)
+
+    async def _call(self, exchange: Exchange) -> OpenCall:
+        """Tries the plan's candidates in order until one has sent its first event. Raises the first refusal
+        of a budget if none fitted, else the last failure."""
+        request, caller = exchange.request, exchange.caller
+        routing = self._routes[caller.route].routing
+        ceiling = self._budgets.ceiling(caller.budgets, exchange.arrived_at)
+        exchange.plan = plan(request, routing, ceiling, exchange.arrived_at)
+        refusal: RouterError | None = None
+        failure: UpstreamError | None = None
+        for candidate in exchange.plan.candidates:
+            for deployment in candidate.deployments:
+                try:
+                    reserved = self._reserve(exchange, candidate, deployment, routing)
+                except (BudgetExceeded, NoCandidate) as error:
+                    refusal = refusal or error
+                    continue
+                try:
+                    return await self._attempt(exchange, reserved, is_rationed=refusal is not None)
+                except UpstreamError as error:
+                    failure = error
+                    if not error.retryable:
+                        raise
+        raise failure or refusal or NoCandidate({})
+
+    def _reserve(
+        self, exchange: Exchange, candidate: Candidate, deployment: Deployment, routing: RoutingPolicy
+    ) -> Reserved:
+        """Takes the worst case from every budget that applies, with a shorter output if the route allows it.
+        Raises BudgetExceeded, or NoCandidate for a model without a price under a cap."""
+        request, budgets, at = exchange.request, exchange.caller.budgets, exchange.arrived_at
+        input_tokens = request.body_bytes + _REQUEST_OVERHEAD_TOKENS
+        prices = deployment.priced.effective_prices(at, input_tokens)
+        if prices is None and self._budgets.has_cap(budgets):
+            raise NoCandidate({candidate.model.name: "its price is unknown, so a budget cannot hold it"})
+
+        def worst_nano(output_tokens: int) -> int:
+            return worst_case_nano(input_tokens, output_tokens * request.choices, prices) if prices else 0
+
+        output_tokens, clamped = request.output_limit or candidate.model.max_output_tokens, None
+        free_nano = self._budgets.free_nano(budgets, at)
+        may_clamp = routing.clamp_output and request.output_limit is None
+        if prices and prices.output and free_nano is not None and worst_nano(output_tokens) > free_nano and may_clamp:
+            payable = (free_nano - worst_nano(0)) * 1_000_000 // (prices.output * request.choices) - 1
+            if payable >= _CLAMP_AT_LEAST_TOKENS:
+                output_tokens = clamped = payable
+        money = self._budgets.reserve(budgets, worst_nano(output_tokens), at)
+        exchange.attempts += 1
+        return Reserved(
+            id=f"{exchange.request_id}/{exchange.attempts}",
+            attempt=exchange.attempts,
+            money=money,
+            deployment=deployment,
+            model=candidate.model,
+            output_limit=clamped,
+        )
+
+    async def _attempt(self, exchange: Exchange, reserved: Reserved, *, is_rationed: bool) -> OpenCall:
+        """One call at one deployment; its reservation is in the file before anything is sent. If it fails,
+        its own row closes it. Raises UpstreamError."""
+        deployment, model = reserved.deployment, reserved.model
+        is_rationed = is_rationed or exchange.is_rationed(model)
+        exchange.reserved = reserved
+        try:
+            body = openai.encode_request(
+                exchange.request,
+                deployment.upstream_model,
+                reserved.output_limit,
+                deployment.provider.limit_field,
+            )
+            await self._ledger.open(Opening(reserved.id, reserved.money.amount_nano, exchange.to_draft(reserved)))
+        except RouterError:
+            exchange.reserved = None
+            self._budgets.settle(reserved.money, 0)
+            raise
+        exchange.served = Served(model.name, model.tier, is_rationed, deployment.provider.name, deployment.name)
+        exchange.deployment = deployment
+        asked_ns = time.perf_counter_ns()
+        try:
+            return await self._upstream.open(deployment, body, is_stream=exchange.request.stream)
+        except UpstreamError as error:
+            exchange.served = exchange.deployment = exchange.reserved = None
+            await self._record_attempt(exchange, reserved, error)
+            raise
+        finally:
+            exchange.upstream_ns += time.perf_counter_ns() - asked_ns
+
+    # --- the record -------------------------------------------------------------------------------------------
+
+    async def _record(self, exchange: Exchange) -> None:
+        """Settles the budgets and writes the row; returns when it is in the file. Raises LedgerUnavailable."""
+        row = exchange.to_row()
+        reserved = exchange.reserved
+        if reserved is not None and (row.actual_nano or 0) > reserved.money.amount_nano:
+            row = msgspec.structs.replace(row, error_class="BilledBeyondReservation")
+        exchange.row = row
+        await self._ledger.record(Closing(row, reserved.id if reserved else None))
+        if reserved is not None:
+            self._budgets.settle(reserved.money, row.actual_nano or 0)
+        self._observer.closed(row)
+
+    async def _record_attempt(self, exchange: Exchange, reserved: Reserved, error: UpstreamError) -> None:
+        row = exchange.to_attempt_row(reserved, type(error).__name__, is_billed=error.billed == "unknown")
+        await self._ledger.record(Closing(row, reserved.id))
+        self._budgets.settle(reserved.money, row.actual_nano or 0)
+        self._observer.closed(row)
+
+    def _store(self, exchange: Exchange) -> None:
+        """Keeps a cleanly finished answer: never a truncated, refused, filtered or empty one."""
+        ticket, served = exchange.lookup.ticket, exchange.served
+        if ticket is None or served is None:
+            return
+        usage, source = exchange.counted()
+        body = openai.body_from_events(exchange.events)
+        text = openai.plain_answer(body)
+        if text is None or source != "provider":
+            return
+        self._cache.store(
+            ticket,
+            model=served.model,
+            tier=served.tier,
+            is_rationed=served.is_rationed,
+            output_tokens=usage.output,
+            answer_text=text,
+            payload=msgspec.json.encode(StoredAnswer(body, usage)),
+        )
+
+    async def drain(self, grace_s: float) -> None:
+        """Waits for what is under way, then gives up what is left; every row is closed either way."""
+        flights = list(self._under_way)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(*(flight.join() for flight in flights))
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*(flight.join() for flight in flights))
+
+
+async def _followed(flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:
+    """The leader's own client: when it goes and nobody else wants the answer, the way upstream ends."""
+    try:
+        async for event in flight.follow():
+            yield event
+    finally:
+        flight.leave()
+
+
+async def _first_or_gone(flight: Flight[ChatEvent], disconnected: Callable[[], Awaitable[None]]) -> None:
+    """Waits for the first event. Raises ClientGone if the client goes before it; that may end the flight."""
+    first = asyncio.ensure_future(flight.first())
+    gone = asyncio.ensure_future(disconnected())
+    try:
+        await asyncio.wait((first, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not first.done():
+            raise ClientGone("the client went away before the first event")
+        first.result()
+    finally:
+        gone.cancel()
+        if not first.done():
+            first.cancel()
+            with suppress(asyncio.CancelledError):
+                await first
+            flight.leave()
+
+
+async def _one(event: ChatEvent) -> AsyncIterator[ChatEvent]:
+    yield event
+
+
+_stored_decoder: Final = msgspec.json.Decoder(StoredAnswer)
+
+
+def _decode_stored(payload: bytes) -> StoredAnswer:
+    return _stored_decoder.decode(payload)
+
+
+def _status_of(error: RouterError) -> Any:
+    """How the row calls it."""
+    if isinstance(error, UpstreamCut):
+        return "upstream_cut"
+    return "upstream_error" if isinstance(error, UpstreamError) else "refused"

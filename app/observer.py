@@ -1,0 +1,107 @@
+"""What operators see: Prometheus metrics and structured logs. Never a prompt, an answer or a secret."""
+
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from router.ledger.row import LedgerRow
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+
+
+class Observer:
+    """Counts what has happened. One for each app, so that tests do not share counters."""
+
+    def __init__(self, log: Any = None) -> None:
+        self._log = log or structlog.get_logger("thriftgate")
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "thriftgate_requests", "Closed requests", ["team", "disposition", "status"], registry=self._registry
+        )
+        self._attempts = Counter(
+            "thriftgate_upstream_attempts_failed",
+            "Upstream calls that failed",
+            ["provider", "error"],
+            registry=self._registry,
+        )
+        self._cost = Counter(
+            "thriftgate_cost_nano_usd", "Spent, in nano-dollars", ["team", "model"], registry=self._registry
+        )
+        self._saved = Counter(
+            "thriftgate_avoided_nano_usd",
+            "Avoided, in nano-dollars (positive parts)",
+            ["team", "reason"],
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "thriftgate_latency_seconds",
+            "From arrival to the closed row",
+            ["disposition"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "thriftgate_errors", "Requests answered with an error", ["status", "code"], registry=self._registry
+        )
+        self._faults = Counter(
+            "thriftgate_cache_faults", "Faults inside the cache, each a miss", ["error"], registry=self._registry
+        )
+        self._overbilled = Counter(
+            "thriftgate_billed_beyond_reservation",
+            "Answers that cost more than their worst case",
+            registry=self._registry,
+        )
+        self.entries = Gauge("thriftgate_cache_entries", "Stored answers", registry=self._registry)
+        self.budget_used = Gauge(
+            "thriftgate_budget_used_ratio",
+            "Spent share of a budget in its period",
+            ["budget"],
+            registry=self._registry,
+        )
+
+    def closed(self, row: LedgerRow) -> None:
+        """A row is in the ledger."""
+        if row.kind == "attempt":
+            self._attempts.labels(row.provider, row.error_class).inc()
+            self._log.warning(
+                "upstream attempt failed",
+                request_id=row.request_id,
+                provider=row.provider,
+                error_class=row.error_class,
+            )
+        else:
+            self._requests.labels(row.team, row.disposition, row.status).inc()
+            self._latency.labels(row.disposition).observe((row.latency_us or 0) / 1e6)
+        if row.actual_nano:
+            self._cost.labels(row.team, row.served_model).inc(row.actual_nano)
+        for reason in ("exact", "semantic", "coalesced", "downgrade", "rationing"):
+            if (avoided := getattr(row, f"avoided_{reason}_nano")) > 0:
+                self._saved.labels(row.team, reason).inc(avoided)
+        if row.error_class == "BilledBeyondReservation":
+            self._overbilled.inc()
+            self._log.error(
+                "billed beyond reservation",
+                request_id=row.request_id,
+                reserved_nano=row.reserved_nano,
+                actual_nano=row.actual_nano,
+            )
+
+    def failed(self, status: int, code: str | None, error: Exception, request_id: str | None) -> None:
+        """A request was answered with an error."""
+        self._refused.labels(status, code or "").inc()
+        if status >= 500:
+            self._log.error(
+                "request failed",
+                status=status,
+                code=code,
+                error_class=type(error).__name__,
+                request_id=request_id,
+            )
+
+    def cache_fault(self, error: Exception) -> None:
+        self._faults.labels(type(error).__name__).inc()
+        self._log.error("cache fault", error_class=type(error).__name__, error=str(error))
+
+    def exposition(self) -> bytes:
+        return generate_latest(self._registry)

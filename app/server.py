@@ -1,0 +1,109 @@
+"""Runs the app under uvicorn, and says on start what it serves and how to try it."""
+
+import json
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+import uvicorn
+from litestar import Litestar
+from rich.console import Console
+
+from app.main import create_app
+from app.services import Services, write_private
+from app.settings import Settings
+
+LEVELS = logging.getLevelNamesMapping()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which also leaves the address in the data folder and greets once it listens."""
+
+    def __init__(self, config: uvicorn.Config, app: Litestar, settings: Settings) -> None:
+        super().__init__(config)
+        self._app = app
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            return
+        listening = self.servers[0].sockets[0].getsockname()
+        host, port = listening[0], listening[1]
+        write_private(address_file(self._settings), json.dumps({"host": host, "port": port, "pid": os.getpid()}))
+        greet(self._app.state.services, f"http://{host}:{port}")
+
+
+def address_file(settings: Settings) -> Path:
+    """Where a running server says how to reach it."""
+    return settings.data_dir / "server.json"
+
+
+def serve(settings: Settings) -> int:
+    """Serves until a signal. Returns the exit code."""
+    configure_logging(settings.server.log_level)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.server.host,
+        port=settings.server.port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,  # a header must not make a client look as if it were on this machine
+        timeout_graceful_shutdown=settings.server.shutdown_grace_s,
+        timeout_keep_alive=75,
+    )
+    server = Server(config, app, settings)
+    try:
+        server.run()
+    finally:
+        address_file(settings).unlink(missing_ok=True)
+    return 0 if server.started else 3
+
+
+def configure_logging(level: str) -> None:
+    """JSON lines on standard error, so that standard output stays for people."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def greet(services: Services, url: str) -> None:
+    """What a newcomer needs: whether it simulates, a request to paste, and the next step."""
+    out = Console(highlight=False)
+    out.print(f"\n[bold]Thriftgate[/bold] listens on [bold]{url}[/bold]")
+    if services.cache.statistics()["encoder"] is None:
+        out.print("[yellow]The semantic cache is off: no encoder. Run `make encoder`, then start again.[/yellow]")
+    if services.development_key is None:
+        out.print("Make a key with: thriftgate keys create --team support --app faq-bot\n")
+        return
+    out.print(
+        "[yellow]It is SIMULATING: answers are made up, no provider is called, nothing costs money.[/yellow]\n"
+        "\nTry it, then ask again in other words and look at the x-thriftgate-cache header:\n"
+    )
+    body = '{"model": "auto", "messages": [{"role": "user", "content": "How do I reset my password?"}]}'
+    print(  # noqa: T201  unwrapped, so that it can be pasted
+        f"curl -si {url}/v1/chat/completions \\\n"
+        f'  -H "Authorization: Bearer {services.development_key}" \\\n'
+        f'  -H "Content-Type: application/json" \\\n'
+        f"  -d '{body}'\n"
+    )
+    out.print(
+        "For a real provider: set OPENAI_API_KEY and start again, or copy thriftgate.example.toml to "
+        "thriftgate.toml.\nThe development key then no longer works; "
+        "make one with: thriftgate keys create --team support --app faq-bot\n"
+    )

@@ -1,0 +1,464 @@
+"""Settings: one TOML file and the secrets it points to. The only module that reads the environment.
+
+Every field is documented where it is declared; `thriftgate.example.toml` shows them all. All problems are
+reported at once, each with its place.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import UNSET, Struct, field
+
+from cache.query import Start
+from router.budgets import Period
+from router.catalogue import Strategy
+from router.prices import PriceOverride
+
+TierName = Literal["premium", "mid", "economy"]
+
+
+class SettingsInvalid(Exception):
+    """Everything that is wrong with a configuration. `problems` are sentences that begin with a place."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{source} has {len(problems)} problem{'s'[: len(problems) > 1]}:\n{lines}")
+        self.problems = problems
+
+
+class Server(Struct, frozen=True):
+    """[server]"""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Put 0.0.0.0 here only behind TLS."""
+    port: int = 8080
+    data_dir: str = ".thriftgate"
+    """Folder for ledger, cache, keys, encoder and the admin token. One server at a time per folder."""
+    max_body_mib: int = 20
+    """Larger requests are answered 413."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    shutdown_grace_s: int = 30
+    """How long a stopping server waits for open answers."""
+
+
+class LedgerSettings(Struct, frozen=True):
+    """[ledger]"""
+
+    fsync: bool = False
+    """Whether each commit must also survive a loss of power. Slower on disks without a write cache."""
+
+
+class EncoderSettings(Struct, frozen=True):
+    """[encoder]: the sentence encoder of the semantic cache."""
+
+    model: str = "all-MiniLM-L6-v2"
+    """Any sentence-transformers model, by name or path; exported once with `make encoder`."""
+    folder: str | None = None
+    """Where its exported form lies; by default `encoder` in the data folder."""
+    threads: int = 2
+    """How many texts may be encoded at the same time."""
+
+
+class CacheSettings(Struct, frozen=True):
+    """[cache]: bounds of the whole cache."""
+
+    max_entries: int = 100_000
+    payload_memory_mib: int = 32
+    """How much memory the recently served answers may take; all others are read from the file."""
+
+
+class SimulationSettings(Struct, frozen=True):
+    """[providers.NAME.simulation]"""
+
+    first_token_ms: Decimal = Decimal(0)
+    tokens_per_s: Decimal = Decimal(0)
+    """0 = all at once."""
+    answers: str | None = None
+    """A JSON Lines file of `{"question": ..., "answer": ..., "paraphrases": [...]}` to answer from."""
+
+
+class ProviderSettings(Struct, frozen=True):
+    """[providers.NAME]: one account at one endpoint."""
+
+    protocol: Literal["openai"] = "openai"
+    base_url: str | None = None
+    """Up to and including `/v1`. Not needed for a simulation."""
+    api_key: str | None = None
+    """`env:NAME` or `file:PATH`; a key itself is refused here."""
+    priced_as: str | None = None
+    """The provider's id in the price catalogue; by default the NAME."""
+    limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    """The field for an output limit that the gateway sets; older servers know `max_tokens` only."""
+    connect_timeout_s: Decimal = Decimal(5)
+    first_event_timeout_s: Decimal = Decimal(60)
+    """How long the first event of an answer may take: a whole answer, if it is not streamed."""
+    idle_timeout_s: Decimal = Decimal(60)
+    """How long a stream may be silent."""
+    retries: int = 1
+    """Further attempts at the same deployment before another is tried."""
+    simulation: SimulationSettings | None = None
+    """Makes this the simulated provider: no key, no network."""
+
+
+class DeploymentSettings(Struct, frozen=True):
+    """[[models.NAME.deployments]]: the model at one provider."""
+
+    provider: str
+    model: str | None = None
+    """The name that the provider knows; by default the NAME."""
+    priced_as: str | None = None
+    """The model's name in the price catalogue; by default the provider's name for it."""
+    list_price: PriceOverride | None = None
+    """Official price in USD per million tokens, where the catalogue has none."""
+    negotiated_price: PriceOverride | None = None
+    """What you really pay, where that differs from the list price."""
+
+
+class ModelSettings(Struct, frozen=True):
+    """[models.NAME]: a name that clients ask for."""
+
+    tier: TierName
+    deployments: list[DeploymentSettings]
+    """Tried in this order."""
+    context_tokens: int = 128_000
+    max_output_tokens: int = 16_384
+    """The longest answer the model can give: what a request without a limit may cost at most."""
+    tools: bool = True
+    accepts: list[str] = field(default_factory=lambda: ["image_url"])
+    """Content part types beside text."""
+
+
+class RouteCacheSettings(Struct, frozen=True):
+    """[routes.NAME.cache]"""
+
+    enabled: bool = True
+    start: Start = "closed"
+    """`closed` serves exact matches only, until the route's error rate is certified; `prior` also serves
+    semantic hits by the shipped rule, marked uncertified."""
+    similarity_floor: Decimal = Decimal("0.80")
+    """Below this cosine no stored answer is served semantically. Raise it to be more careful."""
+    ttl_s: int = 86_400
+    knowledge_version: str = "1"
+    """Change it when the answers' source changes: all older entries are left behind at once."""
+    shared: str | None = None
+    """A group name under which several teams share the answers of this route."""
+    scope_fields: list[Literal["user", "metadata"]] = []
+    """Which of these request fields split the cache. By default neither does."""
+
+
+class RouteSettings(Struct, frozen=True):
+    """[routes.NAME]: a policy that keys are bound to."""
+
+    models: list[str]
+    """Names of [models]; clients of the route may ask for these and for `auto`."""
+    floor: TierName = "economy"
+    """No model below this tier stands in for another or answers `auto`."""
+    strategy: Strategy = "balanced"
+    """How `auto` weighs quality against cost; `pinned` always takes the best."""
+    allow_downgrade: bool = True
+    """Whether a cheaper model may stand in for a named one when a budget or a failure forces it."""
+    clamp_output: bool = True
+    """Whether a request without an output limit gets one when the budget is short."""
+    baseline: str | None = None
+    """The model that `auto` is compared with in savings; by default the first of `models`."""
+    cache: RouteCacheSettings = RouteCacheSettings()
+
+
+class BudgetSettings(Struct, frozen=True):
+    """A hard cap: [organisation.budget], [teams.NAME.budget], [teams.NAME.apps.NAME.budget]"""
+
+    usd: Decimal
+    period: Period = "month"
+    """Calendar period in UTC."""
+    mid_from: Decimal = Decimal("0.8")
+    """From this used share on, premium models are rationed to mid ones."""
+    economy_from: Decimal = Decimal("0.95")
+    """From this used share on, only economy models serve."""
+
+
+class AppSettings(Struct, frozen=True):
+    """[teams.NAME.apps.NAME]"""
+
+    budget: BudgetSettings | None = None
+
+
+class TeamSettings(Struct, frozen=True):
+    """[teams.NAME]: owns a budget."""
+
+    budget: BudgetSettings | None = None
+    baseline: str | None = None
+    """The model that this team's `auto` requests are compared with in savings."""
+    apps: dict[str, AppSettings] = {}
+
+
+class OrganisationSettings(Struct, frozen=True):
+    """[organisation]: stands over all teams."""
+
+    budget: BudgetSettings | None = None
+
+
+class Settings(Struct, frozen=True):
+    """The whole file. Everything has a default: with no file at all the gateway fronts OpenAI if
+    OPENAI_API_KEY is set, else it simulates."""
+
+    server: Server = Server()
+    ledger: LedgerSettings = LedgerSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    cache: CacheSettings = CacheSettings()
+    organisation: OrganisationSettings = OrganisationSettings()
+    providers: dict[str, ProviderSettings] = {}
+    models: dict[str, ModelSettings] = {}
+    routes: dict[str, RouteSettings] = {}
+    teams: dict[str, TeamSettings] = {}
+    secrets: dict[str, str] = {}
+    """Provider name -> API key, resolved from `env:` and `file:`; not a part of the file."""
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.server.data_dir)
+
+    @property
+    def encoder_folder(self) -> Path:
+        return Path(self.encoder.folder) if self.encoder.folder else self.data_dir / "encoder"
+
+    @property
+    def simulates(self) -> bool:
+        """Whether every provider is simulated: then nothing can cost real money."""
+        return all(provider.simulation is not None for provider in self.providers.values())
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from a file, or the defaults without one. Raises SettingsInvalid with every problem."""
+    if path is None:
+        return from_mapping({}, "The default configuration", environment)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsInvalid(str(path), [f"cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise SettingsInvalid(str(path), [f"is not UTF-8 at byte {error.start}"]) from None
+    try:
+        mapping = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(str(path), [f"is not valid TOML: {error}"]) from None
+    return from_mapping(mapping, str(path), environment)
+
+
+def from_mapping(mapping: Mapping[str, Any], source: str, environment: Mapping[str, str]) -> Settings:
+    """Checked settings, completed with the defaults. Raises SettingsInvalid with every problem."""
+    problems: list[str] = []
+    if "secrets" in mapping:
+        problems.append('secrets: is not a table of the file; use api_key = "env:NAME" in [providers.NAME]')
+    completed = {
+        **_default_catalogue(environment, mapping),
+        **{k: v for k, v in mapping.items() if k != "secrets"},
+    }
+    settings = _convert(completed, Settings, "", problems)
+    if problems:
+        raise SettingsInvalid(source, problems)
+    problems += _inconsistencies(settings)
+    secrets = {}
+    for name, provider in settings.providers.items():
+        if provider.api_key is not None:
+            secrets[name] = _secret(provider.api_key, f"providers.{name}.api_key", environment, problems)
+    if problems:
+        raise SettingsInvalid(source, problems)
+    return msgspec.structs.replace(settings, secrets=secrets)
+
+
+# --- defaults --------------------------------------------------------------------------------------------
+
+_DEFAULT_MODELS = {
+    "gpt-5": {"tier": "premium", "context_tokens": 400_000, "max_output_tokens": 128_000},
+    "gpt-5-mini": {"tier": "mid", "context_tokens": 400_000, "max_output_tokens": 128_000},
+    "gpt-5-nano": {"tier": "economy", "context_tokens": 400_000, "max_output_tokens": 128_000},
+}
+
+
+def _default_catalogue(environment: Mapping[str, str], mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Providers, models and a route for whoever configured none."""
+    found: dict[str, Any] = {}
+    if "providers" not in mapping:
+        if environment.get("OPENAI_API_KEY"):
+            openai = {"base_url": "https://api.openai.com/v1", "api_key": "env:OPENAI_API_KEY"}
+            found["providers"] = {"openai": openai}
+        else:
+            simulation = {"first_token_ms": Decimal(150), "tokens_per_s": Decimal(400)}
+            found["providers"] = {"simulated": {"priced_as": "openai", "simulation": simulation}}
+    providers = found.get("providers") or mapping.get("providers")
+    provider = next(iter(providers), None) if isinstance(providers, dict) else None
+    if "models" not in mapping and provider is not None:
+        found["models"] = {
+            name: {**model, "deployments": [{"provider": provider}]} for name, model in _DEFAULT_MODELS.items()
+        }
+    models = found.get("models") or mapping.get("models")
+    if "routes" not in mapping and isinstance(models, dict):
+        found["routes"] = {"default": {"models": list(models)}}
+    return found
+
+
+# --- conversion with all problems at once ------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+def _convert(value: Any, kind: type[T], place: str, problems: list[str]) -> T:
+    """`value` as a Struct; appends a problem for each field that is wrong. The result is only of use if there
+    were none."""
+    if not isinstance(value, dict):
+        problems.append(f"{place or 'the file'}: must be a table, not {_named(value)}")
+        return None  # type: ignore[return-value]
+    fields = {item.name: item for item in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    for name in value.keys() - fields.keys():
+        close = difflib.get_close_matches(name, fields, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(sorted(fields))}"
+        problems.append(f"{_join(place, name)}: no such setting; {hint}")
+    found: dict[str, Any] = {}
+    for name, item in fields.items():
+        if name in value:
+            found[name] = _convert_any(value[name], hints[name], _join(place, name), problems)
+        elif item.default is UNSET or (item.default is msgspec.NODEFAULT and item.default_factory is msgspec.NODEFAULT):
+            problems.append(f"{_join(place, name)}: is missing")
+    return kind(**found) if len(found) >= _required(kind) and not problems else None  # type: ignore[return-value]
+
+
+def _required(kind: type[Any]) -> int:
+    missing = msgspec.NODEFAULT
+    return sum(item.default is missing and item.default_factory is missing for item in msgspec.structs.fields(kind))
+
+
+def _convert_any(value: Any, hint: Any, place: str, problems: list[str]) -> Any:
+    options = [option for option in get_args(hint) if option is not type(None)] if _is_optional(hint) else [hint]
+    target = options[0]
+    if isinstance(target, type) and issubclass(target, Struct):
+        return _convert(value, target, place, problems)
+    origin, args = get_origin(target), get_args(target)
+    if origin is dict and isinstance(args[1], type) and issubclass(args[1], Struct):
+        if not isinstance(value, dict):
+            problems.append(f"{place}: must be a table, not {_named(value)}")
+            return {}
+        return {name: _convert(item, args[1], _join(place, name), problems) for name, item in value.items()}
+    if origin is list and isinstance(args[0], type) and issubclass(args[0], Struct):
+        if not isinstance(value, list):
+            problems.append(f"{place}: must be an array of tables, not {_named(value)}")
+            return []
+        return [_convert(item, args[0], f"{place}[{at}]", problems) for at, item in enumerate(value)]
+    try:
+        return msgspec.convert(value, target)
+    except msgspec.ValidationError as error:
+        said = str(error).partition(" - at ")[0]
+        problems.append(f"{place}: {_allowed(target) or said}, not {_named(value)}")
+        return None
+
+
+def _is_optional(hint: Any) -> bool:
+    return type(None) in get_args(hint)
+
+
+def _allowed(target: Any) -> str | None:
+    if get_origin(target) is Literal:
+        return "must be one of " + ", ".join(f'"{option}"' for option in get_args(target))
+    return None
+
+
+def _named(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value!r}"
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _join(place: str, name: str) -> str:
+    quoted = name if _BARE.fullmatch(name) else f'"{name}"'
+    return f"{place}.{quoted}" if place else quoted
+
+
+# --- what no single field can say -------------------------------------------------------------------------
+
+
+def _inconsistencies(settings: Settings) -> Iterator[str]:
+    for name, provider in settings.providers.items():
+        if provider.simulation is None and not (provider.base_url or "").startswith(("http://", "https://")):
+            place = _join("providers", name)
+            yield f"{place}.base_url: must be an http(s) URL up to /v1, not {_named(provider.base_url)}"
+    for name, model in settings.models.items():
+        place = _join("models", name)
+        if name == "auto":
+            yield f"{place}: `auto` is the name with which clients leave the choice to the router"
+        if not model.deployments:
+            yield f"{place}.deployments: at least one is needed"
+        for at, deployment in enumerate(model.deployments):
+            if deployment.provider not in settings.providers:
+                known = ", ".join(settings.providers) or "none"
+                yield f"{place}.deployments[{at}].provider: no provider `{deployment.provider}` (known: {known})"
+    for name, route in settings.routes.items():
+        yield from _route_inconsistencies(settings, name, route)
+    for name, team in settings.teams.items():
+        if team.baseline is not None and team.baseline not in settings.models:
+            yield f"{_join('teams', name)}.baseline: no model `{team.baseline}`"
+        yield from _budget_inconsistencies(_join("teams", name), team.budget)
+        for app, app_settings in team.apps.items():
+            yield from _budget_inconsistencies(_join(_join("teams", name) + ".apps", app), app_settings.budget)
+    yield from _budget_inconsistencies("organisation", settings.organisation.budget)
+    if not settings.routes:
+        yield "routes: at least one route is needed"
+    for place, number in (
+        ("server.max_body_mib", settings.server.max_body_mib),
+        ("cache.max_entries", settings.cache.max_entries),
+        ("encoder.threads", settings.encoder.threads),
+    ):
+        if number < 1:
+            yield f"{place}: must be 1 or more, not {number}"
+    if not 0 <= settings.server.port <= 65535:
+        yield f"server.port: must be from 0 to 65535, not {settings.server.port}"
+
+
+def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) -> Iterator[str]:
+    place = _join("routes", name)
+    for model in route.models:
+        if model not in settings.models:
+            yield f"{place}.models: no model `{model}` (known: {', '.join(settings.models) or 'none'})"
+    if not route.models:
+        yield f"{place}.models: at least one is needed"
+    if route.baseline is not None and route.baseline not in settings.models:
+        yield f"{place}.baseline: no model `{route.baseline}`"
+    if not 0 <= route.cache.similarity_floor <= 1:
+        yield f"{place}.cache.similarity_floor: must be from 0 to 1, not {route.cache.similarity_floor}"
+    if route.cache.ttl_s < 1:
+        yield f"{place}.cache.ttl_s: must be 1 or more, not {route.cache.ttl_s}"
+
+
+def _budget_inconsistencies(place: str, budget: BudgetSettings | None) -> Iterator[str]:
+    if budget is None:
+        return
+    if not budget.usd.is_finite() or budget.usd < 0:
+        yield f"{place}.budget.usd: must be 0 or more, not {budget.usd}"
+    if not 0 < budget.mid_from <= budget.economy_from:
+        yield f"{place}.budget: needs 0 < mid_from <= economy_from"
+
+
+def _secret(reference: str, place: str, environment: Mapping[str, str], problems: list[str]) -> str:
+    """The secret behind `env:NAME` or `file:PATH`. Never repeats its text."""
+    scheme, _, target = reference.partition(":")
+    if scheme == "env" and target:
+        if value := environment.get(target, "").strip():
+            return value
+        problems.append(f"{place}: the environment variable {target} is not set")
+    elif scheme == "file" and target:
+        try:
+            if value := Path(target).expanduser().read_text(encoding="utf-8").strip():
+                return value
+            problems.append(f"{place}: the file {target} is empty")
+        except (OSError, UnicodeDecodeError):
+            problems.append(f"{place}: the file {target} cannot be read")
+    else:
+        problems.append(f'{place}: must be "env:NAME" or "file:PATH"; a key itself does not belong into the file')
+    return ""

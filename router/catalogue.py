@@ -1,0 +1,91 @@
+"""What can be called: tiers, providers, models and their deployments, and what a route lets the router do."""
+
+from enum import IntEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from router.prices import Priced
+
+Strategy = Literal["balanced", "cost-first", "pinned"]
+
+
+class Tier(IntEnum):
+    """A rank of quality and price; higher is better and dearer."""
+
+    ECONOMY = 1
+    MID = 2
+    PREMIUM = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, label: str) -> "Tier":
+        return cls[label.upper()]
+
+
+class Simulation(Struct, frozen=True):
+    """How the simulated provider behaves. `answers` maps a question to its answer; others get a made-up one."""
+
+    first_token_ms: float = 0.0
+    tokens_per_s: float = 0.0
+    """0 = all at once."""
+    answers: dict[str, str] = {}
+
+
+class Provider(Struct, frozen=True):
+    """One account at one endpoint. `api_key` never appears in a log, an error or a repr."""
+
+    name: str
+    base_url: str
+    api_key: str | None = None
+    simulation: Simulation | None = None
+    """Set for the provider that needs no network; `base_url` is then not used."""
+    limit_field: str = "max_completion_tokens"
+    """In which field an output limit is sent that the client did not set."""
+    connect_timeout_s: float = 5.0
+    first_event_timeout_s: float = 60.0
+    idle_timeout_s: float = 60.0
+    retries: int = 1
+    """Further attempts at the same deployment, before the first byte and where nothing was billed."""
+
+    def __repr__(self) -> str:
+        return f"Provider({self.name}, {self.base_url})"
+
+
+class Deployment(Struct, frozen=True):
+    """One model at one provider. `upstream_model` is the name that the provider knows."""
+
+    name: str
+    provider: Provider
+    upstream_model: str
+    priced: Priced
+
+
+class Model(Struct, frozen=True):
+    """A name that clients ask for. `accepts` lists the content part types it takes beside text."""
+
+    name: str
+    tier: Tier
+    context_tokens: int
+    max_output_tokens: int
+    deployments: tuple[Deployment, ...]
+    accepts: frozenset[str]
+    takes_tools: bool
+
+
+class RoutingPolicy(Struct, frozen=True):
+    """What a route lets the router do."""
+
+    models: tuple[Model, ...]
+    floor: Tier
+    """No model below this tier answers on the route, unless a client names it."""
+    strategy: Strategy
+    allow_downgrade: bool
+    """Whether a cheaper model may stand in for a named one, when a budget or a failure forces it."""
+    clamp_output: bool
+    """Whether the gateway may set an output limit where the client set none and the budget is short."""
+    baseline: str
+    """The model that `auto` is compared with in savings, where the team declares none."""

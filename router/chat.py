@@ -1,0 +1,94 @@
+"""The canonical chat request and the events of an answer: what every protocol module reads and writes.
+
+The canonical shape of a request is OpenAI's chat completion request, because it is what clients send most:
+`mapping` is that request as decoded, with every field the client sent, known to us or not.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from router.usage import Usage
+
+
+class ChatRequest(Struct, frozen=True):
+    """One decoded and checked request. The named attributes are read from `mapping`, which stays untouched."""
+
+    mapping: dict[str, Any]
+    model: str
+    stream: bool
+    wants_usage: bool
+    """Whether a streaming client asked for the usage chunk (`stream_options.include_usage`)."""
+    output_limit: int | None
+    """The client's own limit in tokens (`max_completion_tokens`, else `max_tokens`)."""
+    body_bytes: int
+    """Size of the request as it arrived: an upper bound of its input tokens for a byte-level tokeniser."""
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.mapping["messages"]
+        return found
+
+    @property
+    def choices(self) -> int:
+        """How many answers were asked for; each may use the whole output limit."""
+        return self.mapping.get("n") or 1
+
+    @property
+    def uses_tools(self) -> bool:
+        return bool(self.mapping.get("tools") or self.mapping.get("functions"))
+
+    @property
+    def modalities(self) -> frozenset[str]:
+        """Types of the content parts that are not text, e.g. `image_url`, `input_audio`, `file`."""
+        parts = (
+            part.get("type", "unknown")
+            for message in self.messages
+            if isinstance(message.get("content"), list)
+            for part in message["content"]
+        )
+        return frozenset(kind for kind in parts if kind not in ("text", "refusal"))
+
+
+class ChatEvent(Struct, frozen=True):
+    """One step of an answer, in the order in which the upstream sent it.
+
+    `body` is a whole JSON answer, `chunk` one streamed event, `done` the event that ends a stream,
+    `comment` a block without data (keep-alive). `raw` holds the bytes as they came, an SSE block with its
+    blank line included, so that they can be passed on untouched. `data` is the decoded payload.
+    """
+
+    kind: Literal["body", "chunk", "done", "comment"]
+    raw: bytes
+    data: dict[str, Any] | None = None
+    usage: Usage | None = None
+
+    @property
+    def is_last(self) -> bool:
+        return self.kind in ("body", "done")
+
+    @property
+    def is_usage_only(self) -> bool:
+        """The extra chunk that `include_usage` asks for: usage and no choice."""
+        return self.kind == "chunk" and self.usage is not None and not (self.data or {}).get("choices")
+
+    @property
+    def finish_reasons(self) -> list[str]:
+        choices = (self.data or {}).get("choices") or []
+        return [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of what the model wrote in this event: text, reasoning, refusals and tool arguments."""
+        choices = (self.data or {}).get("choices") or []
+        return sum(_written_bytes(choice.get("delta") or choice.get("message")) for choice in choices)
+
+
+def _written_bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode(errors="surrogatepass"))
+    if isinstance(value, dict):
+        return sum(_written_bytes(item) for key, item in value.items() if key not in ("role", "type", "id"))
+    if isinstance(value, list):
+        return sum(_written_bytes(item) for item in value)
+    return 0

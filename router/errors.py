@@ -1,0 +1,121 @@
+"""The router's error tree. It knows no HTTP: `app/errors.py` maps these to status codes and bodies.
+
+RouterError                    retryable? billed?
+├── RequestInvalid             the caller's request cannot be understood; names the field
+├── ModelUnknown               no model of that name on this route
+├── NoCandidate                models exist, none may serve this request; says why for each
+├── BudgetExceeded             a hard cap would be broken; says when it resets
+├── LedgerUnavailable          the ledger file cannot be written; nothing may be acknowledged
+└── UpstreamError              one attempt at a provider failed
+    ├── UpstreamUnreachable    no connection: nothing was sent
+    ├── UpstreamTimeout        sent, no answer in time: may have been billed
+    ├── UpstreamCut            the answer broke off after it had begun
+    ├── UpstreamMalformed      the answer is not what the protocol says
+    └── UpstreamRejected       the provider answered with an error status
+
+Every error answers two questions: `retryable` (may another attempt help?) and `billed`
+(`no`, `unknown`: may the provider have charged for it?).
+"""
+
+from datetime import datetime
+from typing import Literal
+
+Billed = Literal["no", "unknown"]
+
+
+class RouterError(Exception):
+    """Something the router refuses or could not do. `retryable` and `billed` as the module says."""
+
+    retryable: bool = False
+    billed: Billed = "no"
+
+
+class RequestInvalid(RouterError):
+    """`param` is the field's path in the caller's request, e.g. `messages[0].role`."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class ModelUnknown(RouterError):
+    """No model of this name may be asked for on the caller's route."""
+
+    def __init__(self, model: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"The model `{model}` does not exist or this key may not use it. Known: {', '.join(known)}.")
+        self.model = model
+
+
+class NoCandidate(RouterError):
+    """Every model of the route was ruled out; `reasons` maps a model to why."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        said = "; ".join(f"{model}: {reason}" for model, reason in reasons.items())
+        super().__init__(f"No model of this route can serve the request ({said}).")
+        self.reasons = reasons
+
+
+class BudgetExceeded(RouterError):
+    """The worst case of this request fits no candidate under the hard cap of `budget`."""
+
+    def __init__(self, budget: str, needed_nano: int, free_nano: int, resets_at: datetime) -> None:
+        super().__init__(
+            f"The budget of {budget} has ${max(free_nano, 0) / 1e9:.6f} left and this request could cost up to "
+            f"${needed_nano / 1e9:.6f}. Set a lower `max_completion_tokens`, ask for a cheaper model, "
+            f"or wait until the budget resets at {resets_at.isoformat()}."
+        )
+        self.budget = budget
+        self.needed_nano = needed_nano
+        self.free_nano = free_nano
+        self.resets_at = resets_at
+
+
+class LedgerUnavailable(RouterError):
+    """The row or reservation is not in the file, so the request must not be acknowledged."""
+
+    retryable = True
+
+
+class UpstreamError(RouterError):
+    """One attempt failed. `status` is the provider's own, where it gave one; `retry_after_s` likewise."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retryable: bool = True,
+        billed: Billed = "no",
+        code: str | None = None,
+        error_type: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+        self.billed = billed
+        self.code = code
+        self.error_type = error_type
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamUnreachable(UpstreamError):
+    pass
+
+
+class UpstreamTimeout(UpstreamError):
+    pass
+
+
+class UpstreamCut(UpstreamError):
+    pass
+
+
+class UpstreamMalformed(UpstreamError):
+    pass
+
+
+class UpstreamRejected(UpstreamError):
+    pass

@@ -1,0 +1,1 @@
+"""The ledger: an append-only, hash-chained record of every request and every nano-dollar."""

@@ -1,0 +1,116 @@
+"""The ledger, open reservations, keys, the chain's identity and the admin log."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+
+    op.create_table(
+        "admin_log",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_table("chain", sa.Column("id", sa.Text(), nullable=False), sa.PrimaryKeyConstraint("id"))
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("team", sa.Text(), nullable=False),
+        sa.Column("app", sa.Text(), nullable=False),
+        sa.Column("env", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_us", sa.BigInteger(), nullable=True),
+        sa.Column("is_development", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("hash"),
+    )
+    op.create_table(
+        "ledger",
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("schema", sa.Integer(), nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("team", sa.Text(), nullable=False),
+        sa.Column("app", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("env", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("end_user", sa.Text(), nullable=True),
+        sa.Column("labels", sa.Text(), nullable=True),
+        sa.Column("requested_model", sa.Text(), nullable=False),
+        sa.Column("served_model", sa.Text(), nullable=True),
+        sa.Column("tier", sa.Text(), nullable=True),
+        sa.Column("provider", sa.Text(), nullable=True),
+        sa.Column("deployment", sa.Text(), nullable=True),
+        sa.Column("disposition", sa.Text(), nullable=False),
+        sa.Column("cache_reason", sa.Text(), nullable=True),
+        sa.Column("route_reason", sa.Text(), nullable=True),
+        sa.Column("rationed", sa.Boolean(), nullable=False),
+        sa.Column("entry_id", sa.Text(), nullable=True),
+        sa.Column("similarity", sa.Float(), nullable=True),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_read_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_write_5m_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_write_1h_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("usage_source", sa.Text(), nullable=False),
+        sa.Column("baseline_model", sa.Text(), nullable=True),
+        sa.Column("baseline_input_price", sa.BigInteger(), nullable=True),
+        sa.Column("baseline_output_price", sa.BigInteger(), nullable=True),
+        sa.Column("baseline_price_version", sa.Text(), nullable=True),
+        sa.Column("list_input_price", sa.BigInteger(), nullable=True),
+        sa.Column("list_cache_read_price", sa.BigInteger(), nullable=True),
+        sa.Column("list_cache_write_5m_price", sa.BigInteger(), nullable=True),
+        sa.Column("list_cache_write_1h_price", sa.BigInteger(), nullable=True),
+        sa.Column("list_output_price", sa.BigInteger(), nullable=True),
+        sa.Column("list_price_version", sa.Text(), nullable=True),
+        sa.Column("paid_input_price", sa.BigInteger(), nullable=True),
+        sa.Column("paid_cache_read_price", sa.BigInteger(), nullable=True),
+        sa.Column("paid_cache_write_5m_price", sa.BigInteger(), nullable=True),
+        sa.Column("paid_cache_write_1h_price", sa.BigInteger(), nullable=True),
+        sa.Column("paid_output_price", sa.BigInteger(), nullable=True),
+        sa.Column("paid_price_version", sa.Text(), nullable=True),
+        sa.Column("pricing", sa.Text(), nullable=False),
+        sa.Column("baseline_nano", sa.BigInteger(), nullable=True),
+        sa.Column("list_nano", sa.BigInteger(), nullable=True),
+        sa.Column("actual_nano", sa.BigInteger(), nullable=True),
+        sa.Column("avoided_exact_nano", sa.BigInteger(), nullable=False),
+        sa.Column("avoided_semantic_nano", sa.BigInteger(), nullable=False),
+        sa.Column("avoided_coalesced_nano", sa.BigInteger(), nullable=False),
+        sa.Column("avoided_downgrade_nano", sa.BigInteger(), nullable=False),
+        sa.Column("avoided_rationing_nano", sa.BigInteger(), nullable=False),
+        sa.Column("avoided_provider_prompt_cache_nano", sa.BigInteger(), nullable=False),
+        sa.Column("avoided_negotiated_rate_nano", sa.BigInteger(), nullable=False),
+        sa.Column("overhead_nano", sa.BigInteger(), nullable=False),
+        sa.Column("overhead_reason", sa.Text(), nullable=True),
+        sa.Column("reserved_nano", sa.BigInteger(), nullable=False),
+        sa.Column("latency_us", sa.BigInteger(), nullable=True),
+        sa.Column("first_token_us", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("error_class", sa.Text(), nullable=True),
+        sa.Column("refers_to", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index("ledger_at", "ledger", ["at_us"], unique=False)
+    op.create_index("ledger_request", "ledger", ["request_id"], unique=False)
+    op.create_table(
+        "reservations",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("amount_nano", sa.BigInteger(), nullable=False),
+        sa.Column("draft", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )

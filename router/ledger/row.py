@@ -1,0 +1,183 @@
+"""What a ledger row says, and the hash that chains it to the row before.
+
+A row is never updated. What comes later (audits, feedback, corrections) is a row of its own kind that points
+to the request id. The hash covers the columns of the row's schema version, so that later columns do not
+break the verification of old rows.
+"""
+
+import hashlib
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from router.prices import UnitPrices
+from router.usage import Usage
+
+Kind = Literal["request", "attempt"]
+"""`request`: what a client asked and got. `attempt`: an upstream call that failed and was replaced."""
+Status = Literal["ok", "refused", "upstream_error", "upstream_cut", "client_closed", "unknown"]
+"""`unknown`: the process died while the request was under way; it is booked at its reservation."""
+Pricing = Literal["priced", "unpriced", "unknown"]
+"""`unpriced`: a price of the served model or its baseline is in no catalogue, so the money columns that need it
+are null. `unknown`: booked at the reservation, because nobody knows what was used."""
+
+SCHEMA: Final = 1
+
+
+class LedgerRow(Struct, frozen=True, kw_only=True):
+    """One row. Times in microseconds since the epoch, money in nano-dollars, unit prices in nano-dollars per
+    million tokens; None = does not apply or not known. Columns are only ever added, with a new SCHEMA."""
+
+    kind: Kind = "request"
+    request_id: str
+    attempt: int = 1
+    at_us: int
+    """When the request arrived; it decides the budget period."""
+    team: str
+    app: str
+    key_id: str
+    env: str
+    route: str
+    end_user: str | None = None
+    """Keyed hash of the client's `user` field."""
+    labels: str | None = None
+    """JSON object of the labels that the client gave, e.g. its use case."""
+    requested_model: str
+    served_model: str | None = None
+    tier: str | None = None
+    provider: str | None = None
+    deployment: str | None = None
+    disposition: str
+    """`exact`, `semantic`, `coalesced`, `miss` or `bypass`."""
+    cache_reason: str | None = None
+    route_reason: str | None = None
+    rationed: bool = False
+    entry_id: str | None = None
+    similarity: float | None = None
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_source: str = "none"
+    baseline_model: str | None = None
+    baseline_input_price: int | None = None
+    baseline_output_price: int | None = None
+    baseline_price_version: str | None = None
+    list_input_price: int | None = None
+    list_cache_read_price: int | None = None
+    list_cache_write_5m_price: int | None = None
+    list_cache_write_1h_price: int | None = None
+    list_output_price: int | None = None
+    list_price_version: str | None = None
+    paid_input_price: int | None = None
+    paid_cache_read_price: int | None = None
+    paid_cache_write_5m_price: int | None = None
+    paid_cache_write_1h_price: int | None = None
+    paid_output_price: int | None = None
+    paid_price_version: str | None = None
+    pricing: Pricing = "priced"
+    baseline_nano: int | None = None
+    list_nano: int | None = None
+    actual_nano: int | None = None
+    avoided_exact_nano: int = 0
+    avoided_semantic_nano: int = 0
+    avoided_coalesced_nano: int = 0
+    avoided_downgrade_nano: int = 0
+    avoided_rationing_nano: int = 0
+    avoided_provider_prompt_cache_nano: int = 0
+    avoided_negotiated_rate_nano: int = 0
+    overhead_nano: int = 0
+    overhead_reason: str | None = None
+    reserved_nano: int = 0
+    latency_us: int | None = None
+    first_token_us: int | None = None
+    status: Status = "ok"
+    error_class: str | None = None
+    refers_to: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            input=self.input_tokens,
+            cache_read=self.cache_read_tokens,
+            cache_write_5m=self.cache_write_5m_tokens,
+            cache_write_1h=self.cache_write_1h_tokens,
+            output=self.output_tokens,
+            reasoning=self.reasoning_tokens,
+        )
+
+    @property
+    def baseline_prices(self) -> UnitPrices | None:
+        """Rebuilt from the columns; the baseline has no prompt cache, so its cache buckets cost as input."""
+        if self.baseline_input_price is None or self.baseline_output_price is None:
+            return None
+        return UnitPrices(
+            input=self.baseline_input_price,
+            cache_read=self.baseline_input_price,
+            cache_write_5m=self.baseline_input_price,
+            cache_write_1h=self.baseline_input_price,
+            output=self.baseline_output_price,
+            version=self.baseline_price_version or "",
+        )
+
+    @property
+    def list_prices(self) -> UnitPrices | None:
+        return self._prices("list")
+
+    @property
+    def paid_prices(self) -> UnitPrices | None:
+        return self._prices("paid")
+
+    def _prices(self, side: Literal["list", "paid"]) -> UnitPrices | None:
+        if getattr(self, f"{side}_input_price") is None:
+            return None
+        buckets = {name: getattr(self, f"{side}_{name}_price") for name in _BUCKETS}
+        return UnitPrices(**buckets, version=getattr(self, f"{side}_price_version") or "")
+
+
+_BUCKETS: Final = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+
+
+def usage_columns(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_5m_tokens": usage.cache_write_5m,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+    }
+
+
+def price_columns(baseline: UnitPrices | None, listed: UnitPrices | None, paid: UnitPrices | None) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if baseline:
+        columns |= {
+            "baseline_input_price": baseline.input,
+            "baseline_output_price": baseline.output,
+            "baseline_price_version": baseline.version,
+        }
+    for side, prices in (("list", listed), ("paid", paid)):
+        if prices:
+            columns |= {f"{side}_{name}_price": getattr(prices, name) for name in _BUCKETS}
+            columns[f"{side}_price_version"] = prices.version
+    return columns
+
+
+COLUMNS: Final[dict[int, tuple[str, ...]]] = {1: LedgerRow.__struct_fields__}
+"""The hashed columns of each schema version, in order."""
+
+
+def row_hash(chain_id: str, seq: int, schema: int, previous: bytes, values: dict[str, Any]) -> bytes:
+    """SHA-256 over the previous row's hash and this row's canonical encoding: a JSON array of chain id,
+    sequence number, schema version and the schema's columns in order."""
+    canonical = msgspec.json.encode([chain_id, seq, schema, [values[name] for name in COLUMNS[schema]]])
+    return hashlib.sha256(previous + canonical).digest()
+
+
+def first_hash(chain_id: str) -> bytes:
+    """What the first row of a chain is chained to."""
+    return hashlib.sha256(b"thriftgate ledger " + chain_id.encode()).digest()

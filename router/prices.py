@@ -1,0 +1,137 @@
+"""Official list prices, from the pinned `genai-prices` catalogue, and what an operator pays instead.
+
+The only module that knows the catalogue. Everything else sees `UnitPrices`: integers in nano-dollars per
+million tokens. An unknown price is None (`unpriced`), never 0.
+"""
+
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from importlib.metadata import version
+from typing import Any
+
+from genai_prices import data_snapshot
+from genai_prices.types import TieredPrices
+from msgspec import Struct
+
+from router.money import NANO_PER_USD, bucket_cost_nano
+from router.usage import Usage
+
+CATALOGUE_VERSION = f"genai-prices {version('genai-prices')}"
+
+
+class UnitPrices(Struct, frozen=True):
+    """What a million tokens of each bucket cost, in nano-dollars. `version` says where the figures are from."""
+
+    input: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    version: str
+
+
+class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
+    """Prices from the operator's configuration, in USD per million tokens.
+
+    What is left out is taken from the input price (cache buckets), as a provider without that discount
+    would bill it.
+    """
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None = None
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+
+    def unit_prices(self, version: str) -> UnitPrices:
+        def nano(usd: Decimal | None) -> int:
+            return _nano_per_mtok(self.input if usd is None else usd)
+
+        return UnitPrices(
+            input=nano(self.input),
+            cache_read=nano(self.cache_read),
+            cache_write_5m=nano(self.cache_write_5m),
+            cache_write_1h=nano(self.cache_write_1h),
+            output=nano(self.output),
+            version=version,
+        )
+
+
+class Priced(Struct, frozen=True):
+    """How one deployment is priced: by the catalogue under `reference`, or by the operator's `listed`;
+    `negotiated` is what the operator really pays, where that differs."""
+
+    provider: str
+    """The catalogue's id of the provider, e.g. `openai`."""
+    reference: str
+    """The catalogue's name of the model."""
+    listed: PriceOverride | None = None
+    negotiated: PriceOverride | None = None
+
+    def list_prices(self, at: datetime, input_tokens: int) -> UnitPrices | None:
+        """The official prices at that time for a request of this many input tokens (long prompts may cost
+        more per token), or None where nobody knows them."""
+        if self.listed is not None:
+            return self.listed.unit_prices("configuration")
+        return catalogue_prices(self.provider, self.reference, at, input_tokens)
+
+    def effective_prices(self, at: datetime, input_tokens: int) -> UnitPrices | None:
+        """What is really paid: the negotiated rate if there is one, else the list price."""
+        if self.negotiated is not None:
+            return self.negotiated.unit_prices("negotiated")
+        return self.list_prices(at, input_tokens)
+
+
+def catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int) -> UnitPrices | None:
+    """The catalogue's prices, or None if it does not know the model or gives no input or output price."""
+    try:
+        _, info = data_snapshot.get_snapshot().find_provider_model(model, None, provider, None)
+    except LookupError:
+        return None
+    quoted: Any = info.get_prices(at)
+    if quoted.input_mtok is None or quoted.output_mtok is None:
+        return None
+
+    def nano(*keys: str) -> int:
+        """The first of these prices that the catalogue states."""
+        stated = next(price for key in keys if (price := getattr(quoted, key)) is not None)
+        return _nano_per_mtok(_tier_price(stated, input_tokens))
+
+    return UnitPrices(
+        input=nano("input_mtok"),
+        cache_read=nano("cache_read_mtok", "input_mtok"),
+        cache_write_5m=nano("cache_write_5m_mtok", "cache_write_mtok", "input_mtok"),
+        cache_write_1h=nano("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
+        output=nano("output_mtok"),
+        version=CATALOGUE_VERSION,
+    )
+
+
+def cost_nano(usage: Usage, prices: UnitPrices) -> int:
+    """Cost of this usage: each bucket rounded once, half up, then added."""
+    return (
+        bucket_cost_nano(usage.input, prices.input)
+        + bucket_cost_nano(usage.cache_read, prices.cache_read)
+        + bucket_cost_nano(usage.cache_write_5m, prices.cache_write_5m)
+        + bucket_cost_nano(usage.cache_write_1h, prices.cache_write_1h)
+        + bucket_cost_nano(usage.output, prices.output)
+    )
+
+
+def worst_case_nano(input_tokens: int, output_tokens: int, prices: UnitPrices) -> int:
+    """An upper bound of the cost: every input token in the dearest input bucket."""
+    dearest = max(prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h)
+    # Up to four input buckets are each rounded on their own: at most half a nano-dollar more for each.
+    return bucket_cost_nano(input_tokens, dearest) + bucket_cost_nano(output_tokens, prices.output) + 2
+
+
+def _tier_price(price: Decimal | TieredPrices, input_tokens: int) -> Decimal:
+    """Crossing a tier's start prices all tokens at that tier (the catalogue's own rule)."""
+    if isinstance(price, Decimal):
+        return price
+    crossed = [tier.price for tier in price.tiers if input_tokens > tier.start]
+    return crossed[-1] if crossed else price.base
+
+
+def _nano_per_mtok(usd_per_mtok: Decimal) -> int:
+    return int((usd_per_mtok * NANO_PER_USD).to_integral_value(rounding=ROUND_HALF_UP))

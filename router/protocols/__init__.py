@@ -1,0 +1,1 @@
+"""Wire formats: one module of pure functions for each protocol. A provider is configuration."""

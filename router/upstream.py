@@ -1,0 +1,207 @@
+"""Calls at a provider: opens one, awaits its first event, and gives its events until the end.
+
+The first event is the last moment at which a failure can still be answered by another attempt. What
+happens then is an UpstreamError that says whether a retry may help and whether it may have been billed.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from msgspec import Struct
+
+from router.catalogue import Deployment, Provider
+from router.chat import ChatEvent
+from router.errors import (
+    UpstreamCut,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from router.protocols import openai
+from router.simulated import SimulatedProvider
+from router.sse import Blocks, BlockTooLong
+
+MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+_BACKOFF_BASE_S: Final = 0.1
+_BACKOFF_AT_MOST_S: Final = 2.0
+# Another attempt with the same key at the same account cannot end differently.
+_FOR_ANOTHER_DEPLOYMENT: Final = frozenset({401, 402, 403})
+
+# aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
+_NOT_SENT: Final = (aiohttp.ClientConnectorError, httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol)
+_NOT_CONNECTED_IN_TIME: Final = (aiohttp.ConnectionTimeoutError, httpx.PoolTimeout)
+
+
+class OpenCall(Struct):
+    """An answer that has begun. Iterate `events` to the end or close it."""
+
+    first: ChatEvent
+    rest: AsyncIterator[ChatEvent]
+
+    async def events(self) -> AsyncIterator[ChatEvent]:
+        """The first event and all others, ending in one that `is_last`. Raises UpstreamError."""
+        try:
+            yield self.first
+            async for event in self.rest:
+                yield event
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Hangs up. Does nothing after the end."""
+        await self.rest.aclose()  # type: ignore[attr-defined]
+
+
+def open_transport(provider: Provider) -> httpx.AsyncBaseTransport:
+    """The transport for a provider. Used directly, without httpx's client around it, aiohttp's carried five
+    times the requests of httpx's own (`benchmarks/transports.py`)."""
+    if provider.simulation is not None:
+        return SimulatedProvider(provider.simulation)
+    # 0 = no limit in the transport: what may be under way at once is decided before a call is made.
+    return AiohttpTransport(limits=httpx.Limits(max_connections=0, keepalive_expiry=30.0))
+
+
+class Upstream:
+    """All providers' transports, by provider name."""
+
+    def __init__(self, transports: Mapping[str, httpx.AsyncBaseTransport]) -> None:
+        self._transports = transports
+
+    async def close(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    async def open(self, deployment: Deployment, body: bytes, *, is_stream: bool) -> OpenCall:
+        """Sends the request and awaits the first event; repeats it where that may help and nothing was
+        billed. Raises UpstreamError."""
+        provider = deployment.provider
+        attempt = 0
+        while True:
+            try:
+                return await self._attempt(deployment, body, is_stream)
+            except UpstreamError as error:
+                wait_s = _backoff_s(attempt, error.retry_after_s)
+                if attempt >= provider.retries or not _may_repeat(error) or wait_s is None:
+                    raise
+            attempt += 1
+            await asyncio.sleep(wait_s)
+
+    async def _attempt(self, deployment: Deployment, body: bytes, is_stream: bool) -> OpenCall:
+        provider = deployment.provider
+        request = httpx.Request(
+            "POST",
+            provider.base_url + openai.PATH,
+            headers=openai.headers(provider.api_key),
+            content=body,
+            extensions={"timeout": {"connect": provider.connect_timeout_s, "read": provider.idle_timeout_s}},
+        )
+        events: AsyncIterator[ChatEvent] | None = None
+        try:
+            async with asyncio.timeout(provider.first_event_timeout_s):
+                response = await self._transports[provider.name].handle_async_request(request)
+                events = _events(response, is_stream, deployment)
+                first = await anext(events)
+        except BaseException as error:
+            if events is not None:
+                await events.aclose()  # type: ignore[attr-defined]
+            if isinstance(error, Exception):
+                raise _as_upstream_error(error, deployment) from error
+            raise
+        return OpenCall(first, events)
+
+
+def _may_repeat(error: UpstreamError) -> bool:
+    return error.retryable and error.billed == "no" and error.status not in _FOR_ANOTHER_DEPLOYMENT
+
+
+def _backoff_s(attempt: int, retry_after_s: float | None) -> float | None:
+    """Full jitter, or what the provider asked for; None if that is too long to make a client wait."""
+    if retry_after_s is not None:
+        return retry_after_s if retry_after_s <= _BACKOFF_AT_MOST_S else None
+    return random.uniform(0, min(_BACKOFF_BASE_S * 2**attempt, _BACKOFF_AT_MOST_S))
+
+
+async def _events(response: httpx.Response, is_stream: bool, deployment: Deployment) -> AsyncIterator[ChatEvent]:
+    chunks = response.stream.__aiter__()  # type: ignore[union-attr]
+    try:
+        if response.status_code >= 400:
+            body = await _whole(chunks)
+            raise openai.parse_error(response.status_code, response.headers, body, time.time())
+        is_event_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        if is_stream and is_event_stream:
+            async for event in _streamed(chunks):
+                yield event
+        else:
+            yield openai.parse_body(await _whole(chunks))
+    except Exception as error:
+        raise _as_upstream_error(error, deployment) from error
+    finally:
+        await response.aclose()
+
+
+async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
+    parts, size = [], 0
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise UpstreamMalformed("The provider's answer is too long.", billed="unknown")
+    return b"".join(parts)
+
+
+async def _streamed(chunks: AsyncIterator[bytes]) -> AsyncIterator[ChatEvent]:
+    """A stream's events. One that ends after a finish reason without `[DONE]` gets its end from us; one that
+    ends before is cut."""
+    blocks = Blocks()
+    has_finished = False
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise UpstreamMalformed("The provider's answer is too long.", billed="unknown")
+        for block in blocks.feed(chunk):
+            event = openai.parse_block(block)
+            has_finished = has_finished or bool(event.finish_reasons)
+            yield event
+            if event.is_last:
+                return
+    if (rest := blocks.rest()).strip():
+        event = openai.parse_block(rest)
+        has_finished = has_finished or bool(event.finish_reasons)
+        yield event if event.is_last else ChatEvent(event.kind, rest + b"\n\n", event.data, event.usage)
+        if event.is_last:
+            return
+    if not has_finished:
+        raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
+    yield ChatEvent(kind="done", raw=openai.DONE)
+
+
+def _as_upstream_error(error: Exception, deployment: Deployment) -> UpstreamError:
+    """Our error for whatever went wrong. Never repeats an address or a key."""
+    name = deployment.provider.name
+    cause = error.__cause__ or error
+    match error:
+        case UpstreamError():
+            return error
+        case _ if isinstance(cause, _NOT_CONNECTED_IN_TIME):
+            return UpstreamTimeout(f"No connection to provider `{name}` in time.")
+        case _ if isinstance(cause, _NOT_SENT):
+            return UpstreamUnreachable(f"Provider `{name}` cannot be reached.")
+        case TimeoutError() | httpx.ReadTimeout():
+            return UpstreamTimeout(f"Provider `{name}` did not answer in time.", billed="unknown")
+        case BlockTooLong() | StopAsyncIteration():
+            return UpstreamMalformed(f"Provider `{name}` sent no proper event.", billed="unknown")
+        case httpx.TransportError() | OSError() | aiohttp.ClientError():
+            return UpstreamCut(f"The connection to provider `{name}` broke off.", billed="unknown")
+        case _:
+            return UpstreamMalformed(
+                f"Provider `{name}` sent what cannot be understood ({type(error).__name__}).",
+                billed="unknown",
+            )

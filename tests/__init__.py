@@ -1,0 +1,1 @@
+"""The tests mirror the packages; being a package keeps `tests/cache` from shadowing `cache`."""
