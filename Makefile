@@ -26,7 +26,7 @@ $(EXPORT_VENV)/.installed: requirements-export.lock
 	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-export.lock
 	@touch $@
 
-$(ENCODER)/encoder.json: cache/export.py cache/encoder.py | $(EXPORT_VENV)/.installed
+$(ENCODER)/encoder.json: cache/export.py | $(EXPORT_VENV)/.installed
 	$(EXPORT_VENV)/bin/python -m cache.export --keep-fp32 --force --out $(ENCODER)
 	@touch $@
 

@@ -36,6 +36,7 @@ from app.services import (
     now_us,
     restored_budgets,
     routes_of,
+    unpriced,
 )
 from app.settings import Settings, SettingsInvalid, load
 from cache.entries import EntryStore
@@ -131,21 +132,15 @@ def check(as_json: bool) -> None:
     """Check the configuration: everything that is wrong, at once, with its place."""
     settings = _settings()
     routes_of(settings, models := models_of(settings))
-    at = now()
-    unpriced = [
-        f"{name} at {deployment.name}"
-        for name, model in models.items()
-        for deployment in model.deployments
-        if deployment.priced.list_prices(at, 1) is None
-    ]
+    missing = unpriced(models, now())
     encoder = (settings.encoder_folder / "encoder.json").exists()
     if as_json:
-        _print_json({"ok": True, "simulating": settings.simulates, "unpriced": unpriced, "encoder": encoder})
+        _print_json({"ok": True, "simulating": settings.simulates, "unpriced": missing, "encoder": encoder})
         return
     _out.print("The configuration is [green]good[/green].")
     _out.print(f"Providers: {', '.join(settings.providers)}{' (simulating)' if settings.simulates else ''}")
     _out.print(f"Models: {', '.join(settings.models)}. Routes: {', '.join(settings.routes)}.")
-    for name in unpriced:
+    for name in missing:
         _out.print(f"[yellow]No list price for {name}: its requests are recorded as unpriced. Set list_price.[/yellow]")
     if not encoder:
         _out.print(f"[yellow]No encoder in {settings.encoder_folder}: exact matches only. Run `make encoder`.[/yellow]")

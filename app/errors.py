@@ -48,6 +48,16 @@ class NotCached(Exception):
     """The caller wants an answer from the cache only, and there is none (RFC 9111, 5.2.1.7)."""
 
 
+class RouteUnknown(Exception):
+    """The key's route was taken out of the configuration."""
+
+    def __init__(self, route: str) -> None:
+        super().__init__(
+            f"The route `{route}` of this key is not configured any more. Make a key for another route: "
+            "`thriftgate keys create --route NAME`."
+        )
+
+
 class ClientGone(Exception):
     """Nobody is there any more to answer to."""
 
@@ -87,6 +97,8 @@ def describe(error: Exception, now_s: float) -> Described:
             return Described(401, _REQUEST, "invalid_api_key", said, headers={"www-authenticate": "Bearer"})
         case AdminTokenInvalid():
             return Described(401, _REQUEST, "invalid_admin_token", said, headers={"www-authenticate": "Bearer"})
+        case RouteUnknown():
+            return Described(403, _REQUEST, "route_not_found", said)
         case ModelUnknown():
             return Described(404, _REQUEST, "model_not_found", said, "model")
         case TooLarge():

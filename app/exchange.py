@@ -242,7 +242,7 @@ class Exchange(Struct, kw_only=True):
                 found["x-thriftgate-rationed"] = "true"
         if self.reserved is not None and self.reserved.output_limit is not None:
             found["x-thriftgate-output-limit"] = self.reserved.output_limit
-        row = self.row
+        row = self.row or (self.to_row() if lookup.entry is not None else None)
         if row is not None and row.actual_nano is not None:
             found["x-thriftgate-cost-usd"] = usd_text(row.actual_nano)
             if row.baseline_nano is not None:

@@ -9,7 +9,6 @@ joined it and the cache may want its answer: a client that leaves does not end i
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -19,7 +18,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from app.errors import ClientGone, NotCached
+from app.errors import ClientGone, NotCached, RouteUnknown
 from app.exchange import Exchange, Reserved, Served, StoredAnswer
 from app.inbound import Inbound
 from app.keys import Caller
@@ -109,7 +108,9 @@ class Gateway:
     def _admit(self, caller: Caller, inbound: Inbound) -> Exchange:
         """Decodes and checks the request, and says what the cache and the ledger need to know of it."""
         request = openai.decode_request(inbound.body)
-        route = self._routes[caller.route]
+        route = self._routes.get(caller.route)
+        if route is None:
+            raise RouteUnknown(caller.route)
         offered = {model.name: model for model in route.routing.models}
         if request.model != AUTO and request.model not in offered:
             raise ModelUnknown(request.model, (AUTO, *offered))
@@ -128,7 +129,7 @@ class Gateway:
             directives=directives_from(inbound.cache_control),
         )
         return Exchange(
-            request_id=f"req_{uuid.uuid4().hex}",
+            request_id=inbound.request_id,
             caller=caller,
             request=request,
             arrived_at=arrived_at,
@@ -171,11 +172,12 @@ class Gateway:
     async def _recorded(self, exchange: Exchange, events: AsyncIterator[ChatEvent]) -> AsyncIterator[ChatEvent]:
         """Passes on an answer that costs nothing, its last event once the row is in the file."""
         try:
-            async for event in events:
-                exchange.see(event)
-                if event.is_last:
-                    await self._record(exchange)
-                yield event
+            async with aclosing(events):  # type: ignore[type-var]
+                async for event in events:
+                    exchange.see(event)
+                    if event.is_last:
+                        await self._record(exchange)
+                    yield event
         except RouterError as error:
             exchange.status, exchange.error_class = _status_of(error), type(error).__name__
             raise
@@ -368,8 +370,9 @@ class Gateway:
 async def _followed(flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:
     """The leader's own client: when it goes and nobody else wants the answer, the way upstream ends."""
     try:
-        async for event in flight.follow():
-            yield event
+        async with aclosing(flight.follow()) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
     finally:
         flight.leave()
 

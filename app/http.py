@@ -2,6 +2,7 @@
 
 import hmac
 import time
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 async def chat_completions(request: HttpRequest) -> Response[Any]:
     """OpenAI's chat completions."""
     started_ns = time.perf_counter_ns()
+    request.state.request_id = request_id = f"req_{uuid.uuid4().hex}"
     services = _services(request)
     caller = _caller(request)
 
@@ -36,6 +38,7 @@ async def chat_completions(request: HttpRequest) -> Response[Any]:
             pass
 
     inbound = Inbound(
+        request_id=request_id,
         body=await _body(request, services.max_body_bytes),
         started_ns=started_ns,
         cache_control=request.headers.get("cache-control"),
@@ -45,7 +48,6 @@ async def chat_completions(request: HttpRequest) -> Response[Any]:
     )
     answer = await services.gateway.answer(caller, inbound)
     exchange = answer.exchange
-    request.state.request_id = exchange.request_id
     if exchange.request.stream:
         return Stream(
             _closing(event_stream(answer, lambda error: _described(request, error))),
@@ -229,4 +231,6 @@ def _described(request: HttpRequest, error: Exception) -> Described:
 def on_error(request: HttpRequest, error: Exception) -> Response[Any]:
     """Every error of every handler, in one shape."""
     described = _described(request, error)
-    return Response(described.body, status_code=described.status, media_type=_JSON, headers=described.headers)
+    request_id = getattr(request.state, "request_id", None)
+    headers = described.headers | ({"x-request-id": request_id} if request_id else {})
+    return Response(described.body, status_code=described.status, media_type=_JSON, headers=headers)

@@ -16,6 +16,7 @@ _LABELS_AT_MOST_BYTES = 1024
 class Inbound(Struct):
     """`disconnected` returns when the client has gone."""
 
+    request_id: str
     body: bytes
     started_ns: int
     cache_control: str | None

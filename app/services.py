@@ -141,6 +141,8 @@ async def open_services(
         budgets = restored_budgets(settings, ledger_engine, clock())
         keys = Keys(ledger_engine, simulates=settings.simulates)
         models = models_of(settings)
+        for name in unpriced(models, clock()):
+            log.warning("no list price: its requests are recorded as unpriced", deployment=name)
         routes = routes_of(settings, models)
 
         encoder = encoder or _encoder(settings, log)
@@ -221,6 +223,12 @@ def models_of(settings: Settings) -> dict[str, Model]:
         )
         for name, model in settings.models.items()
     }
+
+
+def unpriced(models: Mapping[str, Model], at: datetime) -> list[str]:
+    """Deployments for which neither the catalogue nor the configuration has a list price."""
+    deployments = {deployment.name: deployment for model in models.values() for deployment in model.deployments}
+    return [name for name, deployment in deployments.items() if deployment.priced.list_prices(at, 1) is None]
 
 
 def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Provider:

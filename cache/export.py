@@ -441,7 +441,7 @@ def load_model(source: Source) -> Any:
             source.location,
             device="cpu",
             local_files_only=Path(source.location).is_dir(),
-            # The plain form of attention has fewer nodes than `sdpa`: 1.5 against at least 1.6 ms a text (int8, 13 tokens).
+            # The plain form of attention has fewer nodes than `sdpa`: 1.5 against at least 1.6 ms a text.
             model_kwargs={"attn_implementation": "eager"},
         )
     # Broad: the loader raises OSError, ValueError, the hub's and the HTTP client's own classes.

@@ -75,7 +75,7 @@ def decode_request(body: bytes) -> ChatRequest:
         checked = msgspec.convert(mapping, _ChatBody)
     except msgspec.ValidationError as error:
         message, param = _where(str(error))
-        raise RequestInvalid(message, param) from None
+        raise RequestInvalid(f"`{param}`: {message}" if param else message, param or None) from None
     for position, (message_, raw) in enumerate(zip(checked.messages, mapping["messages"], strict=True)):
         if message_.role == "user" and raw.get("content") is None:
             raise RequestInvalid("A user message needs content.", f"messages[{position}].content")
@@ -97,7 +97,7 @@ def _where(problem: str) -> tuple[str, str]:
     if "missing required field" in message:
         missing = message.rsplit("`", 2)[1]
         param = f"{param}.{missing}" if param else missing
-    return message + ".", param.replace("[...]", "[]")
+    return message[:1].lower() + message[1:] + ".", param.replace("[...]", "[]")
 
 
 # --- what we send upstream --------------------------------------------------------------------------------
