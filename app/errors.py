@@ -15,6 +15,7 @@ from litestar.exceptions import (
 )
 from msgspec import Struct
 
+from cache.flights import FlightAbandoned
 from router.errors import (
     BudgetExceeded,
     LedgerUnavailable,
@@ -97,6 +98,9 @@ def describe(error: Exception, now_s: float) -> Described:
             return Described(401, _REQUEST, "invalid_api_key", said, headers={"www-authenticate": "Bearer"})
         case AdminTokenInvalid():
             return Described(401, _REQUEST, "invalid_admin_token", said, headers={"www-authenticate": "Bearer"})
+        case FlightAbandoned():
+            message = "The gateway is stopping and gave this answer up. Send the request again."
+            return Described(503, _SERVER, "stopping", message, headers={"retry-after": "5"})
         case RouteUnknown():
             return Described(403, _REQUEST, "route_not_found", said)
         case ModelUnknown():

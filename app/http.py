@@ -16,7 +16,7 @@ from app.errors import AdminTokenInvalid, Described, TooLarge, describe
 from app.inbound import Inbound, labels_from
 from app.rendering import event_stream, json_body
 from app.services import Services, now_us
-from router.errors import RequestInvalid
+from router.errors import ModelUnknown, RequestInvalid
 from router.plan import AUTO
 
 HttpRequest = Request[Any, Any, State]
@@ -72,6 +72,16 @@ async def list_models(request: HttpRequest) -> Response[Any]:
     """The models of the caller's route, and `auto`."""
     names = [AUTO, *_services(request).model_names(_caller(request).route)]
     return _json({"object": "list", "data": [_model(name) for name in names]})
+
+
+@get("/v1/models/{name:path}")
+async def retrieve_model(request: HttpRequest) -> Response[Any]:
+    """One model of the caller's route. A model's name may contain slashes."""
+    name = str(request.path_params["name"]).removeprefix("/")
+    names = (AUTO, *_services(request).model_names(_caller(request).route))
+    if name not in names:
+        raise ModelUnknown(name, names)
+    return _json(_model(name))
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -161,6 +171,7 @@ async def status(request: HttpRequest) -> Response[Any]:
 HANDLERS: Final[list[ControllerRouterHandler]] = [
     chat_completions,
     list_models,
+    retrieve_model,
     live,
     ready,
     metrics,

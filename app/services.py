@@ -21,6 +21,7 @@ import structlog
 from msgspec import Struct
 
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
+from app.errors import RouteUnknown
 from app.gateway import Gateway, Route
 from app.keys import Key, Keys
 from app.observer import Observer
@@ -76,6 +77,9 @@ class Services(Struct):
         return self.settings.server.max_body_mib * 1024 * 1024
 
     def model_names(self, route: str) -> list[str]:
+        """The models of a route. Raises RouteUnknown for one that was taken out of the configuration."""
+        if route not in self.routes:
+            raise RouteUnknown(route)
         return [model.name for model in self.routes[route].routing.models]
 
     def create_key(self, team: str, app: str, env: str, route: str | None, expires_us: int | None) -> tuple[Key, str]:
