@@ -15,15 +15,15 @@ help: ## Show this list
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 # torch serves the export only: a virtual environment of its own, which the server never sees.
 $(EXPORT_VENV)/.installed: requirements-export.lock
 	@echo "Setting up the encoder export (torch, once, a few minutes) ..."
 	$(PYTHON) -m venv $(EXPORT_VENV)
-	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-export.lock
+	$(EXPORT_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r requirements-export.lock
 	@touch $@
 
 $(ENCODER)/encoder.json: cache/export.py | $(EXPORT_VENV)/.installed
@@ -59,7 +59,7 @@ bench: setup ## Load-test on this machine and write bench-results/
 	$(BIN)/python -m benchmarks.bench
 
 lock: $(VENV)/.installed ## Pin all dependencies anew
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install -qq --disable-pip-version-check uv
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev --extra bench pyproject.toml -o requirements-dev.lock
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the answer is no (a ledger that does not verify), 2 wrong 
 """
 
 import io
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsInvalid, DataFolderLocked, ServerRefused, RouterError) as error:
+        except (SettingsInvalid, DataFolderLocked, ServerRefused, RouterError, savings.FiguresDisagree) as error:
             raise click.ClickException(str(error)) from None
         except sa.exc.DatabaseError as error:
             raise click.ClickException(f"A file in the data folder cannot be read: {error.orig}") from None
@@ -394,30 +395,34 @@ def report_savings(
 
     The parts of the avoided cost add up to the whole, to the nano-dollar.
     """
-    filters = savings.Filters(
-        team=team,
-        app=app_name,
-        model=model,
-        since=_utc(since),
-        until=_utc(until),
-        by=by,  # type: ignore[arg-type]
-    )
+    try:
+        filters = savings.Filters(
+            team=team,
+            app=app_name,
+            model=model,
+            since=_utc(since),
+            until=_utc(until),
+            by=by,  # type: ignore[arg-type]
+        )
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
     with _ledger(_settings()) as engine:
-        found = savings.report(engine, filters)
-        if form == "html":
-            chain_id, newest = head(engine)
-            text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id)
-        elif form == "table":
-            if output is None:
-                _out.print(savings_text.as_table(found))
-                return
-            text = _plain(savings_text.as_table(found))
-        else:
-            text = savings_text.as_csv(found) if form == "csv" else savings_text.as_json(found)
-    if output is None:
-        click.echo(text)
+        with _progress("Adding up", 0) as show:
+            found = savings.report(engine, filters, show)
+        chain_id, newest = head(engine)
+    if form == "table" and output is None:
+        _out.print(savings_text.as_table(found))
+        return
+    if form == "html":
+        text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id)
+    elif form == "csv":
+        text = savings_text.as_csv(found)
     else:
-        output.write_text(text, encoding="utf-8")
+        text = savings_text.as_json(found) if form == "json" else _plain(savings_text.as_table(found))
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        output.write_text(text, encoding="utf-8", newline="")
         _err.print(f"Written to {output}.")
 
 
@@ -430,8 +435,9 @@ def ledger() -> None:
 @_JSON
 def ledger_verify(as_json: bool) -> None:
     """Recompute the hash chain, and every cost from its stored unit prices."""
-    with _ledger(_settings()) as engine, _progress("Verifying", row_count(engine)) as advance:
-        found = verify(engine, advance)
+    with _ledger(_settings()) as engine, _progress("Verifying", total := row_count(engine)) as show:
+        done = itertools.count(1)
+        found = verify(engine, lambda: show(next(done), total))
     if as_json:
         _print_json(found)
     else:
@@ -478,11 +484,12 @@ def _locked(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+def _progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; called with how much is done of how much."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -51,6 +51,14 @@ class Reserved(Struct, frozen=True):
     model: Model
     output_limit: int | None
     """A limit that the gateway set, because the budget was short."""
+    is_rationed: bool
+    """Whether a budget ruled a better model out."""
+
+    @property
+    def served(self) -> Served:
+        """What the answer will be from, if the attempt succeeds."""
+        deployment = self.deployment
+        return Served(self.model.name, self.model.tier, self.is_rationed, deployment.provider.name, deployment.name)
 
 
 class Exchange(Struct, kw_only=True):
@@ -143,7 +151,7 @@ class Exchange(Struct, kw_only=True):
         usage, source = self.counted()
         money, prices = self.savings(usage)
         now_ns = time.perf_counter_ns()
-        is_priced = money.actual_nano is not None and money.baseline_nano is not None
+        is_priced = None not in (money.baseline_nano, money.list_nano, money.actual_nano)
         return LedgerRow(
             **self._identity("request"),
             **self._serving(),
@@ -165,14 +173,7 @@ class Exchange(Struct, kw_only=True):
     def to_draft(self, reserved: Reserved) -> LedgerRow:
         """The row that is booked if the process dies while the attempt is under way."""
         identity = self._identity("request") | {"attempt": reserved.attempt}
-        served = Served(
-            reserved.model.name,
-            reserved.model.tier,
-            self.is_rationed(reserved.model),
-            reserved.deployment.provider.name,
-            reserved.deployment.name,
-        )
-        return LedgerRow(**identity, **_served_columns(served), reserved_nano=reserved.money.amount_nano)
+        return LedgerRow(**identity, **_served_columns(reserved.served), reserved_nano=reserved.money.amount_nano)
 
     def to_attempt_row(self, reserved: Reserved, error_class: str, *, is_billed: bool) -> LedgerRow:
         """An upstream call that failed. If it may have been billed, it is booked at its reservation."""
@@ -190,10 +191,6 @@ class Exchange(Struct, kw_only=True):
             reserved_nano=reserved.money.amount_nano,
             error_class=error_class,
         )
-
-    def is_rationed(self, model: Model) -> bool:
-        """Whether this model serves because budgets rule out the one that was wanted."""
-        return self.plan is not None and self.plan.is_rationed(model)
 
     def _identity(self, kind: Kind) -> dict[str, Any]:
         caller, lookup = self.caller, self.lookup

@@ -234,20 +234,20 @@ class Gateway:
         """Tries the plan's candidates in order until one has sent its first event. Raises the first refusal
         of a budget if none fitted, else the last failure."""
         request, caller = exchange.request, exchange.caller
-        routing = self._routes[caller.route].routing
         ceiling = self._budgets.ceiling(caller.budgets, exchange.arrived_at)
+        routing = self._routes[caller.route].routing
         exchange.plan = plan(request, routing, ceiling, exchange.arrived_at)
         refusal: RouterError | None = None
         failure: UpstreamError | None = None
         for candidate in exchange.plan.candidates:
             for deployment in candidate.deployments:
                 try:
-                    reserved = self._reserve(exchange, candidate, deployment, routing)
+                    reserved = self._reserve(exchange, candidate, deployment, has_refusal=refusal is not None)
                 except (BudgetExceeded, NoCandidate) as error:
                     refusal = refusal or error
                     continue
                 try:
-                    return await self._attempt(exchange, reserved, is_rationed=refusal is not None)
+                    return await self._attempt(exchange, reserved)
                 except UpstreamError as error:
                     failure = error
                     if not error.retryable:
@@ -255,11 +255,12 @@ class Gateway:
         raise failure or refusal or NoCandidate({})
 
     def _reserve(
-        self, exchange: Exchange, candidate: Candidate, deployment: Deployment, routing: RoutingPolicy
+        self, exchange: Exchange, candidate: Candidate, deployment: Deployment, *, has_refusal: bool
     ) -> Reserved:
         """Takes the worst case from every budget that applies, with a shorter output if the route allows it.
         Raises BudgetExceeded, or NoCandidate for a model without a price under a cap."""
         request, budgets, at = exchange.request, exchange.caller.budgets, exchange.arrived_at
+        routing, chosen = self._routes[exchange.caller.route].routing, exchange.plan
         input_tokens = request.body_bytes + _REQUEST_OVERHEAD_TOKENS
         prices = deployment.priced.effective_prices(at, input_tokens)
         if prices is None and self._budgets.has_cap(budgets):
@@ -284,13 +285,13 @@ class Gateway:
             deployment=deployment,
             model=candidate.model,
             output_limit=clamped,
+            is_rationed=has_refusal or (chosen is not None and chosen.is_rationed(candidate.model)),
         )
 
-    async def _attempt(self, exchange: Exchange, reserved: Reserved, *, is_rationed: bool) -> OpenCall:
+    async def _attempt(self, exchange: Exchange, reserved: Reserved) -> OpenCall:
         """One call at one deployment; its reservation is in the file before anything is sent. If it fails,
         its own row closes it. Raises UpstreamError."""
-        deployment, model = reserved.deployment, reserved.model
-        is_rationed = is_rationed or exchange.is_rationed(model)
+        deployment = reserved.deployment
         exchange.reserved = reserved
         try:
             body = openai.encode_request(
@@ -304,8 +305,7 @@ class Gateway:
             exchange.reserved = None
             self._budgets.settle(reserved.money, 0)
             raise
-        exchange.served = Served(model.name, model.tier, is_rationed, deployment.provider.name, deployment.name)
-        exchange.deployment = deployment
+        exchange.served, exchange.deployment = reserved.served, deployment
         asked_ns = time.perf_counter_ns()
         try:
             return await self._upstream.open(deployment, body, is_stream=exchange.request.stream)

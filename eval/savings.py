@@ -52,8 +52,6 @@ FOOTNOTES: Final = (
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_DAY: Final = 86_400_000_000
-_WINDOW_ROWS: Final = 50_000
-"""How much of the chain one query adds up: it is what the progress moves by, a fifth of a second or so."""
 
 Name = tuple[str, ...]
 """A group: its day as YYYY-MM-DD, or its name; an app's is (team, app), since teams may share app names."""
@@ -328,22 +326,28 @@ def _us(at: datetime) -> int:
 
 
 def report(
-    engine: sa.Engine, filters: Filters, on_row: Callable[[int, int], None] = lambda done, total: None
+    engine: sa.Engine,
+    filters: Filters,
+    on_row: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    window_rows: int = 50_000,
 ) -> SavingsReport:
     """The report over the ledger as it stands at the start; rows that come meanwhile do not count.
 
-    `on_row(done, total)` is called now and then with how many of the chain's rows have been read. Memory is
-    bounded by the number of groups, not of rows. Raises FiguresDisagree.
+    `on_row(done, total)` is called after every window with how many of the chain's rows have been read: a
+    fifth of a second or so each. Memory is bounded by the number of groups, not of rows. Raises FiguresDisagree.
     """
-    return assembled(_slices(engine, filters, on_row), filters)
+    return assembled(_slices(engine, filters, on_row, window_rows), filters)
 
 
-def _slices(engine: sa.Engine, filters: Filters, on_row: Callable[[int, int], None]) -> Iterator[Slice]:
+def _slices(
+    engine: sa.Engine, filters: Filters, on_row: Callable[[int, int], None], window_rows: int
+) -> Iterator[Slice]:
     with engine.connect() as connection:
         span = _span(connection, filters)
         query = _query(filters)
-        for start in span[::_WINDOW_ROWS]:
-            end = min(start + _WINDOW_ROWS, span.stop)
+        for start in span[::window_rows]:
+            end = min(start + window_rows, span.stop)
             for record in connection.execute(query, {"first_seq": start, "last_seq": end - 1}).mappings():
                 yield _slice(record, filters.by)
             on_row(end - span.start, len(span))

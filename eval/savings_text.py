@@ -41,7 +41,7 @@ REASON_LABELS: Final[dict[Reason, str]] = {
     "exact": "Exact cache hits",
     "semantic": "Semantic cache hits",
     "coalesced": "Coalesced requests",
-    "downgrade": "Cheaper model sufficed",
+    "downgrade": "Cheaper model",
     "rationing": "Rationing by budget",
     "provider_prompt_cache": "Provider's prompt cache",
     "negotiated_rate": "Negotiated rates",
@@ -50,8 +50,8 @@ BOOKING_LABELS: Final[dict[Booking, str]] = {
     "priced": "Spend on priced requests",
     "unpriced": "Unpriced requests, as far as known",
     "attempt": "Failed attempts",
-    "maybe_billed": "Failed attempts, maybe billed (reserved)",
-    "died": "Requests whose process died (reserved)",
+    "maybe_billed": "Attempts, maybe billed",
+    "died": "Requests cut by a crash",
 }
 BY_LABELS: Final[dict[By, str]] = {
     "day": "Day (UTC)",
@@ -81,9 +81,9 @@ def digits_for(report: SavingsReport) -> int:
     """Decimals at which the report's amounts can be told apart: one choice for a whole report, so that its
     columns line up."""
     largest = max(abs(report.total.baseline_nano), abs(report.total.spend_nano))
-    if largest >= 100 * NANO_PER_USD:
+    if largest >= 10 * NANO_PER_USD:
         return 2
-    return 4 if largest >= NANO_PER_USD else 6
+    return 4 if largest >= NANO_PER_USD // 10 else 6
 
 
 def ratio(part: int, whole: int) -> str | None:
@@ -193,8 +193,8 @@ _FORMULA_STARTS: Final = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def as_json(report: SavingsReport) -> str:
-    """One object; amounts also as integers, which exceed 2^53 beyond nine million dollars."""
-    total = report.total
+    """One object. Where numbers are read as doubles, integers of nano-dollars are exact up to nine million
+    dollars; the `_usd` texts always are."""
     return msgspec.json.format(
         msgspec.json.encode(
             {
@@ -203,7 +203,7 @@ def as_json(report: SavingsReport) -> str:
                 "last_at": report.last_at,
                 "price_versions": report.price_versions,
                 "groups": [{"name": list(group.name), **record(group.figures)} for group in report.groups],
-                "total": record(total),
+                "total": record(report.total),
                 "notes": FOOTNOTES,
             }
         ),

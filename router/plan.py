@@ -28,7 +28,7 @@ _LAMBDA: Final[Mapping[Strategy, float]] = {"balanced": 0.30, "cost-first": 3.0,
 _WEAKNESS: Final = {Tier.PREMIUM: 0.05, Tier.MID: 0.30, Tier.ECONOMY: 0.75}
 
 _CODE = re.compile(
-    r"```|\bdef \w+\(|\bclass \w+|\bSELECT\b.+\bFROM\b|[{};]\s*$|\b(?:stack ?trace|regex|refactor)\b", re.M
+    r"```|\bdef \w+\(|\bclass \w+|\bSELECT\b[^\n]{1,400}?\bFROM\b|[{};]\s*$|\b(?:stack ?trace|regex|refactor)\b", re.M
 )
 _REASONING = re.compile(
     r"\b(?:prove|derive|step by step|analy[sz]e|compare|evaluate|trade-?offs?|explain why|calculate|optimi[sz]e"
@@ -78,8 +78,8 @@ class Plan(Struct, frozen=True):
     """The model that would have served without rationing and failures."""
 
     def is_rationed(self, model: Model) -> bool:
-        """Whether this model serves because a budget ruled a dearer one out."""
-        return self.ceiling is not None and model.name != self.wanted
+        """Whether this model serves because a budget ruled the wanted one out, and not because that failed."""
+        return model.name != self.wanted and self.candidates[0].model.name != self.wanted
 
 
 def features(request: ChatRequest) -> Features:
@@ -122,6 +122,8 @@ def plan(request: ChatRequest, policy: RoutingPolicy, ceiling: Tier | None, at: 
         offered = [candidate for candidate in ranked if candidate.model.tier >= policy.floor]
         reason = f"auto: {policy.strategy}, difficulty {seen.difficulty:.2f}"
     else:
+        if request.model in ruled_out:
+            raise NoCandidate({request.model: ruled_out[request.model]})
         offered = [candidate for candidate in ranked if candidate.model.name == request.model]
         if policy.allow_downgrade:
             asked = next(model for model in policy.models if model.name == request.model)
@@ -130,7 +132,7 @@ def plan(request: ChatRequest, policy: RoutingPolicy, ceiling: Tier | None, at: 
             offered += sorted(stand_ins, key=lambda candidate: -candidate.model.tier)
         reason = "as requested"
     if not offered:
-        raise NoCandidate(ruled_out or dict.fromkeys(names, f"below the floor {policy.floor.label}"))
+        raise NoCandidate(dict.fromkeys(names, f"below the floor {policy.floor.label}") | ruled_out)
 
     wanted = offered[0].model.name
     allowed = offered if ceiling is None else [c for c in offered if c.model.tier <= ceiling]

@@ -5,7 +5,7 @@ million tokens. An unknown price is None (`unpriced`), never 0.
 """
 
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
@@ -13,10 +13,14 @@ from genai_prices import data_snapshot
 from genai_prices.types import TieredPrices
 from msgspec import Struct
 
-from router.money import NANO_PER_USD, bucket_cost_nano
+from router.money import bucket_cost_nano, nano_from_usd
 from router.usage import Usage
 
 CATALOGUE_VERSION = f"genai-prices {version('genai-prices')}"
+
+
+# What some models charge beside our buckets, whatever a request asks for: such a price would be too low.
+_BESIDE_BUCKETS = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
 
 
 class UnitPrices(Struct, frozen=True):
@@ -34,7 +38,7 @@ class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
     """Prices from the operator's configuration, in USD per million tokens.
 
     What is left out is taken from the input price (cache buckets), as a provider without that discount
-    would bill it.
+    would bill it. Raises ValueError for a price that is negative or not finite.
     """
 
     input: Decimal
@@ -43,9 +47,12 @@ class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
 
+    def __post_init__(self) -> None:
+        self.unit_prices("checked")
+
     def unit_prices(self, version: str) -> UnitPrices:
         def nano(usd: Decimal | None) -> int:
-            return _nano_per_mtok(self.input if usd is None else usd)
+            return nano_from_usd(self.input if usd is None else usd)
 
         return UnitPrices(
             input=nano(self.input),
@@ -83,7 +90,8 @@ class Priced(Struct, frozen=True):
 
 
 def catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int) -> UnitPrices | None:
-    """The catalogue's prices, or None if it does not know the model or gives no input or output price."""
+    """The catalogue's prices, or None if it does not know the model, gives no input or output price, or says
+    that requests cost more than their tokens."""
     try:
         _, info = data_snapshot.get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:
@@ -91,11 +99,13 @@ def catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int)
     quoted: Any = info.get_prices(at)
     if quoted.input_mtok is None or quoted.output_mtok is None:
         return None
+    if any(getattr(quoted, key) is not None for key in _BESIDE_BUCKETS):
+        return None
 
     def nano(*keys: str) -> int:
         """The first of these prices that the catalogue states."""
         stated = next(price for key in keys if (price := getattr(quoted, key)) is not None)
-        return _nano_per_mtok(_tier_price(stated, input_tokens))
+        return nano_from_usd(_tier_price(stated, input_tokens))
 
     return UnitPrices(
         input=nano("input_mtok"),
@@ -131,7 +141,3 @@ def _tier_price(price: Decimal | TieredPrices, input_tokens: int) -> Decimal:
         return price
     crossed = [tier.price for tier in price.tiers if input_tokens > tier.start]
     return crossed[-1] if crossed else price.base
-
-
-def _nano_per_mtok(usd_per_mtok: Decimal) -> int:
-    return int((usd_per_mtok * NANO_PER_USD).to_integral_value(rounding=ROUND_HALF_UP))

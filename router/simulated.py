@@ -63,7 +63,7 @@ class SimulatedProvider(httpx.AsyncBaseTransport):
         shared = {name: answer[name] for name in ("id", "created", "model")}
         shared["object"] = "chat.completion.chunk"
         choice = answer["choices"][0]
-        pieces = re.findall(r"\S+\s*", choice["message"]["content"])
+        pieces = re.findall(r"\s*\S+|\s+", choice["message"]["content"])
         if asked["model"] == "sim-cut":
             pieces = pieces[: len(pieces) // 2]
         usage_asked = (asked.get("stream_options") or {}).get("include_usage")

@@ -32,7 +32,7 @@ MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _BACKOFF_BASE_S: Final = 0.1
 _BACKOFF_AT_MOST_S: Final = 2.0
 # Another attempt with the same key at the same account cannot end differently.
-_FOR_ANOTHER_DEPLOYMENT: Final = frozenset({401, 402, 403})
+_FOR_ANOTHER_DEPLOYMENT: Final = frozenset({401, 402, 403, *range(300, 400)})
 
 # aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
 _NOT_SENT: Final = (aiohttp.ClientConnectorError, httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -111,9 +111,9 @@ class Upstream:
         except BaseException as error:
             if events is not None:
                 await events.aclose()  # type: ignore[attr-defined]
-            if isinstance(error, Exception):
-                raise _as_upstream_error(error, deployment) from error
-            raise
+            if isinstance(error, UpstreamError) or not isinstance(error, Exception):
+                raise
+            raise _as_upstream_error(error, deployment) from error
         return OpenCall(first, events)
 
 
@@ -131,19 +131,26 @@ def _backoff_s(attempt: int, retry_after_s: float | None) -> float | None:
 async def _events(response: httpx.Response, is_stream: bool, deployment: Deployment) -> AsyncIterator[ChatEvent]:
     chunks = response.stream.__aiter__()  # type: ignore[union-attr]
     try:
-        if response.status_code >= 400:
-            body = await _whole(chunks)
+        if response.status_code >= 300:
+            body = _without(deployment.provider.api_key, await _whole(chunks))
             raise openai.parse_error(response.status_code, response.headers, body, time.time())
-        is_event_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        is_event_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         if is_stream and is_event_stream:
             async for event in _streamed(chunks):
                 yield event
         else:
             yield openai.parse_body(await _whole(chunks))
+    except UpstreamError:
+        raise
     except Exception as error:
         raise _as_upstream_error(error, deployment) from error
     finally:
         await response.aclose()
+
+
+def _without(api_key: str | None, body: bytes) -> bytes:
+    """The body of an error, should it repeat our credentials."""
+    return body.replace(api_key.encode(), b"***") if api_key else body
 
 
 async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
@@ -158,7 +165,7 @@ async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
 
 async def _streamed(chunks: AsyncIterator[bytes]) -> AsyncIterator[ChatEvent]:
     """A stream's events. One that ends after a finish reason without `[DONE]` gets its end from us; one that
-    ends before is cut."""
+    ends before is cut. Half an event at the end is dropped (WHATWG HTML, "Server-sent events", 9.2.6)."""
     blocks = Blocks()
     has_finished = False
     size = 0
@@ -172,15 +179,21 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> AsyncIterator[ChatEvent]:
             yield event
             if event.is_last:
                 return
-    if (rest := blocks.rest()).strip():
-        event = openai.parse_block(rest)
-        has_finished = has_finished or bool(event.finish_reasons)
-        yield event if event.is_last else ChatEvent(event.kind, rest + b"\n\n", event.data, event.usage)
-        if event.is_last:
+    if (rest := blocks.rest()).strip() and (last := _whole_event(rest + b"\n\n")) is not None:
+        has_finished = has_finished or bool(last.finish_reasons)
+        yield last
+        if last.is_last:
             return
     if not has_finished:
         raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
     yield ChatEvent(kind="done", raw=openai.DONE)
+
+
+def _whole_event(block: bytes) -> ChatEvent | None:
+    try:
+        return openai.parse_block(block)
+    except UpstreamMalformed:
+        return None
 
 
 def _as_upstream_error(error: Exception, deployment: Deployment) -> UpstreamError:
@@ -188,8 +201,6 @@ def _as_upstream_error(error: Exception, deployment: Deployment) -> UpstreamErro
     name = deployment.provider.name
     cause = error.__cause__ or error
     match error:
-        case UpstreamError():
-            return error
         case _ if isinstance(cause, _NOT_CONNECTED_IN_TIME):
             return UpstreamTimeout(f"No connection to provider `{name}` in time.")
         case _ if isinstance(cause, _NOT_SENT):

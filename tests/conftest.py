@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from cache.encoder import NEXT_STEP
-from tests.running import ENCODER, SIMULATED, RunningGateway, running_gateway
+from tests.running import ENCODER, ROOT, SIMULATED, RunningGateway, running_gateway
+
+__all__ = ["ROOT"]
 
 
 @pytest.fixture(scope="session")

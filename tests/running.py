@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import sqlalchemy as sa
@@ -35,11 +36,17 @@ class RunningGateway:
         self.folder = folder
         self.data_dir = folder / "data"
         self.configuration = folder / "thriftgate.toml"
-        server = f'[server]\nport = 0\ndata_dir = "{self.data_dir}"\n[encoder]\nfolder = "{ENCODER}"\n'
+        # [server] comes last, so that a configuration may begin with more of its fields.
+        server = f'[encoder]\nfolder = "{ENCODER}"\n[server]\nport = 0\ndata_dir = "{self.data_dir}"\n'
         self.configuration.write_text(server + configuration, encoding="utf-8")
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.Client(timeout=60, trust_env=False)
         self.url = ""
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     @property
     def base_url(self) -> str:
@@ -95,6 +102,16 @@ class RunningGateway:
     def kill(self) -> int:
         return self._end(signal.SIGKILL)
 
+    def restart(self) -> "RunningGateway":
+        self.stop()
+        return self.start()
+
+    def close(self) -> None:
+        """Ends whatever is left, at the end of a test."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+        self._client.close()
+
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None
         if self._process.poll() is None:
@@ -107,16 +124,52 @@ class RunningGateway:
 
     def admin(self, method: str, path: str, **body: Any) -> Any:
         headers = {"authorization": f"Bearer {self.admin_token}"}
-        answer = httpx.request(method, self.url + path, json=body or None, headers=headers, trust_env=False)
+        answer = self._client.request(method, self.url + path, json=body or None, headers=headers)
         assert answer.status_code < 300, answer.text
         return answer.json()
 
-    def chat(self, key: str, text: str | None = None, /, *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    def status(self) -> Any:
+        return self.admin("GET", "/admin/status")
+
+    def budget(self, name: str) -> dict[str, Any]:
+        """A budget's counters, as the running server has them."""
+        return next(budget for budget in self.status()["budgets"] if budget["name"] == name)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._client.request(method, self.url + path, **options)
+
+    def chat(
+        self, key: str, text: str | None = None, /, *, headers: dict[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
         """One chat completion; `text` is the only user message unless `messages` is given."""
         body = {"model": "auto", "messages": [{"role": "user", "content": text}]} | fields
         sent = {"authorization": f"Bearer {key}"} | (headers or {})
-        url = f"{self.base_url}/chat/completions"
-        return httpx.post(url, json=body, headers=sent, timeout=60, trust_env=False)
+        return self._client.post(f"{self.base_url}/chat/completions", json=body, headers=sent)
+
+    def stream(self, key: str, text: str, **fields: Any) -> Any:
+        """A streamed chat completion, as a context manager that gives the open response."""
+        body = {"model": "auto", "messages": [{"role": "user", "content": text}], "stream": True} | fields
+        headers = {"authorization": f"Bearer {key}"}
+        return self._client.stream("POST", f"{self.base_url}/chat/completions", json=body, headers=headers)
+
+    def begin(self, key: str, text: str, **fields: Any) -> socket.socket:
+        """Sends a chat completion and returns at once; whoever wants to leave closes the connection."""
+        body = {"model": "auto", "messages": [{"role": "user", "content": text}]} | fields
+        content = json.dumps(body).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n"
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        connection.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+        return connection
+
+    def send(self, data: bytes, *, reads: bool = True) -> bytes:
+        """Writes these bytes to a connection of their own; what came back until the server closed it."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while reads and (part := connection.recv(65536)):
+                answer += part
+        return answer
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `thriftgate` with this gateway's configuration."""
@@ -130,16 +183,37 @@ class RunningGateway:
             check=False,
         )
 
-    def rows(self) -> list[LedgerRow]:
-        """Every row of the ledger file, in order."""
+    def rows(self, **equal: Any) -> list[LedgerRow]:
+        """Every row of the ledger file whose columns have these values, in order."""
+        query = sa.select(tables.rows).order_by(tables.rows.c.seq)
+        for name, value in equal.items():
+            query = query.where(tables.rows.c[name] == value)
         with self.ledger().connect() as connection:
-            return [as_row(row) for row in connection.execute(sa.select(tables.rows).order_by(tables.rows.c.seq)).mappings()]
+            return [as_row(row) for row in connection.execute(query).mappings()]
+
+    def row(self, **equal: Any) -> LedgerRow:
+        """The one row with these values, as soon as it is there."""
+        found = eventually(lambda: self.rows(**equal))
+        assert len(found) == 1, found
+        return found[0]
 
     def verification(self) -> Verification:
         return verify(self.ledger())
 
     def ledger(self) -> sa.Engine:
         return sa.create_engine(f"sqlite:///{self.data_dir / 'ledger.db'}", poolclass=sa.pool.NullPool)
+
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T]) -> T:
+    """The first true thing that `look` returns; gives up after ten seconds."""
+    for _ in range(500):
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come to pass")
 
 
 def clean_environment() -> dict[str, str]:
@@ -156,5 +230,4 @@ def running_gateway(
     try:
         yield gateway.start()
     finally:
-        if gateway._process is not None and gateway._process.poll() is None:
-            gateway.stop()
+        gateway.close()

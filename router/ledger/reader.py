@@ -68,7 +68,7 @@ def row_count(engine: sa.Engine) -> int:
 def verify(engine: sa.Engine, on_row: Any = lambda: None) -> Verification:
     """Recomputes the chain and every cost from the stored unit prices. `on_row()` is called once a row."""
     problems: list[Problem] = []
-    count = 0
+    count = last_seq = 0
     with engine.connect() as connection:
         chain_id = connection.scalar(sa.select(tables.chain.c.id)) or ""
         previous = first_hash(chain_id)
@@ -79,16 +79,16 @@ def verify(engine: sa.Engine, on_row: Any = lambda: None) -> Verification:
             count += 1
             problems += [
                 Problem(record["seq"], record["request_id"], what)
-                for what in _faults(record, chain_id, count, previous)
+                for what in _faults(record, chain_id, last_seq + 1, previous)
             ]
-            previous = record["hash"]
+            last_seq, previous = record["seq"], record["hash"]
             on_row()
     return Verification(chain_id=chain_id, rows=count, head=previous.hex(), problems=problems)
 
 
 def _faults(record: Any, chain_id: str, expected_seq: int, previous: bytes) -> Iterator[str]:
     if record["seq"] != expected_seq:
-        yield f"row {expected_seq} is missing"
+        yield f"row {expected_seq} is missing before it"
     if record["previous_hash"] != previous:
         yield "does not follow the row before it"
     if record["schema"] not in COLUMNS:
@@ -96,7 +96,13 @@ def _faults(record: Any, chain_id: str, expected_seq: int, previous: bytes) -> I
         return
     if row_hash(chain_id, record["seq"], record["schema"], record["previous_hash"], record) != record["hash"]:
         yield "its content does not match its hash"
-    yield from cost_faults(as_row(record))
+    row = as_row(record)
+    try:
+        msgspec.convert(msgspec.structs.asdict(row), LedgerRow)
+    except msgspec.ValidationError as error:
+        yield f"has a value that is none of its column's: {error}"
+        return
+    yield from cost_faults(row)
 
 
 def as_row(record: Any) -> LedgerRow:
@@ -110,8 +116,8 @@ def cost_faults(row: LedgerRow) -> Iterator[str]:
             yield f"booked {row.actual_nano}, reserved {row.reserved_nano}"
         return
     if row.kind == "attempt":
-        expected = cost_nano(row.usage, row.paid_prices) if row.paid_prices else None
-        if row.actual_nano != expected or row.overhead_nano != (expected or 0):
+        expected = cost_nano(row.usage, row.paid_prices) if row.paid_prices else 0
+        if row.actual_nano != expected or row.overhead_nano != expected:
             yield f"actual_nano and overhead_nano should be {expected}"
         return
     savings = recomputed(row)

@@ -132,9 +132,9 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
         return self._prices("paid")
 
     def _prices(self, side: Literal["list", "paid"]) -> UnitPrices | None:
-        if getattr(self, f"{side}_input_price") is None:
-            return None
         buckets = {name: getattr(self, f"{side}_{name}_price") for name in _BUCKETS}
+        if None in buckets.values():
+            return None
         return UnitPrices(**buckets, version=getattr(self, f"{side}_price_version") or "")
 
 

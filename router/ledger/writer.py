@@ -83,6 +83,8 @@ class Ledger:
         await self._submit(closing)
 
     def _submit(self, change: Opening | Closing) -> "asyncio.Future[None]":
+        if not self._thread.is_alive():
+            raise LedgerUnavailable("the ledger is closed")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(change, loop, loop.create_future())
         self._queue.put(waiting)
@@ -121,6 +123,10 @@ class Ledger:
                 self._apply(self._connection, [waiting.change for waiting in group])
         except Exception as raised:  # noqa: BLE001  whatever it is, the thread must live and the waiters must know
             self._seq, self._hash = end
+            if len(group) > 1 and not _is_of_the_file(raised):
+                for waiting in group:  # one of them cannot be written; it must not fail the others
+                    self._commit([waiting])
+                return
             error = LedgerUnavailable(f"the ledger cannot be written: {type(raised).__name__}: {raised}")
         _announce(group, error)
 
@@ -182,6 +188,11 @@ def _open_reservations(connection: sa.Connection) -> list[tuple[str, LedgerRow]]
         )
         for reservation in found
     ]
+
+
+def _is_of_the_file(error: Exception) -> bool:
+    """Whether the file cannot be written (full, locked, damaged), whatever it is that should be written."""
+    return isinstance(error, sa.exc.OperationalError) or type(error) is sa.exc.DatabaseError
 
 
 def _announce(group: Sequence[_Waiting], error: Exception | None) -> None:

@@ -4,7 +4,9 @@ Pure functions over bytes and mappings. Wire facts: OpenAI API reference, "Creat
 "The chat completion chunk object" and "Error codes".
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Final
 
@@ -21,6 +23,8 @@ DONE: Final = data_block(b"[DONE]")
 
 # Statuses after which another attempt may succeed; 401 and 403 are about our key, so another deployment may.
 _RETRYABLE_STATUS: Final = frozenset({401, 402, 403, 408, 409, 425, 429})
+# Statuses whose message speaks of the caller's request; the others' may tell of our account, key or address.
+_ABOUT_THE_REQUEST: Final = frozenset({400, 404, 409, 413, 415, 422})
 
 
 class _ContentPart(Struct):
@@ -36,7 +40,8 @@ class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-_Positive = Annotated[int, Meta(ge=1)]
+# More than any model writes, and so little that its worst case fits a column of the ledger.
+_Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class _ChatBody(Struct):
@@ -46,8 +51,8 @@ class _ChatBody(Struct):
     messages: Annotated[list[_Message], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: _Positive | None = None
-    max_completion_tokens: _Positive | None = None
+    max_tokens: _Limit | None = None
+    max_completion_tokens: _Limit | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -130,13 +135,31 @@ def headers(api_key: str | None) -> dict[str, str]:
 # --- what an upstream answers -----------------------------------------------------------------------------
 
 
+class _Written(Struct):
+    """The fields of a message or a delta that we look into."""
+
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class _Choice(Struct):
+    index: int | None = None
+    message: _Written | None = None
+    delta: _Written | None = None
+    finish_reason: str | None = None
+
+
+class _AnswerBody(Struct):
+    choices: Annotated[list[_Choice], Meta(min_length=1)]
+
+
+class _AnswerChunk(Struct):
+    choices: list[_Choice] | None = None
+
+
 def parse_body(body: bytes) -> ChatEvent:
     """A whole JSON answer. Raises UpstreamMalformed, or UpstreamRejected for an error sent as a success."""
     data = _decode_object(body)
-    if not isinstance(data.get("choices"), list) or not all(isinstance(c, dict) for c in data["choices"]):
-        raise UpstreamMalformed("The provider's answer has no list of choices.", billed="unknown")
-    if not data["choices"]:
-        raise UpstreamMalformed("The provider's answer has an empty list of choices.", billed="unknown")
+    _check(data, _AnswerBody)
     return ChatEvent(kind="body", raw=body, data=data, usage=parse_usage(data.get("usage")))
 
 
@@ -148,9 +171,7 @@ def parse_block(block: bytes) -> ChatEvent:
     if payload.strip() == b"[DONE]":
         return ChatEvent(kind="done", raw=block)
     data = _decode_object(payload)
-    choices = data.get("choices")
-    if choices is not None and not (isinstance(choices, list) and all(isinstance(c, dict) for c in choices)):
-        raise UpstreamMalformed("A streamed event's choices are not a list of objects.", billed="unknown")
+    _check(data, _AnswerChunk)
     return ChatEvent(kind="chunk", raw=block, data=data, usage=parse_usage(data.get("usage")))
 
 
@@ -166,6 +187,13 @@ def _decode_object(payload: bytes) -> dict[str, Any]:
     return data
 
 
+def _check(data: dict[str, Any], kind: type[Struct]) -> None:
+    try:
+        msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise UpstreamMalformed(f"The provider's answer is malformed: {error}.", billed="unknown") from None
+
+
 def parse_usage(payload: Any) -> Usage | None:
     """Disjoint buckets: OpenAI counts cached and written tokens inside `prompt_tokens`, and reasoning
     inside `completion_tokens`. None where the payload holds no usable counts."""
@@ -174,17 +202,20 @@ def parse_usage(payload: Any) -> Usage | None:
     prompt, completion = _count(payload.get("prompt_tokens")), _count(payload.get("completion_tokens"))
     if prompt is None or completion is None:
         return None
-    prompt_details = payload.get("prompt_tokens_details") or {}
-    completion_details = payload.get("completion_tokens_details") or {}
-    cached = min(_count(prompt_details.get("cached_tokens")) or 0, prompt)
-    written = min(_count(prompt_details.get("cache_write_tokens")) or 0, prompt - cached)
+    cached = min(_detail(payload, "prompt_tokens_details", "cached_tokens"), prompt)
+    written = min(_detail(payload, "prompt_tokens_details", "cache_write_tokens"), prompt - cached)
     return Usage(
         input=prompt - cached - written,
         cache_read=cached,
         cache_write_5m=written,
         output=completion,
-        reasoning=min(_count(completion_details.get("reasoning_tokens")) or 0, completion),
+        reasoning=min(_detail(payload, "completion_tokens_details", "reasoning_tokens"), completion),
     )
+
+
+def _detail(payload: Mapping[str, Any], group: str, name: str) -> int:
+    details = payload.get(group)
+    return (_count(details.get(name)) or 0) if isinstance(details, dict) else 0
 
 
 def _count(value: Any) -> int | None:
@@ -209,10 +240,11 @@ def _rejection(status: int, said: Any, retry_after: float | None) -> UpstreamRej
         return value if isinstance(value, str) else None
 
     return UpstreamRejected(
-        text("message") or f"The provider answered with status {status}.",
+        (text("message") if status in _ABOUT_THE_REQUEST else None)
+        or f"The provider answered with an error (status {status}).",
         status=status,
-        # A 200 that carries an error, and every 5xx, says nothing about the request itself.
-        retryable=status in _RETRYABLE_STATUS or status >= 500 or status == 200,
+        # A redirect, a success that carries an error and every 5xx say nothing about the request itself.
+        retryable=status in _RETRYABLE_STATUS or status >= 500 or status < 400,
         code=text("code"),
         error_type=text("type"),
         param=text("param"),
@@ -222,22 +254,26 @@ def _rejection(status: int, said: Any, retry_after: float | None) -> UpstreamRej
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     """Seconds from `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3: seconds or a date)."""
-    if (milliseconds := headers.get("retry-after-ms")) is not None:
-        try:
-            return max(float(milliseconds) / 1000, 0.0)
-        except ValueError:
-            pass
-    value = headers.get("retry-after")
-    if value is None:
-        return None
+    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after", "")
+    if (seconds := _number(value)) is not None:
+        return seconds
     try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - now_s, 0.0)
+        at = parsedate_to_datetime(value)
     except (ValueError, TypeError):
         return None
+    # A date is in GMT; one that says "-0000" is parsed without a time zone.
+    return max((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_s, 0.0)
+
+
+def _number(text: str) -> float | None:
+    """Not below 0; None for what is no number, or not a finite one."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return max(value, 0.0) if math.isfinite(value) else None
 
 
 # --- between the two forms of an answer ------------------------------------------------------------------
@@ -249,17 +285,17 @@ def body_from_chunks(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
         for name, value in chunk.items():
-            if name != "choices" and value is not None:
+            if name != "choices" and (value is not None or name not in body):
                 body[name] = value
         for choice in chunk.get("choices") or ():
-            _merge(choices.setdefault(choice.get("index", 0), {}), choice)
+            _merge(choices.setdefault(choice.get("index") or 0, {}), choice)
     body["object"] = "chat.completion"
     body["choices"] = [_whole_choice(index, choices[index]) for index in sorted(choices)]
     return body
 
 
 def _whole_choice(index: int, merged: dict[str, Any]) -> dict[str, Any]:
-    message = merged.pop("delta", {})
+    message = merged.pop("delta", None) or {}
     message.setdefault("role", "assistant")
     message.setdefault("content", None)
     for call in message.get("tool_calls") or ():
