@@ -327,7 +327,13 @@ def _convert(value: Any, kind: type[T], place: str, problems: list[str]) -> T:
             found[name] = _convert_any(value[name], hints[name], _join(place, name), problems)
         elif item.default is UNSET or (item.default is msgspec.NODEFAULT and item.default_factory is msgspec.NODEFAULT):
             problems.append(f"{_join(place, name)}: is missing")
-    return kind(**found) if len(found) >= _required(kind) and not problems else None  # type: ignore[return-value]
+    if problems or len(found) < _required(kind):
+        return None  # type: ignore[return-value]
+    try:
+        return kind(**found)
+    except ValueError as error:
+        problems.append(f"{place}: {error}")
+        return None  # type: ignore[return-value]
 
 
 def _required(kind: type[Any]) -> int:

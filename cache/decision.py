@@ -1,10 +1,11 @@
 """The decision: may this stored answer serve this question? Pure, over the neighbourhood of the question.
 
-A first rule, not certified: a floor on the similarity that rises where neighbours with another answer come
-close, and a block on mismatches of number, polarity, entity or role.
+A first rule, not certified, with constants set by hand: what speaks for an answer is added up and must reach
+a threshold, and an anchor that differs in number, polarity, entity or role is never the one that serves.
 """
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Final
 
 from msgspec import Struct
@@ -14,8 +15,15 @@ from cache.signals import mismatch
 NEIGHBOURS: Final = 8
 """How many anchors the decision looks at."""
 
-MARGIN: Final = 0.04
-"""How much nearer the best anchor must be than the nearest one with another answer."""
+ENOUGH: Final = 1.35
+"""What similarity, margin and votes must add up to. With one vote and no rival near, that is a cosine of 0.80;
+with four votes 0.55."""
+WIDE_MARGIN: Final = 0.3
+"""A wider margin over the nearest other answer says no more."""
+VOTE: Final = 0.25
+"""Times the root of the number of anchors that lead to the answer: each further one says less."""
+BLOCKED_DISCOUNT: Final = 0.1
+"""How much less an anchor with a mismatch counts against the answer: it is near for its wording."""
 
 
 class Neighbour(Struct, frozen=True):
@@ -36,19 +44,29 @@ class Decision(Struct, frozen=True):
 
 
 def decide(text: str, neighbours: Sequence[Neighbour], similarity_floor: float) -> Decision:
-    """Judges the neighbours, nearest first. Serves the nearest one that differs in no number, polarity,
-    entity or role, if it is near enough and no other answer is nearly as near."""
+    """Judges the neighbours, nearest first: the nearest one without a mismatch serves if its similarity, its
+    margin over the nearest other answer and the number of anchors with its answer are enough together."""
     if not neighbours:
         return Decision(False, "no-neighbour", None)
     nearest = neighbours[0]
     if nearest.similarity < similarity_floor:
         return Decision(False, "too-far", nearest)
-    blocked = {neighbour.anchor_id: mismatch(text, neighbour.text) for neighbour in neighbours}
-    open_ones = [neighbour for neighbour in neighbours if blocked[neighbour.anchor_id] is None]
-    if not open_ones or open_ones[0].similarity < similarity_floor:
-        return Decision(False, f"{blocked[nearest.anchor_id] or 'too'}-mismatch", nearest)
-    best = open_ones[0]
-    others = [neighbour.similarity for neighbour in open_ones if neighbour.answer != best.answer]
-    if others and best.similarity - max(others) < MARGIN:
-        return Decision(False, "ambiguous", best)
+    mismatches = [mismatch(text, neighbour.text) for neighbour in neighbours]
+    best = next((near for near, differs in zip(neighbours, mismatches, strict=True) if differs is None), None)
+    if best is None:
+        return Decision(False, f"{mismatches[0]}-mismatch", nearest)
+    if best.similarity < similarity_floor:
+        return Decision(False, "too-far", best)
+    rival = max(
+        (
+            neighbour.similarity - (BLOCKED_DISCOUNT if differs else 0.0)
+            for neighbour, differs in zip(neighbours, mismatches, strict=True)
+            if neighbour.answer != best.answer
+        ),
+        default=0.0,
+    )
+    votes = sum(neighbour.answer == best.answer and neighbour.similarity >= rival for neighbour in neighbours)
+    evidence = best.similarity + min(best.similarity - rival, WIDE_MARGIN) + VOTE * sqrt(votes)
+    if evidence < ENOUGH:
+        return Decision(False, "unsure", best)
     return Decision(True, "near", best)

@@ -15,7 +15,7 @@ class CachePolicy(Struct, frozen=True):
 
     is_enabled: bool = True
     start: Start = "closed"
-    similarity_floor: float = 0.80
+    similarity_floor: float = 0.55
     """Below this cosine no stored answer is served semantically."""
     ttl_s: int = 24 * 3600
     """Counts from the answer's creation; hits do not refresh it."""

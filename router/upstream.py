@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -31,6 +32,7 @@ from router.sse import Blocks, BlockTooLong
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _BACKOFF_BASE_S: Final = 0.1
 _BACKOFF_AT_MOST_S: Final = 2.0
+_READ_OUT_AT_MOST_S: Final = 0.25
 # Another attempt with the same key at the same account cannot end differently.
 _FOR_ANOTHER_DEPLOYMENT: Final = frozenset({401, 402, 403, *range(300, 400)})
 
@@ -178,6 +180,7 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> AsyncIterator[ChatEvent]:
             has_finished = has_finished or bool(event.finish_reasons)
             yield event
             if event.is_last:
+                await _read_out(chunks)
                 return
     if (rest := blocks.rest()).strip() and (last := _whole_event(rest + b"\n\n")) is not None:
         has_finished = has_finished or bool(last.finish_reasons)
@@ -187,6 +190,15 @@ async def _streamed(chunks: AsyncIterator[bytes]) -> AsyncIterator[ChatEvent]:
     if not has_finished:
         raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
     yield ChatEvent(kind="done", raw=openai.DONE)
+
+
+async def _read_out(chunks: AsyncIterator[bytes]) -> None:
+    """Reads the end of the body that follows the last event: a connection that is left before it is closed, and
+    the next call would have to shake hands anew. The answer is complete, whatever happens here."""
+    with suppress(Exception):
+        async with asyncio.timeout(_READ_OUT_AT_MOST_S):
+            async for _ in chunks:
+                pass
 
 
 def _whole_event(block: bytes) -> ChatEvent | None:

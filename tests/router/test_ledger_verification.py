@@ -272,6 +272,7 @@ def test_every_hits_figures_can_be_recomputed_from_its_row_alone(usage: Usage, b
     "fields",
     [
         {"status": "unknown", "pricing": "unknown", "actual_nano": 7, "reserved_nano": 7},
+        {"kind": "attempt", "actual_nano": 0, "overhead_nano": 0, **dict.fromkeys(price_columns(None, None, prices()))},
         {"kind": "attempt", "pricing": "unknown", "actual_nano": 7, "reserved_nano": 7, "overhead_nano": 7},
         {"status": "refused", "served_model": None, **money_columns(of_nothing())},
         {"pricing": "unpriced", **dict.fromkeys(price_columns(prices(), prices(), prices())),

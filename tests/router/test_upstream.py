@@ -551,6 +551,32 @@ async def test_a_connection_is_used_again_after_a_whole_answer(stream: bool) -> 
         assert (line.provider.connections, line.attempts) == (1, 3)
 
 
+async def test_a_connection_is_used_again_though_the_end_of_the_body_comes_after_the_last_event() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.chunked(STREAM, ends=False)
+        await wire.go_on()
+        await wire.send(b"0\r\n\r\n")
+        wire.stays_open = True
+
+    async with line_to(script) as line:
+        for _ in range(3):
+            async for event in (await line.open()).events():
+                if event.is_last:
+                    line.provider.may_go_on.set()
+            line.provider.may_go_on.clear()
+
+        assert (line.provider.connections, line.attempts) == (1, 3)
+
+
+async def test_a_provider_that_never_ends_the_body_does_not_keep_the_answer_from_ending() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.chunked(STREAM, ends=False)
+        await wire.hang()
+
+    async with line_to(script) as line:
+        assert raw(await line.events()) == STREAM
+
+
 async def test_a_connection_is_used_again_after_an_error_that_was_read_whole() -> None:
     async with line_to(status(500), retries=1) as line:
         with pytest.raises(UpstreamRejected):
