@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the answer is no (a ledger that does not verify), 2 wrong 
 import io
 import itertools
 import json
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any, Final
 import click
 import msgspec
 import sqlalchemy as sa
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -109,7 +111,12 @@ def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with lock_data_folder(settings.data_dir):
         pass  # refuse early, in one line, if another server is there
-    sys.exit(serve_app(settings))
+    try:
+        listening = socket.create_server((settings.server.host, settings.server.port), backlog=2048)
+    except OSError as error:
+        where = f"{settings.server.host}:{settings.server.port}"
+        raise click.ClickException(f"Cannot listen on {where} ({error.strerror}). Try another --port.") from None
+    sys.exit(serve_app(settings, listening))
 
 
 @main.command()
@@ -229,11 +236,9 @@ def keys_list(as_json: bool) -> None:
     if as_json:
         _print_json(found)
         return
-    table = Table("id", "team", "app", "env", "route", "created", "state")
+    table = _table("id", "team", "app", "env", "route", "created", "state")
     for key in found:
-        state = "revoked" if key.revoked_us else "expired" if (key.expires_us or now_us() + 1) <= now_us() else "valid"
-        state = f"{state}, development" if key.is_development else state
-        table.add_row(key.id, key.team, key.app, key.env, key.route, _time(key.created_us), state)
+        table.add_row(key.id, key.team, key.app, key.env, key.route, _day(key.created_us), key.state(now_us()))
     _out.print(table)
 
 
@@ -287,10 +292,10 @@ def _print_budgets(found: list[dict[str, Any]]) -> None:
     if not found:
         _out.print("No budgets are configured: spending is recorded and not limited.")
         return
-    table = Table("budget", "period", "cap USD", "spent USD", "reserved USD", "used", "resets at")
+    table = _table("budget", "period", "cap USD", "spent USD", "reserved USD", "used", "resets at")
     for budget in found:
         used = budget["spent_nano"] / budget["cap_nano"] if budget["cap_nano"] else 1.0
-        money = [usd_text(budget[f"{name}_nano"]) for name in ("cap", "spent", "reserved")]
+        money = [_short(budget[f"{name}_nano"]) for name in ("cap", "spent", "reserved")]
         table.add_row(budget["name"], budget["period"], *money, f"{used:.1%}", budget["resets_at"])
     _out.print(table)
 
@@ -346,13 +351,13 @@ def cache_stats(as_json: bool) -> None:
 def prices(as_json: bool) -> None:
     """The list prices in use now, in USD per million tokens."""
     at = now()
-    table = Table("model", "deployment", "input", "cache read", "output", "from")
+    table = _table("model", "deployment", "input", "cache read", "output", "from")
     found = []
     for name, model in models_of(_settings()).items():
         for deployment in model.deployments:
             listed = deployment.priced.list_prices(at, 1)
             found.append({"model": name, "deployment": deployment.name, "list": listed})
-            figures = [usd_text(n) for n in (listed.input, listed.cache_read, listed.output)] if listed else ["?"] * 3
+            figures = [_short(n) for n in (listed.input, listed.cache_read, listed.output)] if listed else ["?"] * 3
             table.add_row(name, deployment.name, *figures, listed.version if listed else "unpriced")
     if as_json:
         _print_json(found)
@@ -492,12 +497,25 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
+def _table(*columns: str) -> Table:
+    """A table whose cells are folded and never cut: ids and figures are there to be copied."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _short(nano: int) -> str:
+    """Exact, without the zeros at the end."""
+    return usd_text(nano).rstrip("0").rstrip(".")
+
+
 def _utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None else None
 
 
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
+def _day(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).date().isoformat()
 
 
 def _plain(renderable: Any) -> str:

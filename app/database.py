@@ -7,7 +7,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.pool import NullPool
 
 import cache
 import router.ledger
@@ -19,7 +18,7 @@ CACHE_MIGRATIONS = Path(cache.__file__).parent / "migrations"
 def open_database(path: Path, migrations: Path, *, fsync: bool = False) -> sa.Engine:
     """An engine over the migrated file. Without `fsync` a commit survives the death of the process, with it
     also the loss of power. Raises sqlalchemy.exc.DatabaseError for a file that is no database."""
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    engine = sa.create_engine(f"sqlite:///{path}")
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection, _record) -> None:  # type: ignore[no-untyped-def]

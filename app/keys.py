@@ -30,6 +30,12 @@ class Key(Struct, frozen=True):
     is_development: bool = False
     """Valid only from this machine and only while every provider is simulated."""
 
+    def state(self, now_us: int) -> str:
+        """`valid`, `expired` or `revoked`, and whether it is the development key."""
+        is_expired = self.expires_us is not None and now_us >= self.expires_us
+        state = "revoked" if self.revoked_us is not None else "expired" if is_expired else "valid"
+        return f"{state}, development" if self.is_development else state
+
 
 class Caller(Struct, frozen=True):
     """Who is calling, as the rest of the gateway sees it."""

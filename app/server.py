@@ -31,8 +31,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        listening = self.servers[0].sockets[0].getsockname()
-        host, port = listening[0], listening[1]
+        assert sockets
+        host, port = sockets[0].getsockname()[:2]
         write_private(address_file(self._settings), json.dumps({"host": host, "port": port, "pid": os.getpid()}))
         greet(self._app.state.services, f"http://{host}:{port}")
 
@@ -42,14 +42,12 @@ def address_file(settings: Settings) -> Path:
     return settings.data_dir / "server.json"
 
 
-def serve(settings: Settings) -> int:
-    """Serves until a signal. Returns the exit code."""
+def serve(settings: Settings, listening: socket.socket) -> int:
+    """Serves on this socket until a signal. Returns the exit code."""
     configure_logging(settings.server.log_level)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        host=settings.server.host,
-        port=settings.server.port,
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -63,7 +61,7 @@ def serve(settings: Settings) -> int:
     )
     server = Server(config, app, settings)
     try:
-        server.run()
+        server.run(sockets=[listening])
     finally:
         address_file(settings).unlink(missing_ok=True)
     return 0 if server.started else 3

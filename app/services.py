@@ -150,8 +150,9 @@ async def open_services(
         routes = routes_of(settings, models)
 
         encoder = encoder or _encoder(settings, log)
+        cache_engine = open_database(folder / "cache.db", CACHE_MIGRATIONS)
         store = EntryStore(
-            open_database(folder / "cache.db", CACHE_MIGRATIONS),
+            cache_engine,
             settings.cache.max_entries,
             settings.cache.payload_memory_mib * 1024 * 1024,
             observer.cache_fault,
@@ -195,6 +196,8 @@ async def open_services(
             await upstream.close()
             cache.close()
             ledger.stop()
+            cache_engine.dispose()
+            ledger_engine.dispose()
 
 
 # --- settings become objects -------------------------------------------------------------------------------
