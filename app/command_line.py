@@ -55,16 +55,34 @@ _err = Console(stderr=True, highlight=False)
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+class _Failure(click.ClickException):
+    """One line, and an exit code."""
+
+    exit_code = 2
+
+
+class _NotStarted(_Failure):
+    exit_code = 3
+
+
+class _SaysNo(_Failure):
+    exit_code = 1
+
+
 class _Group(click.Group):
     """Turns our errors into one line and an exit code, everywhere."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsInvalid, DataFolderLocked, ServerRefused, RouterError, savings.FiguresDisagree) as error:
-            raise click.ClickException(str(error)) from None
+        except (SettingsInvalid, ServerRefused, RouterError) as error:
+            raise _Failure(str(error)) from None
+        except DataFolderLocked as error:
+            raise _NotStarted(str(error)) from None
+        except savings.FiguresDisagree as error:
+            raise _SaysNo(str(error)) from None
         except sa.exc.DatabaseError as error:
-            raise click.ClickException(f"A file in the data folder cannot be read: {error.orig}") from None
+            raise _Failure(f"A file in the data folder cannot be read: {error.orig}") from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,7 +133,7 @@ def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
         listening = socket.create_server((settings.server.host, settings.server.port), backlog=2048)
     except OSError as error:
         where = f"{settings.server.host}:{settings.server.port}"
-        raise click.ClickException(f"Cannot listen on {where} ({error.strerror}). Try another --port.") from None
+        raise _NotStarted(f"Cannot listen on {where} ({error.strerror}). Try another --port.") from None
     sys.exit(serve_app(settings, listening))
 
 
@@ -252,7 +270,7 @@ def keys_revoke(key_id: str) -> None:
     else:
         with _locked(settings), _ledger(settings) as engine:
             if not Keys(engine, simulates=settings.simulates).revoke(key_id, now_us()):
-                raise click.ClickException(f"There is no valid key {key_id}; `thriftgate keys list` shows them all.")
+                raise _Failure(f"There is no valid key {key_id}; `thriftgate keys list` shows them all.")
     _out.print(f"Key {key_id} is revoked.")
 
 
@@ -374,12 +392,18 @@ def report() -> None:
 
 
 @report.command("savings")
-@click.option("--team")
-@click.option("--app", "app_name")
+@click.option("--team", help="Only this team.")
+@click.option("--app", "app_name", help="Only this app.")
 @click.option("--model", help="The model that was asked for.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC, inclusive.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC, exclusive.")
-@click.option("--by", type=click.Choice(["day", "team", "app", "model", "route"]), default="day", show_default=True)
+@click.option(
+    "--by",
+    type=click.Choice(["day", "team", "app", "model", "route"]),
+    default="day",
+    show_default=True,
+    help="One line for each.",
+)
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "html"]), default="table", show_default=True
 )
@@ -411,7 +435,7 @@ def report_savings(
         )
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    with _ledger(_settings()) as engine:
+    with _ledger(_settings(), must_exist=True) as engine:
         with _progress("Adding up", 0) as show:
             found = savings.report(engine, filters, show)
         chain_id, newest = head(engine)
@@ -440,7 +464,7 @@ def ledger() -> None:
 @_JSON
 def ledger_verify(as_json: bool) -> None:
     """Recompute the hash chain, and every cost from its stored unit prices."""
-    with _ledger(_settings()) as engine, _progress("Verifying", total := row_count(engine)) as show:
+    with _ledger(_settings(), must_exist=True) as engine, _progress("Verifying", total := row_count(engine)) as show:
         done = itertools.count(1)
         found = verify(engine, lambda: show(next(done), total))
     if as_json:
@@ -458,8 +482,10 @@ def ledger_verify(as_json: bool) -> None:
 
 
 @contextmanager
-def _ledger(settings: Settings) -> Iterator[sa.Engine]:
+def _ledger(settings: Settings, *, must_exist: bool = False) -> Iterator[sa.Engine]:
     path = settings.data_dir / "ledger.db"
+    if must_exist and not path.exists():
+        raise _Failure(f"There is no ledger in {settings.data_dir}. `thriftgate serve` makes one.")
     if not path.exists():
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_database(path, LEDGER_MIGRATIONS, fsync=settings.ledger.fsync)

@@ -18,6 +18,8 @@ CACHE_MIGRATIONS = Path(cache.__file__).parent / "migrations"
 def open_database(path: Path, migrations: Path, *, fsync: bool = False) -> sa.Engine:
     """An engine over the migrated file. Without `fsync` a commit survives the death of the process, with it
     also the loss of power. Raises sqlalchemy.exc.DatabaseError for a file that is no database."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)  # before SQLite makes its own files beside it, with the same rights
     engine = sa.create_engine(f"sqlite:///{path}")
 
     @sa.event.listens_for(engine, "connect")
@@ -29,7 +31,6 @@ def open_database(path: Path, migrations: Path, *, fsync: bool = False) -> sa.En
         cursor.close()
 
     _migrate(engine, migrations)
-    path.chmod(0o600)
     return engine
 
 

@@ -5,7 +5,8 @@ Decides nothing and waits for nothing.
 
 import time
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,8 @@ from router.plan import Plan
 from router.prices import UnitPrices
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
 from router.usage import Usage, UsageSource, estimated_tokens
+
+_HEADER_SAFE: Final = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
 class StoredAnswer(Struct, frozen=True):
@@ -53,6 +56,8 @@ class Reserved(Struct, frozen=True):
     """A limit that the gateway set, because the budget was short."""
     is_rationed: bool
     """Whether a budget ruled a better model out."""
+    route_reason: str
+    """Why this model serves."""
 
     @property
     def served(self) -> Served:
@@ -100,6 +105,12 @@ class Exchange(Struct, kw_only=True):
         return int(self.arrived_at.timestamp() * 1_000_000)
 
     @property
+    def route_reason(self) -> str | None:
+        if self.reserved is not None:
+            return self.reserved.route_reason
+        return self.plan.reason if self.plan is not None else None
+
+    @property
     def is_hit(self) -> bool:
         return self.lookup.disposition in ("exact", "semantic", "coalesced")
 
@@ -127,7 +138,7 @@ class Exchange(Struct, kw_only=True):
 
     def savings(self, usage: Usage) -> tuple[Savings, dict[str, Any]]:
         """The money of this request, with the unit prices that it was computed from."""
-        if self.served is None:
+        if self.served is None or (self.is_hit and self.status != "ok"):
             return of_nothing(), {}
         at, tokens = self.arrived_at, usage.all_input
         baseline = self.baseline.deployments[0].priced.list_prices(at, tokens) if self.baseline else None
@@ -172,7 +183,7 @@ class Exchange(Struct, kw_only=True):
 
     def to_draft(self, reserved: Reserved) -> LedgerRow:
         """The row that is booked if the process dies while the attempt is under way."""
-        identity = self._identity("request") | {"attempt": reserved.attempt}
+        identity = self._identity("request") | {"attempt": reserved.attempt, "route_reason": reserved.route_reason}
         return LedgerRow(**identity, **_served_columns(reserved.served), reserved_nano=reserved.money.amount_nano)
 
     def to_attempt_row(self, reserved: Reserved, error_class: str, *, is_billed: bool) -> LedgerRow:
@@ -210,7 +221,7 @@ class Exchange(Struct, kw_only=True):
             "baseline_model": self.baseline.name if self.baseline else None,
             "disposition": lookup.disposition,
             "cache_reason": lookup.reason or None,
-            "route_reason": self.plan.reason if self.plan else None,
+            "route_reason": self.route_reason,
             "similarity": lookup.similarity,
         }
 
@@ -230,7 +241,7 @@ class Exchange(Struct, kw_only=True):
             "x-thriftgate-confidence": f"{lookup.similarity:.4f}" if lookup.similarity is not None else None,
             "x-thriftgate-entry": lookup.entry.id if lookup.entry else None,
             "age": self.age_s,
-            "x-thriftgate-route-reason": self.plan.reason if self.plan else None,
+            "x-thriftgate-route-reason": self.route_reason,
         }
         if self.served is not None:
             found["x-thriftgate-model"] = self.served.model
@@ -246,7 +257,12 @@ class Exchange(Struct, kw_only=True):
                 found["x-thriftgate-saved-usd"] = usd_text(row.baseline_nano - row.actual_nano)
             overhead_ns = time.perf_counter_ns() - self.started_ns - self.upstream_ns
             found["x-thriftgate-overhead-ms"] = f"{overhead_ns / 1e6:.3f}"
-        return {name: str(value) for name, value in found.items() if value is not None}
+        return {name: _header_value(str(value)) for name, value in found.items() if value is not None}
+
+
+def _header_value(text: str) -> str:
+    """Names may be in any script, header values are printable ASCII: the rest is percent-encoded."""
+    return text if text.isascii() and text.isprintable() else quote(text, safe=_HEADER_SAFE)
 
 
 def _avoided_columns(money: Savings) -> dict[str, Any]:

@@ -8,6 +8,8 @@ joined it and the cache may want its answer: a client that leaves does not end i
 """
 
 import asyncio
+import itertools
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -34,14 +36,13 @@ from router.ledger.writer import Closing, Ledger, Opening
 from router.plan import AUTO, Candidate, plan
 from router.prices import worst_case_nano
 from router.protocols import openai
+from router.retry import wait_before_repeat_s
 from router.upstream import OpenCall, Upstream
 
 _JOINS: Final = 3
 """How often a request joins others' flights before it goes its own way."""
 _CLAMP_AT_LEAST_TOKENS: Final = 256
 """An answer shorter than this is not worth clamping to: a cheaper model or a refusal is better."""
-_REQUEST_OVERHEAD_TOKENS: Final = 64
-"""Room in the input's upper bound for what providers add around messages."""
 
 
 class Route(Struct, frozen=True):
@@ -239,29 +240,40 @@ class Gateway:
         exchange.plan = plan(request, routing, ceiling, exchange.arrived_at)
         refusal: RouterError | None = None
         failure: UpstreamError | None = None
-        for candidate in exchange.plan.candidates:
-            for deployment in candidate.deployments:
+        for candidate, deployment in exchange.plan.deployments():
+            for repeats in itertools.count():
                 try:
-                    reserved = self._reserve(exchange, candidate, deployment, has_refusal=refusal is not None)
+                    reserved = self._reserve(exchange, candidate, deployment, refusal, failure)
                 except (BudgetExceeded, NoCandidate) as error:
                     refusal = refusal or error
-                    continue
+                    break
                 try:
                     return await self._attempt(exchange, reserved)
                 except UpstreamError as error:
                     failure = error
-                    if not error.retryable:
-                        raise
+                if not failure.retryable:
+                    raise failure
+                wait_s = wait_before_repeat_s(failure, repeats, deployment.provider.retries, random.random())
+                if wait_s is None:
+                    break
+                await asyncio.sleep(wait_s)
         raise failure or refusal or NoCandidate({})
 
     def _reserve(
-        self, exchange: Exchange, candidate: Candidate, deployment: Deployment, *, has_refusal: bool
+        self,
+        exchange: Exchange,
+        candidate: Candidate,
+        deployment: Deployment,
+        refusal: RouterError | None,
+        failure: UpstreamError | None,
     ) -> Reserved:
         """Takes the worst case from every budget that applies, with a shorter output if the route allows it.
-        Raises BudgetExceeded, or NoCandidate for a model without a price under a cap."""
+        `refusal` and `failure` say what became of better candidates. Raises BudgetExceeded, or NoCandidate for a
+        model without a price under a cap."""
         request, budgets, at = exchange.request, exchange.caller.budgets, exchange.arrived_at
         routing, chosen = self._routes[exchange.caller.route].routing, exchange.plan
-        input_tokens = request.body_bytes + _REQUEST_OVERHEAD_TOKENS
+        assert chosen is not None
+        input_tokens = request.input_bound(candidate.model.context_tokens)
         prices = deployment.priced.effective_prices(at, input_tokens)
         if prices is None and self._budgets.has_cap(budgets):
             raise NoCandidate({candidate.model.name: "its price is unknown, so a budget cannot hold it"})
@@ -285,7 +297,8 @@ class Gateway:
             deployment=deployment,
             model=candidate.model,
             output_limit=clamped,
-            is_rationed=has_refusal or (chosen is not None and chosen.is_rationed(candidate.model)),
+            is_rationed=refusal is not None or chosen.is_rationed(candidate.model),
+            route_reason=chosen.reason_for(candidate.model, refused=refusal is not None, failed=failure is not None),
         )
 
     async def _attempt(self, exchange: Exchange, reserved: Reserved) -> OpenCall:
@@ -325,16 +338,17 @@ class Gateway:
         if reserved is not None and (row.actual_nano or 0) > reserved.money.amount_nano:
             row = msgspec.structs.replace(row, error_class="BilledBeyondReservation")
         exchange.row = row
-        await self._ledger.record(Closing(row, reserved.id if reserved else None))
+        # Settled first: the row is on its way into the file, even if whoever waits for it here is cancelled.
         if reserved is not None:
             self._budgets.settle(reserved.money, row.actual_nano or 0)
         self._observer.closed(row)
+        await self._ledger.record(Closing(row, reserved.id if reserved else None))
 
     async def _record_attempt(self, exchange: Exchange, reserved: Reserved, error: UpstreamError) -> None:
         row = exchange.to_attempt_row(reserved, type(error).__name__, is_billed=error.billed == "unknown")
-        await self._ledger.record(Closing(row, reserved.id))
         self._budgets.settle(reserved.money, row.actual_nano or 0)
         self._observer.closed(row)
+        await self._ledger.record(Closing(row, reserved.id))
 
     def _store(self, exchange: Exchange) -> None:
         """Keeps a cleanly finished answer: never a truncated, refused, filtered or empty one."""

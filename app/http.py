@@ -4,7 +4,7 @@ import hmac
 import time
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -120,7 +120,8 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     app: str
     env: str = "prod"
     route: str | None = None
-    expires_us: int | None = None
+    expires_us: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    """Microseconds since the epoch."""
 
 
 class Purge(msgspec.Struct, forbid_unknown_fields=True):
@@ -223,8 +224,10 @@ async def _body(request: HttpRequest, limit_bytes: int) -> bytes:
 def _decoded(body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestInvalid(f"{error}.") from None
+    except msgspec.ValidationError as error:
+        raise RequestInvalid.from_validation(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestInvalid(f"The body is not valid JSON: {error}.") from None
 
 
 def _json(content: Any, status_code: int = 200) -> Response[Any]:

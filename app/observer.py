@@ -101,7 +101,9 @@ class Observer:
 
     def cache_fault(self, error: Exception) -> None:
         self._faults.labels(type(error).__name__).inc()
-        self._log.error("cache fault", error_class=type(error).__name__, error=str(error))
+        # Only the database's own words: SQLAlchemy's repeat the parameters, and so the prompt.
+        cause = str(getattr(error, "orig", "")) or None
+        self._log.error("cache fault", error_class=type(error).__name__, cause=cause)
 
     def exposition(self) -> bytes:
         return generate_latest(self._registry)

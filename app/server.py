@@ -5,7 +5,9 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 import uvicorn
@@ -76,8 +78,23 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Forgiving(sys.stderr)),  # type: ignore[arg-type]
     )
+
+
+class _Forgiving:
+    """A stream that loses what it cannot write: a full disk must not turn a log line into a failed request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def greet(services: Services, url: str) -> None:

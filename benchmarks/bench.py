@@ -309,7 +309,7 @@ class Bench:
             self.failures.append(f"locust ended with {process.returncode}: {said[-2000:]}")
         try:
             with (folder / "load_stats.csv").open(encoding="utf-8", newline="") as file:
-                self.load_rows = [_load_row(row) for row in csv.DictReader(file)]
+                self.load_rows = _load_rows(list(csv.DictReader(file)))
         except OSError as error:
             self.failures.append(f"locust left no figures: {error}")
             return
@@ -409,6 +409,14 @@ def _sort_in(scenario: Scenario, reply: Reply, into: Samples) -> None:
             into.first_byte_ns.append(reply.first_byte_ns)
         if own := reply.headers.get("x-thriftgate-overhead-ms"):
             into.own_ms.append(float(own))
+
+
+def _load_rows(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """locust's rows; in the sum a stream counts once, not also for its first byte."""
+    found = [_load_row(row) for row in rows if row["Name"] != "Aggregated"]
+    whole = [row for row in found if not row["name"].endswith(", first byte")]
+    total = {name: sum(row[name] for row in whole) for name in ("requests", "errors", "per_s")}
+    return [*found, {"name": "together", **total, "p50_ms": None, "p95_ms": None, "p99_ms": None}]
 
 
 def _load_row(row: dict[str, str]) -> dict[str, Any]:
@@ -637,7 +645,12 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="about a minute, for trying the rig itself")
     parser.add_argument("--long", action="store_true", help="also look for growth over many requests")
-    parser.add_argument("--requests", type=int, default=100_000, help="how many with --long (default: 100000)")
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=100_000,
+        help="how many with --long (default: 100000; with fewer, memory has hardly settled)",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results", help="folder for the report")
     asked = parser.parse_args()
 

@@ -5,6 +5,7 @@ Three levels: `none` (no lookup, no store, no coalescing), `exact` (only for the
 """
 
 import re
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -138,7 +139,9 @@ _PRONOUN: Final = re.compile(
     re.I,
 )
 _POSSESSIVE: Final = re.compile(r"\b(?:its|their)\b", re.I)
-_CLAUSE_END: Final = re.compile(r"[.!?,;:–(]|\b(?:and|but|or|so|if|when|because|after|before|until|while|that|which|who|than)\b", re.I)
+_CLAUSE_END: Final = re.compile(
+    r"[.!?,;:–(]|\b(?:and|but|or|so|if|when|because|after|before|until|while|that|which|who|than)\b", re.I
+)
 _LITTLE_WORDS: Final = frozenset(
     "a an the i you we he she it its it's they them this that these those there one ones is are was were be been am do does"
     " did can could would should will shall may might must have has had how what what's when where which who why if of for"
@@ -170,7 +173,7 @@ def _of_policy(query: Query) -> Cacheability | None:
 
 
 def _of_request(mapping: dict[str, Any], parts: Split) -> Cacheability | None:
-    if any(mapping.get(name) for name in _STATEFUL_FIELDS):
+    if any(mapping.get(name) not in (None, False) for name in _STATEFUL_FIELDS):  # an empty object switches on, too
         return Cacheability("none", "stateful")
     if any(mapping.get(name) for name in _TOOL_FIELDS):
         return Cacheability("none", "tools")
@@ -184,7 +187,20 @@ def _of_request(mapping: dict[str, Any], parts: Split) -> Cacheability | None:
 
 
 def _of_text(parts: Split) -> Cacheability:
-    text = " ".join((parts.text or "").split()).replace("’", "'")
+    text = parts.text or ""
+    if len(text) > LONGEST_QUESTION:  # not worth remembering
+        return _of_words(text, parts.has_earlier_turns)
+    return _of_short_text(text, parts.has_earlier_turns)
+
+
+@lru_cache(maxsize=4096)
+def _of_short_text(text: str, has_earlier_turns: bool) -> Cacheability:
+    """Remembered: the questions that come again and again are the ones whose latency counts."""
+    return _of_words(text, has_earlier_turns)
+
+
+def _of_words(text: str, has_earlier_turns: bool) -> Cacheability:
+    text = " ".join(text.split()).replace("’", "'")
     is_long = len(text) > LONGEST_QUESTION
     if is_long:
         text = f"{text[: LONGEST_QUESTION // 2]} {text[-LONGEST_QUESTION // 2 :]}"
@@ -192,7 +208,7 @@ def _of_text(parts: Split) -> Cacheability:
         return Cacheability("none", "personal")
     if is_volatile(text):
         return Cacheability("none", "volatile")
-    if parts.has_earlier_turns:
+    if has_earlier_turns:
         return Cacheability("exact", "earlier-turns")
     if is_follow_up(text):
         return Cacheability("none", "follow-up")

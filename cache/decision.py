@@ -22,8 +22,9 @@ WIDE_MARGIN: Final = 0.3
 """A wider margin over the nearest other answer says no more."""
 VOTE: Final = 0.25
 """Times the root of the number of anchors that lead to the answer: each further one says less."""
-BLOCKED_DISCOUNT: Final = 0.1
-"""How much less an anchor with a mismatch counts against the answer: it is near for its wording."""
+DISCOUNTS: Final = {None: 0.0, "number": 0.2, "polarity": 0.1, "entity": 0.1, "role": 0.1}
+"""How much less an anchor with this mismatch counts against the answer: it is near for its wording. A number
+says for sure that it is another question, the other kinds only that it may be."""
 
 
 class Neighbour(Struct, frozen=True):
@@ -33,6 +34,8 @@ class Neighbour(Struct, frozen=True):
     text: str
     similarity: float
     answer: bytes
+    is_servable: bool = True
+    """Whether this caller may be served its entry. One that is not still speaks for or against an answer."""
 
 
 class Decision(Struct, frozen=True):
@@ -44,25 +47,23 @@ class Decision(Struct, frozen=True):
 
 
 def decide(text: str, neighbours: Sequence[Neighbour], similarity_floor: float) -> Decision:
-    """Judges the neighbours, nearest first: the nearest one without a mismatch serves if its similarity, its
-    margin over the nearest other answer and the number of anchors with its answer are enough together."""
+    """Judges the neighbours, nearest first: the nearest servable one without a mismatch serves if its
+    similarity, its margin over the nearest other answer and the number of anchors with its answer are enough
+    together."""
     if not neighbours:
         return Decision(False, "no-neighbour", None)
     nearest = neighbours[0]
     if nearest.similarity < similarity_floor:
         return Decision(False, "too-far", nearest)
     mismatches = [mismatch(text, neighbour.text) for neighbour in neighbours]
-    best = next((near for near, differs in zip(neighbours, mismatches, strict=True) if differs is None), None)
+    judged = list(zip(neighbours, mismatches, strict=True))
+    best = next((neighbour for neighbour, differs in judged if differs is None and neighbour.is_servable), None)
     if best is None:
-        return Decision(False, f"{mismatches[0]}-mismatch", nearest)
+        return Decision(False, f"{mismatches[0]}-mismatch" if mismatches[0] else "not-acceptable", nearest)
     if best.similarity < similarity_floor:
         return Decision(False, "too-far", best)
     rival = max(
-        (
-            neighbour.similarity - (BLOCKED_DISCOUNT if differs else 0.0)
-            for neighbour, differs in zip(neighbours, mismatches, strict=True)
-            if neighbour.answer != best.answer
-        ),
+        (neighbour.similarity - DISCOUNTS[differs] for neighbour, differs in judged if neighbour.answer != best.answer),
         default=0.0,
     )
     votes = sum(neighbour.answer == best.answer and neighbour.similarity >= rival for neighbour in neighbours)

@@ -2,7 +2,7 @@
 
 Memory holds everything but the payloads, of which only the recently served stay. Writing happens in a
 thread of its own, in groups, and nobody waits for it: what a killed process loses is a few recent entries.
-Bounded in number; the least recently used entry goes first, a curated one never.
+Bounded in number; the least recently used entry goes first.
 """
 
 import queue
@@ -17,6 +17,8 @@ from msgspec import Struct
 
 from cache import tables
 from cache.index import Vector
+
+_Change = Callable[[sa.Connection], None]
 
 _GROUP_AT_MOST: Final = 256
 _QUEUE_AT_MOST: Final = 4096
@@ -64,7 +66,7 @@ class EntryStore:
         self._by_key: dict[bytes, int] = {}
         self._payloads = _RecentPayloads(payload_bytes)
         self._next_anchor = 1
-        self._queue: queue.Queue[Callable[[sa.Connection], None] | None] = queue.Queue(_QUEUE_AT_MOST)
+        self._queue: queue.Queue[_Change | threading.Event | None] = queue.Queue(_QUEUE_AT_MOST)
         self._thread = threading.Thread(target=self._write_groups, name="cache-writer", daemon=True)
         self._thread.start()
 
@@ -175,9 +177,9 @@ class EntryStore:
         return gone
 
     def flush(self) -> None:
-        """Waits until everything is in the file."""
+        """Waits until everything is in the file, or has failed and was counted."""
         done = threading.Event()
-        self._queue.put(lambda _: done.set())
+        self._queue.put(done)
         done.wait()
 
     def close(self) -> None:
@@ -190,7 +192,7 @@ class EntryStore:
         self._by_key[anchor.exact_key] = anchor.id
         self._next_anchor = max(self._next_anchor, anchor.id + 1)
 
-    def _write(self, change: Callable[[sa.Connection], None]) -> None:
+    def _write(self, change: _Change) -> None:
         try:
             self._queue.put_nowait(change)
         except queue.Full as error:  # the disk does not keep up: the entry lives in memory only
@@ -203,15 +205,25 @@ class EntryStore:
             group = [self._queue.get()]
             while len(group) < _GROUP_AT_MOST and not self._queue.empty():
                 group.append(self._queue.get())
-            changes = [change for change in group if change is not None]
-            try:
-                with self._engine.begin() as connection:
-                    for change in changes:
-                        change(connection)
-            except Exception as error:  # noqa: BLE001  a cache fault must never stop the cache; it is counted
-                self._on_error(error)
+            self._apply([item for item in group if item is not None and not isinstance(item, threading.Event)])
+            for item in group:
+                if isinstance(item, threading.Event):
+                    item.set()
             if None in group:
                 return
+
+    def _apply(self, changes: list[_Change]) -> None:
+        try:
+            with self._engine.begin() as connection:
+                for change in changes:
+                    change(connection)
+        except Exception as error:  # noqa: BLE001  a cache fault must never stop the cache; it is counted
+            # One bad change must not take the others of its group along. An OperationalError is the file's.
+            if len(changes) == 1 or isinstance(error, sa.exc.OperationalError):
+                self._on_error(error)
+                return
+            for change in changes:
+                self._apply([change])
 
 
 class _RecentPayloads:

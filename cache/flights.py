@@ -6,7 +6,7 @@ Events are opaque here; a flight only keeps, passes on and ends.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 Event = TypeVar("Event")
@@ -38,8 +38,9 @@ class Flight(Generic[Event]):
 
     async def first(self) -> Event:
         """Waits for the first event. Raises what made the flight fail before it."""
-        async for event in self.follow():
-            return event
+        async with aclosing(self.follow()) as events:  # type: ignore[type-var]
+            async for event in events:
+                return event
         raise RuntimeError("a flight ended without an event and without an error")
 
     async def follow(self) -> AsyncIterator[Event]:
@@ -61,19 +62,19 @@ class Flight(Generic[Event]):
 
     def leave(self) -> None:
         """Says that a client has gone: if nobody else listens and the answer is not kept, upstream is closed."""
-        if self._listeners == 0 and not self._is_kept and self._task is not None and not self._has_ended:
-            self._task.cancel()
+        if self._listeners == 0 and not self._is_kept and not self._has_ended:
+            self.cancel()
 
     def cancel(self) -> None:
         """Ends the work at once, whoever waits for it."""
         if self._task is not None:
-            self._task.cancel()
+            # Not before its first step, else neither the source nor the followers would ever hear of it.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
 
     async def join(self) -> None:
         """Waits until the work has ended, however it ended."""
         if self._task is not None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(self._task)
+            await asyncio.wait([self._task])
 
     async def _pull(self, source: AsyncIterator[Event]) -> None:
         try:

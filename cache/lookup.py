@@ -4,6 +4,7 @@ Fails open: a fault in here is a miss with a count, never an error to the client
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from cache.cacheability import cacheability
+from cache.cacheability import Cacheability, cacheability
 from cache.decision import NEIGHBOURS, Decision, Neighbour, decide
 from cache.encoder import Encoder
 from cache.entries import Entry, EntryStore
@@ -98,7 +99,7 @@ class Cache(Generic[Event]):
         joining = _joining_key(query, key) if may_join and not query.directives.no_cache else None
         ticket = Ticket(query, scope, key, joining, text, None)
         if query.directives.no_cache:
-            return self._miss(ticket, "no-cache")
+            return self._miss(await self._with_vector(ticket, allowed), "no-cache")
 
         if (hit := self._exact(query, key)) is not None:
             return hit
@@ -106,35 +107,48 @@ class Cache(Generic[Event]):
             return Lookup("coalesced", "in-flight", flight=flight)
         if allowed.level == "exact" or self._encoder is None:
             return self._miss(ticket, allowed.reason or "no-encoder")
-        try:
-            vector = await self._encoder.encode(text)
-        except TextTooLong:
+        ticket = await self._with_vector(ticket, allowed)
+        if ticket.vector is None:
             return self._miss(ticket, "long")
 
-        decision = self.neighbourhood(query, scope, text, vector)
-        if (hit := self._semantic(query, decision)) is not None:
-            return hit
         # While the text was encoded, the same question may have been answered or set off.
         if (hit := self._exact(query, key)) is not None:
+            return hit
+        decision = self.neighbourhood(query, scope, text, ticket.vector)
+        if (hit := self._semantic(query, decision)) is not None:
             return hit
         if (flight := self._flight(joining)) is not None:
             return Lookup("coalesced", "in-flight", flight=flight)
         reason = "route-closed" if decision.serves else decision.reason
         similarity = decision.neighbour.similarity if decision.neighbour else None
-        return self._miss(msgspec.structs.replace(ticket, vector=vector), reason, similarity)
+        return self._miss(ticket, reason, similarity)
+
+    async def _with_vector(self, ticket: Ticket, allowed: Cacheability) -> Ticket:
+        """The ticket with the vector of its text, if it may be served semantically and is not too long."""
+        if allowed.level != "semantic" or self._encoder is None:
+            return ticket
+        try:
+            return msgspec.structs.replace(ticket, vector=await self._encoder.encode(ticket.text))
+        except TextTooLong:
+            return ticket
 
     def neighbourhood(self, query: Query, scope: bytes, text: str, vector: Vector) -> Decision:
-        """The decision over the stored anchors near this text that may be served to this query now."""
+        """The decision over the stored anchors near this text. Those that have expired are forgotten, so that
+        they keep none that is fresh from being found."""
         assert self._index is not None
-        found = [
-            (anchor, entry, similarity)
-            for anchor_id, similarity in self._index.search(scope, vector, NEIGHBOURS)
-            if (stored := self._store.by_anchor(anchor_id)) is not None
-            for anchor, entry in [stored]
-            if self._may_serve(query, entry)
-        ]
+        while True:
+            found = [
+                (*stored, similarity)
+                for anchor_id, similarity in self._index.search(scope, vector, NEIGHBOURS)
+                if (stored := self._store.by_anchor(anchor_id)) is not None
+            ]
+            expired = [entry for _, entry, _ in found if entry.expires_us <= self._now_us()]
+            if not expired:
+                break
+            self._forget(expired)
         neighbours = [
-            Neighbour(anchor.id, anchor.text, similarity, entry.answer) for anchor, entry, similarity in found
+            Neighbour(anchor.id, anchor.text, similarity, entry.answer, self._may_serve(query, entry))
+            for anchor, entry, similarity in found
         ]
         return decide(text, neighbours, query.policy.similarity_floor)
 
@@ -204,21 +218,21 @@ class Cache(Generic[Event]):
         """Keeps a cleanly finished answer; returns the entry's id, or None after a fault."""
         query = ticket.query
         now_us = self._now_us()
-        entry = Entry(
-            id=uuid.uuid4().hex,
-            scope=ticket.scope,
-            team=query.team,
-            env=query.env,
-            route=query.route,
-            model=model,
-            tier=tier,
-            is_rationed=is_rationed,
-            output_tokens=output_tokens,
-            answer=hashlib.sha256(" ".join(answer_text.casefold().split()).encode()).digest()[:16],
-            created_us=now_us,
-            expires_us=now_us + query.policy.ttl_s * 1_000_000,
-        )
         try:
+            entry = Entry(
+                id=uuid.uuid4().hex,
+                scope=ticket.scope,
+                team=query.team,
+                env=query.env,
+                route=query.route,
+                model=model,
+                tier=tier,
+                is_rationed=is_rationed,
+                output_tokens=output_tokens,
+                answer=hashlib.sha256(" ".join(answer_text.casefold().split()).encode()).digest()[:16],
+                created_us=now_us,
+                expires_us=now_us + query.policy.ttl_s * 1_000_000,
+            )
             # A newer answer to exactly the same question takes the place of the older one.
             if (older := self._store.by_key(ticket.key)) is not None:
                 self._forget([older[1]])
@@ -273,10 +287,10 @@ def directives_from(header: str | None) -> Directives:
         return Directives()
     pairs = [item.strip().partition("=") for item in header.lower().split(",")]
     given = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
-    max_age = given.get("max-age", "")
+    max_age = re.fullmatch("[0-9]{1,10}", given.get("max-age", ""))
     return Directives(
         no_cache="no-cache" in given,
         no_store="no-store" in given,
-        max_age_s=int(max_age) if max_age.isdigit() else None,
+        max_age_s=int(max_age.group()) if max_age else None,
         only_if_cached="only-if-cached" in given,
     )

@@ -197,7 +197,8 @@ _DIRECTION: Final = re.compile(r"\b(from|instead of|than|to|into|become)(?=((?: 
 _PARTY: Final = re.compile(r"\b(for|about|by|with) (?:(?:a|an|the|my|another|other|any|new|some) )*(\w+)")
 _SUBJECT: Final = re.compile(
     r"\b(?:do|does|did|can|could|will|would|may|should|must|when|if)"
-    r" (?:(?:a|an|the|my|your|our|any|another|new|existing|other) )*(\w+)(?!.{0,150}\bbe \w)"  # in the passive it does nothing
+    r" (?:(?:a|an|the|my|your|our|any|another|new|existing|other) )*(\w+)"
+    r"(?!.{0,150}\b(?:be|been|being|gets? \w+(?:ed|en|set)\b))"  # in the passive it does nothing
 )
 
 
@@ -229,9 +230,9 @@ class Traits(Struct, frozen=True):
     has_pronoun_subject: bool
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def traits(text: str) -> Traits:
-    names = frozenset(stem(name.lower()) for name in _NAME.findall(text)) - _LITTLE
+    names = frozenset(stem(name.lower()) for name in _NAME.findall(text))
     text = " ".join(text.lower().replace("’", "'").split())
     for pattern, replacement in _PHRASES:
         text = pattern.sub(replacement, text)
@@ -248,7 +249,7 @@ def traits(text: str) -> Traits:
         mentions=mentions,
         words=tuple(_SYNONYMS.get(word, word) for word in words if word not in _LITTLE),
         numbers=frozenset(_NUMBER_WORDS.get(numeral, numeral.replace(",", ".")) for numeral in numerals),
-        names=names,
+        names=(names & mentions) - _LITTLE,  # what a phrase has replaced is no name any more
         is_negated=not mentions.isdisjoint(_NEGATIONS) or "n't" in text,
         decisive=tuple(not mentions.isdisjoint(kind) for kind in _DECISIVE),
         lefts=lefts - rights,
@@ -311,7 +312,7 @@ def _name_others(one: Traits, two: Traits) -> bool:
 
 
 def _is_typo(word: str, other: str) -> bool:
-    return len(word) > 4 and word[0] == other[0] and len(set(word) ^ set(other)) <= 1
+    return min(len(word), len(other)) > 4 and word[0] == other[0] and len(set(word) ^ set(other)) <= 1
 
 
 def _swap_roles(one: Traits, two: Traits) -> bool:

@@ -4,11 +4,16 @@ The canonical shape of a request is OpenAI's chat completion request, because it
 `mapping` is that request as decoded, with every field the client sent, known to us or not.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
 from router.usage import Usage
+
+_REQUEST_OVERHEAD_TOKENS: Final = 64
+"""Room for what providers add around messages."""
+_PICTURE_AT_MOST_TOKENS: Final = 6144
+"""More than any size of picture costs at OpenAI (at most 1536 patches, times 2.46 for the smallest model)."""
 
 
 class ChatRequest(Struct, frozen=True):
@@ -38,16 +43,20 @@ class ChatRequest(Struct, frozen=True):
     def uses_tools(self) -> bool:
         return bool(self.mapping.get("tools") or self.mapping.get("functions"))
 
+    def input_bound(self, context_tokens: int) -> int:
+        """An upper bound of the input tokens: a token is at least one byte of the request, a picture behind a
+        URL costs by its size, and what is behind any other reference may fill the model's context."""
+        parts: list[Any] = [part.get("type") for message in self.messages for part in _parts(message)]
+        pictures = parts.count("image_url")
+        others = sum(kind not in ("text", "refusal", "image_url") for kind in parts)
+        counted = self.body_bytes + _REQUEST_OVERHEAD_TOKENS + pictures * _PICTURE_AT_MOST_TOKENS
+        return max(counted, context_tokens) if others else counted
+
     @property
     def modalities(self) -> frozenset[str]:
         """Types of the content parts that are not text, e.g. `image_url`, `input_audio`, `file`."""
-        parts = (
-            part.get("type", "unknown")
-            for message in self.messages
-            if isinstance(message.get("content"), list)
-            for part in message["content"]
-        )
-        return frozenset(kind for kind in parts if kind not in ("text", "refusal"))
+        kinds = (part.get("type", "unknown") for message in self.messages for part in _parts(message))
+        return frozenset(kind for kind in kinds if kind not in ("text", "refusal"))
 
 
 class ChatEvent(Struct, frozen=True):
@@ -82,6 +91,11 @@ class ChatEvent(Struct, frozen=True):
         """UTF-8 bytes of what the model wrote in this event: text, reasoning, refusals and tool arguments."""
         choices = (self.data or {}).get("choices") or []
         return sum(_written_bytes(choice.get("delta") or choice.get("message")) for choice in choices)
+
+
+def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content: Any = message.get("content")
+    return content if isinstance(content, list) else []
 
 
 def _written_bytes(value: Any) -> int:

@@ -20,6 +20,8 @@ Every error answers two questions: `retryable` (may another attempt help?) and `
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 Billed = Literal["no", "unknown"]
 
 
@@ -36,6 +38,17 @@ class RequestInvalid(RouterError):
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+    @classmethod
+    def from_validation(cls, error: msgspec.ValidationError) -> "RequestInvalid":
+        """From msgspec's "Expected ... - at `$.messages[0].role`", or "... missing required field `x`"."""
+        message, _, path = str(error).partition(" - at `$")
+        param = path.rstrip("`").lstrip(".").replace("[...]", "[]")
+        if "missing required field" in message:
+            missing = message.rsplit("`", 2)[1]
+            param = f"{param}.{missing}" if param else missing
+        said = message[:1].lower() + message[1:] + "."
+        return cls(f"`{param}`: {said}" if param else said, param or None)
 
 
 class ModelUnknown(RouterError):

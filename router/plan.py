@@ -5,7 +5,7 @@ is a first prior from surface features of the prompt: not calibrated, so it only
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -76,6 +76,17 @@ class Plan(Struct, frozen=True):
     """The dearest tier that the budgets still allow, if they ration."""
     wanted: str
     """The model that would have served without rationing and failures."""
+
+    def deployments(self) -> Iterator[tuple[Candidate, Deployment]]:
+        """Every deployment of every candidate, in the order in which they are tried."""
+        return ((candidate, deployment) for candidate in self.candidates for deployment in candidate.deployments)
+
+    def reason_for(self, model: Model, *, refused: bool, failed: bool) -> str:
+        """Why this model serves: the plan's reason for its first, else what became of the better ones."""
+        if model.name == self.candidates[0].model.name:
+            return self.reason
+        causes = [cause for cause, applies in (("budget cannot hold", refused), ("failed", failed)) if applies]
+        return f"fallback: {self.candidates[0].model.name} {' and '.join(causes)}" if causes else self.reason
 
     def is_rationed(self, model: Model) -> bool:
         """Whether this model serves because a budget ruled the wanted one out, and not because that failed."""

@@ -6,6 +6,7 @@ million tokens. An unknown price is None (`unpriced`), never 0.
 
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -90,6 +91,12 @@ class Priced(Struct, frozen=True):
 
 
 def catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int) -> UnitPrices | None:
+    """As `_catalogue_prices`, remembered for the minute: one request asks for the same prices several times."""
+    return _catalogue_prices(provider, model, at.replace(second=0, microsecond=0), input_tokens)
+
+
+@lru_cache(maxsize=2048)
+def _catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int) -> UnitPrices | None:
     """The catalogue's prices, or None if it does not know the model, gives no input or output price, or says
     that requests cost more than their tokens."""
     try:

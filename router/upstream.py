@@ -5,7 +5,6 @@ happens then is an UpstreamError that says whether a retry may help and whether 
 """
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -30,11 +29,7 @@ from router.simulated import SimulatedProvider
 from router.sse import Blocks, BlockTooLong
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
-_BACKOFF_BASE_S: Final = 0.1
-_BACKOFF_AT_MOST_S: Final = 2.0
 _READ_OUT_AT_MOST_S: Final = 0.25
-# Another attempt with the same key at the same account cannot end differently.
-_FOR_ANOTHER_DEPLOYMENT: Final = frozenset({401, 402, 403, *range(300, 400)})
 
 # aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
 _NOT_SENT: Final = (aiohttp.ClientConnectorError, httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -44,13 +39,15 @@ _NOT_CONNECTED_IN_TIME: Final = (aiohttp.ConnectionTimeoutError, httpx.PoolTimeo
 class OpenCall(Struct):
     """An answer that has begun. Iterate `events` to the end or close it."""
 
-    first: ChatEvent
+    begun: list[ChatEvent]
+    """What has come so far: the first event that says something, and the comments before it."""
     rest: AsyncIterator[ChatEvent]
 
     async def events(self) -> AsyncIterator[ChatEvent]:
         """The first event and all others, ending in one that `is_last`. Raises UpstreamError."""
         try:
-            yield self.first
+            for event in self.begun:
+                yield event
             async for event in self.rest:
                 yield event
         finally:
@@ -81,21 +78,7 @@ class Upstream:
             await transport.aclose()
 
     async def open(self, deployment: Deployment, body: bytes, *, is_stream: bool) -> OpenCall:
-        """Sends the request and awaits the first event; repeats it where that may help and nothing was
-        billed. Raises UpstreamError."""
-        provider = deployment.provider
-        attempt = 0
-        while True:
-            try:
-                return await self._attempt(deployment, body, is_stream)
-            except UpstreamError as error:
-                wait_s = _backoff_s(attempt, error.retry_after_s)
-                if attempt >= provider.retries or not _may_repeat(error) or wait_s is None:
-                    raise
-            attempt += 1
-            await asyncio.sleep(wait_s)
-
-    async def _attempt(self, deployment: Deployment, body: bytes, is_stream: bool) -> OpenCall:
+        """Sends the request and awaits the first event that says something. Raises UpstreamError."""
         provider = deployment.provider
         request = httpx.Request(
             "POST",
@@ -109,25 +92,16 @@ class Upstream:
             async with asyncio.timeout(provider.first_event_timeout_s):
                 response = await self._transports[provider.name].handle_async_request(request)
                 events = _events(response, is_stream, deployment)
-                first = await anext(events)
+                begun = [await anext(events)]
+                while begun[-1].kind == "comment":  # a sign of life is not yet an answer
+                    begun.append(await anext(events))
         except BaseException as error:
             if events is not None:
                 await events.aclose()  # type: ignore[attr-defined]
             if isinstance(error, UpstreamError) or not isinstance(error, Exception):
                 raise
             raise _as_upstream_error(error, deployment) from error
-        return OpenCall(first, events)
-
-
-def _may_repeat(error: UpstreamError) -> bool:
-    return error.retryable and error.billed == "no" and error.status not in _FOR_ANOTHER_DEPLOYMENT
-
-
-def _backoff_s(attempt: int, retry_after_s: float | None) -> float | None:
-    """Full jitter, or what the provider asked for; None if that is too long to make a client wait."""
-    if retry_after_s is not None:
-        return retry_after_s if retry_after_s <= _BACKOFF_AT_MOST_S else None
-    return random.uniform(0, min(_BACKOFF_BASE_S * 2**attempt, _BACKOFF_AT_MOST_S))
+        return OpenCall(begun, events)
 
 
 async def _events(response: httpx.Response, is_stream: bool, deployment: Deployment) -> AsyncIterator[ChatEvent]:

@@ -59,6 +59,10 @@ class RunningGateway:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def log(self) -> str:
         return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
 
@@ -102,13 +106,23 @@ class RunningGateway:
     def kill(self) -> int:
         return self._end(signal.SIGKILL)
 
+    def tell(self, how: signal.Signals) -> None:
+        """Sends a signal and returns at once."""
+        assert self._process is not None
+        self._process.send_signal(how)
+
+    def wait(self) -> int:
+        """The exit code, as soon as the process has ended."""
+        assert self._process is not None
+        return self._process.wait(timeout=60)
+
     def restart(self) -> "RunningGateway":
         self.stop()
         return self.start()
 
     def close(self) -> None:
         """Ends whatever is left, at the end of a test."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             self.stop()
         self._client.close()
 
@@ -116,7 +130,7 @@ class RunningGateway:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(how)
-        return self._process.wait(timeout=60)
+        return self.wait()
 
     def key(self, team: str = "support", app: str = "faq-bot", env: str = "prod", route: str | None = None) -> str:
         """A new virtual key's secret, made through the running server."""
@@ -161,22 +175,24 @@ class RunningGateway:
         connection.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
         return connection
 
-    def send(self, data: bytes, *, reads: bool = True) -> bytes:
-        """Writes these bytes to a connection of their own; what came back until the server closed it."""
+    def send(self, data: bytes, *, ends: bool = True) -> bytes:
+        """Writes these bytes to a connection of their own, and says that no more will come unless `ends` is
+        off; what came back until the server closed it."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
             answer = b""
-            while reads and (part := connection.recv(65536)):
+            while (part := connection.recv(65536)):
                 answer += part
         return answer
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs `thriftgate` with this gateway's configuration."""
+        """Runs `thriftgate` with this gateway's configuration, in a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "app", "--config", str(self.configuration), *arguments],
             cwd=ROOT,
-            env=clean_environment() | self._environment,
+            env=clean_environment() | self._environment | {"COLUMNS": "200"},
             capture_output=True,
             text=True,
             timeout=120,
@@ -207,9 +223,9 @@ class RunningGateway:
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T]) -> T:
-    """The first true thing that `look` returns; gives up after ten seconds."""
-    for _ in range(500):
+def eventually(look: Callable[[], T], seconds: int = 15) -> T:
+    """The first true thing that `look` returns; gives up after so many seconds."""
+    for _ in range(seconds * 50):
         if found := look():
             return found
         time.sleep(0.02)

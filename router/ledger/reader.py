@@ -132,9 +132,10 @@ def cost_faults(row: LedgerRow) -> Iterator[str]:
 
 def recomputed(row: LedgerRow) -> Savings:
     """The row's money from its tokens and stored unit prices alone."""
-    if row.served_model is None:
-        return of_nothing()
-    if row.disposition in _HITS:
+    is_hit = row.disposition in _HITS
+    if row.served_model is None or (is_hit and row.status != "ok"):
+        return of_nothing()  # a hit that broke off has saved nothing
+    if is_hit:
         return of_hit(row.disposition, row.usage, row.baseline_prices)  # type: ignore[arg-type]
     return of_call(row.usage, row.baseline_prices, row.list_prices, row.paid_prices, is_rationed=row.rationed)
 

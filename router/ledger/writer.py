@@ -20,6 +20,7 @@ from router.ledger import tables
 from router.ledger.row import SCHEMA, LedgerRow, first_hash, row_hash
 
 _GROUP_AT_MOST: Final = 512
+_OWED_AT_MOST: Final = 10_000
 
 
 class Opening(Struct, frozen=True):
@@ -44,6 +45,21 @@ class _Waiting(Struct):
     done: "asyncio.Future[None]"
 
 
+class _Prepared:
+    """A statement compiled once: SQLAlchemy's own execution costs more than the insert of a row."""
+
+    def __init__(self, statement: sa.Insert | sa.Delete, engine: sa.Engine) -> None:
+        compiled = statement.compile(dialect=engine.dialect)
+        self._sql = str(compiled)
+        self._names = compiled.positiontup
+
+    def execute(self, connection: sa.Connection, values: Sequence[dict[str, Any]]) -> None:
+        if self._names is None:  # a driver with named parameters
+            connection.exec_driver_sql(self._sql, list(values))
+        else:
+            connection.exec_driver_sql(self._sql, [tuple(map(row.__getitem__, self._names)) for row in values])
+
+
 class Ledger:
     """Appends to the chain in one SQLite file. Create once for each file; `start` before use."""
 
@@ -52,6 +68,12 @@ class Ledger:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._connection: sa.Connection | None = None
+        self._insert_rows = _Prepared(tables.rows.insert(), engine)
+        self._insert_reservations = _Prepared(tables.reservations.insert(), engine)
+        self._delete_reservations = _Prepared(_DELETE_RESERVATION, engine)
+        self._owed: list[Closing] = []
+        """Rows that settle a reservation and that a full or locked disk refused: the next group takes them along.
+        Others are not owed: their requests cost nothing, and their clients got an error."""
         self.chain_id = ""
         self._seq = 0
         self._hash = b""
@@ -95,7 +117,7 @@ class Ledger:
     def _run(self) -> None:
         while True:
             group, is_stopping = self._next_group()
-            if group:
+            if group or (is_stopping and self._owed):
                 self._commit(group)
             if is_stopping:
                 if self._connection is not None:
@@ -114,32 +136,53 @@ class Ledger:
         return group, True
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
-        error: Exception | None = None
+        error = self._write([*self._owed, *(waiting.change for waiting in group)])
+        if error is None:
+            self._owed = []
+        elif _is_of_the_file(error):
+            refused = [closing for waiting in group if (closing := _settling(waiting.change)) is not None]
+            self._owed = (self._owed + refused)[-_OWED_AT_MOST:]
+        elif self._owed or len(group) > 1:
+            self._commit_one_by_one(group)
+            return
+        _announce(group, error)
+
+    def _commit_one_by_one(self, group: Sequence[_Waiting]) -> None:
+        """For a group with a change that can never be written: it must not fail the others, now or later."""
+        owed, self._owed = self._owed, []
+        one_by_one: list[tuple[Opening | Closing, list[_Waiting]]] = [
+            *((closing, []) for closing in owed),
+            *((waiting.change, [waiting]) for waiting in group),
+        ]
+        for change, waiters in one_by_one:
+            error = self._write([change])
+            if error is not None and _is_of_the_file(error) and (closing := _settling(change)) is not None:
+                self._owed.append(closing)
+            _announce(waiters, error)
+
+    def _write(self, changes: Sequence[Opening | Closing]) -> Exception | None:
+        """Commits these changes or none of them; what went wrong."""
         end = self._seq, self._hash
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
             with self._connection.begin():
-                self._apply(self._connection, [waiting.change for waiting in group])
+                self._apply(self._connection, changes)
         except Exception as raised:  # noqa: BLE001  whatever it is, the thread must live and the waiters must know
             self._seq, self._hash = end
-            if len(group) > 1 and not _is_of_the_file(raised):
-                for waiting in group:  # one of them cannot be written; it must not fail the others
-                    self._commit([waiting])
-                return
-            error = LedgerUnavailable(f"the ledger cannot be written: {type(raised).__name__}: {raised}")
-        _announce(group, error)
+            return raised
+        return None
 
     def _apply(self, connection: sa.Connection, changes: Sequence[Opening | Closing]) -> None:
         openings = [change for change in changes if isinstance(change, Opening)]
         closings = [change for change in changes if isinstance(change, Closing)]
         if openings:
-            connection.execute(tables.reservations.insert(), [_reservation_values(change) for change in openings])
+            self._insert_reservations.execute(connection, [_reservation_values(change) for change in openings])
         if closings:
-            connection.execute(tables.rows.insert(), [self._chained(change.row) for change in closings])
+            self._insert_rows.execute(connection, [self._chained(change.row) for change in closings])
         settled = [{"closed": change.reservation_id} for change in closings if change.reservation_id]
         if settled:
-            connection.execute(_DELETE_RESERVATION, settled)
+            self._delete_reservations.execute(connection, settled)
 
     def _chained(self, row: LedgerRow) -> dict[str, Any]:
         """The row's values behind the present end of the chain, which they become."""
@@ -190,13 +233,18 @@ def _open_reservations(connection: sa.Connection) -> list[tuple[str, LedgerRow]]
     ]
 
 
+def _settling(change: Opening | Closing) -> Closing | None:
+    return change if isinstance(change, Closing) and change.reservation_id is not None else None
+
+
 def _is_of_the_file(error: Exception) -> bool:
     """Whether the file cannot be written (full, locked, damaged), whatever it is that should be written."""
     return isinstance(error, sa.exc.OperationalError) or type(error) is sa.exc.DatabaseError
 
 
-def _announce(group: Sequence[_Waiting], error: Exception | None) -> None:
+def _announce(group: Sequence[_Waiting], raised: Exception | None) -> None:
     """Wakes everyone who waits, with one wake-up for each event loop."""
+    error = raised and LedgerUnavailable(f"the ledger cannot be written: {type(raised).__name__}: {raised}")
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for waiting in group:
         by_loop.setdefault(waiting.loop, []).append(waiting.done)

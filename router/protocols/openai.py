@@ -79,8 +79,7 @@ def decode_request(body: bytes) -> ChatRequest:
     try:
         checked = msgspec.convert(mapping, _ChatBody)
     except msgspec.ValidationError as error:
-        message, param = _where(str(error))
-        raise RequestInvalid(f"`{param}`: {message}" if param else message, param or None) from None
+        raise RequestInvalid.from_validation(error) from None
     for position, (message_, raw) in enumerate(zip(checked.messages, mapping["messages"], strict=True)):
         if message_.role == "user" and raw.get("content") is None:
             raise RequestInvalid("A user message needs content.", f"messages[{position}].content")
@@ -93,16 +92,6 @@ def decode_request(body: bytes) -> ChatRequest:
         output_limit=checked.max_completion_tokens or checked.max_tokens,
         body_bytes=len(body),
     )
-
-
-def _where(problem: str) -> tuple[str, str]:
-    """Message and field path from msgspec's "... - at `$.messages[0].role`" or "... required field `x`"."""
-    message, _, path = problem.partition(" - at `$")
-    param = path.rstrip("`").lstrip(".")
-    if "missing required field" in message:
-        missing = message.rsplit("`", 2)[1]
-        param = f"{param}.{missing}" if param else missing
-    return message[:1].lower() + message[1:] + ".", param.replace("[...]", "[]")
 
 
 # --- what we send upstream --------------------------------------------------------------------------------

@@ -250,7 +250,6 @@ def test_a_provider_that_bills_beyond_the_reservation_is_booked_as_billed_and_fl
     assert "thriftgate_billed_beyond_reservation_total 1.0" in gateway.request("GET", "/metrics").text
 
 
-@pytest.mark.xfail(strict=True, reason="a picture behind a URL costs by its size, the reservation counts the URL's bytes")
 def test_a_pictures_tokens_are_reserved(gateway: RunningGateway, provider: Provider) -> None:
     # OpenAI: a 2048 x 2048 picture at high detail is 765 tokens for gpt-4o and up to 1536 x 1.62 for later models.
     provider.script("large-2025", json_reply(chat_body("A cat.", prompt_tokens=2488, completion_tokens=3)))
@@ -288,7 +287,6 @@ def test_what_does_not_fit_is_served_by_the_best_model_that_does(
     assert row.avoided_downgrade_nano == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the route reason is the plan's, whatever the reservation made of it")
 def test_the_route_reason_says_that_the_cap_chose_another_model(gateway: RunningGateway, provider: Provider) -> None:
     answer = post(gateway, gateway.key(team="frugal", route="cheaper"), PLAIN)
 

@@ -1,8 +1,9 @@
 """What happens when a client leaves early, or a provider breaks off: nothing is lost, nothing stays open."""
 
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,6 @@ def test_who_stops_reading_and_leaves_ends_the_call_upstream(
     assert gateway.row(key_id=last_key(gateway)).status == "client_closed"
 
 
-@pytest.mark.xfail(strict=True, reason="a cancelled `_record` never settles: the money stays reserved until a restart")
 def test_who_leaves_while_the_row_is_being_written_leaves_no_money_reserved(
     start_gateway: Callable[..., RunningGateway], provider: Provider
 ) -> None:
@@ -149,6 +149,36 @@ def test_who_leaves_while_the_row_is_being_written_leaves_no_money_reserved(
     assert (row.usage_source, row.actual_nano) == ("provider", 12 * PRICE_IN + 7 * PRICE_OUT)
     counters = gateway.budget("team:support")
     assert (counters["reserved_nano"], counters["spent_nano"]) == (0, row.actual_nano)
+
+
+@pytest.mark.xfail(strict=True, reason="`_attempt` sets `served` before anything is sent, so an input is booked")
+def test_who_leaves_before_anything_was_sent_upstream_has_cost_nothing(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    with unanswered_port() as port:
+        configuration = scripted(provider).replace(f":{provider.port}/", f":{port}/")
+        gateway = start_gateway(configuration + route("default", "large", cache="enabled = false"), **ENVIRONMENT)
+
+        with gateway.begin(gateway.key(), QUESTION, model="large"):
+            eventually(lambda: gateway.status()["ledger"]["open_reservations"] == 1)
+            has_settled_down(gateway)
+        row = gateway.row()
+
+    assert (row.status, row.actual_nano) == ("client_closed", 0)
+
+
+@contextmanager
+def unanswered_port() -> Iterator[int]:
+    """A port where connections neither succeed nor fail: its queue is full."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
 
 
 @contextmanager
@@ -337,7 +367,6 @@ def test_who_joined_an_answer_that_breaks_off_is_told_so_too(
         assert (row.disposition, row.status) == (how, "upstream_cut")
 
 
-@pytest.mark.xfail(strict=True, reason="`savings` counts a coalesced request as avoided cost however it ended")
 def test_who_joined_an_answer_that_breaks_off_has_saved_nothing(
     gateway: RunningGateway, key: str, provider: Provider
 ) -> None:

@@ -191,7 +191,6 @@ def test_when_all_deployments_fail_the_next_model_serves(
     assert rows[-1].served_model == answer.headers["x-thriftgate-model"]
 
 
-@pytest.mark.xfail(strict=True, reason="the route reason is the plan's, whatever became of its first candidate")
 def test_the_route_reason_says_that_another_model_serves_because_the_wanted_one_failed(
     gateway: RunningGateway, provider: Provider
 ) -> None:
@@ -281,7 +280,6 @@ def test_what_has_begun_is_never_asked_again(gateway: RunningGateway, key: str, 
     assert DONE not in answer.content
 
 
-@pytest.mark.xfail(strict=True, reason="`OpenCall.first` may be a comment: the answer counts as begun")
 def test_a_comment_is_not_yet_an_answer(gateway: RunningGateway, key: str, provider: Provider) -> None:
     provider.script("large-a", stream_reply([b": processing\n\n", event({"error": {"message": "overloaded"}})]))
     provider.script("large-b", good)
@@ -308,7 +306,6 @@ def test_a_failure_that_may_pass_is_tried_again_at_the_same_deployment(
     assert len(bodies) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the repetitions inside `Upstream.open` leave no rows")
 def test_every_call_upstream_has_a_row(gateway: RunningGateway, key: str, provider: Provider) -> None:
     provider.script("stubborn-a", error_reply(503), error_reply(503), good)
 
@@ -424,7 +421,6 @@ def test_a_stream_of_an_odd_shape_is_passed_on_or_the_providers_failure_and_neve
 # --- afterwards ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="`cost_faults` expects no cost of an attempt without prices, its row says 0")
 def test_after_all_this_the_ledger_verifies(gateway: RunningGateway) -> None:
     assert gateway.verification().problems == []
 

@@ -84,7 +84,8 @@ def change(file: Path, statement: str) -> None:
 async def recorded(ledger: Ledger, *names: str) -> list[str]:
     """Records rows of these names at once; the names of those that were refused."""
     waiting = (ledger.record(Closing(ledger_row(name))) for name in names)
-    results = await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(*waiting, return_exceptions=True)
     for result in results:
         assert result is None or isinstance(result, LedgerUnavailable)
     return [name for name, result in zip(names, results, strict=True) if result is not None]
@@ -157,11 +158,15 @@ async def test_a_waiter_that_was_cancelled_keeps_nobody_else_waiting(ledger: Led
 
 async def test_a_ledger_that_stops_writes_what_waits(engine: sa.Engine, file: Path) -> None:
     with started(engine) as (ledger, _), write_lock(file):
-        waiting = asyncio.create_task(recorded(ledger, *(f"req_{at}" for at in range(5))))
+        names = [f"req_{at}" for at in range(5)]
+        waiting = [asyncio.create_task(recorded(ledger, name)) for name in names]
+        await asyncio.sleep(0.05)
+        stopping = asyncio.create_task(asyncio.to_thread(ledger.stop))
         await asyncio.sleep(0.05)
 
-    assert await waiting == []
-    assert len(in_file(file)) == 5
+    await stopping
+    assert await asyncio.gather(*waiting) == [[]] * 5
+    assert in_file(file) == names
 
 
 async def test_a_ledger_that_does_not_run_refuses_instead_of_keeping_the_caller_waiting(engine: sa.Engine) -> None:
@@ -169,9 +174,8 @@ async def test_a_ledger_that_does_not_run_refuses_instead_of_keeping_the_caller_
     with started(engine) as (stopped, _):
         pass
 
-    for ledger in (never_started, stopped):
-        with pytest.raises(LedgerUnavailable):
-            await ledger.record(Closing(ledger_row()))
+    assert await recorded(never_started, "req_1") == ["req_1"]
+    assert await recorded(stopped, "req_1") == ["req_1"]
     assert row_count(engine) == 0
 
 
@@ -292,13 +296,47 @@ async def test_a_full_disk_refuses_everyone_who_waits_and_nobody_after_it(
     assert await recorded(ledger, "before") == []
 
     with full_disk(file):
-        assert await recorded(ledger, "lost_1", "lost_2", "lost_3") == ["lost_1", "lost_2", "lost_3"]
-        with pytest.raises(LedgerUnavailable):
-            await ledger.open(Opening("lost/1", 1, ledger_row("lost")))
+        assert await recorded(ledger, "late_1", "late_2") == ["late_1", "late_2"]
+        assert await recorded(ledger, "late_3") == ["late_3"]
+        assert in_file(file) == ["before"]
 
     assert await recorded(ledger, "after_1", "after_2") == []
-    assert in_file(file) == ["before", "after_1", "after_2"]
+    assert verify(engine).problems == []
+
+
+async def test_rows_that_a_full_disk_refused_are_written_as_soon_as_there_is_room(
+    ledger: Ledger, engine: sa.Engine, file: Path
+) -> None:
+    await ledger.open(Opening("late_1/1", 7_000, ledger_row("late_1")))
+    with full_disk(file):
+        with pytest.raises(LedgerUnavailable):
+            await ledger.record(Closing(ledger_row("late_1"), "late_1/1"))
+        assert await recorded(ledger, "late_2") == ["late_2"]
+
+    await recorded(ledger, "after")
+
+    assert in_file(file) == ["late_1", "late_2", "after"]
     assert open_reservations(engine) == 0
+    assert verify(engine).problems == []
+
+
+async def test_a_reservation_that_a_full_disk_refused_is_none(ledger: Ledger, engine: sa.Engine, file: Path) -> None:
+    await recorded(ledger, "before")
+    with full_disk(file), pytest.raises(LedgerUnavailable):
+        await ledger.open(Opening("lost/1", 1, ledger_row("lost")))
+
+    await recorded(ledger, "after")
+
+    assert open_reservations(engine) == 0
+
+
+async def test_rows_that_a_full_disk_refused_are_written_when_the_ledger_stops(engine: sa.Engine, file: Path) -> None:
+    with started(engine) as (ledger, _):
+        await recorded(ledger, "before")
+        with full_disk(file):
+            await recorded(ledger, "late")
+
+    assert in_file(file) == ["before", "late"]
     assert verify(engine).problems == []
 
 
@@ -308,10 +346,30 @@ async def test_a_file_that_stays_locked_refuses_who_waits_and_the_next_row_follo
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
     with started(engine) as (ledger, _):
         with write_lock(file):
-            assert await recorded(ledger, "lost_1", "lost_2") == ["lost_1", "lost_2"]
+            assert await recorded(ledger, "late_1", "late_2") == ["late_1", "late_2"]
         assert await recorded(ledger, "after") == []
 
-    assert in_file(file, "SELECT seq FROM ledger") == [1]
+    assert in_file(file) == ["late_1", "late_2", "after"]
+    assert in_file(file, "SELECT seq FROM ledger") == [1, 2, 3]
+    assert verify(engine).problems == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_row_that_can_never_be_written_does_not_stop_the_ledger_though_a_lock_had_refused_it_at_first(
+    engine: sa.Engine, file: Path, is_first: bool
+) -> None:
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
+    rows = [ledger_row("late"), ledger_row("odd", latency_us=2**63)]
+    with started(engine) as (ledger, _):
+        with write_lock(file):
+            waiting = (
+                ledger.record(Closing(row)) for row in sorted(rows, key=lambda row: row.request_id, reverse=is_first)
+            )
+            assert all(await asyncio.gather(*waiting, return_exceptions=True))
+        assert await recorded(ledger, "after_1", "after_2") == []
+        assert await recorded(ledger, "after_3") == []
+
+    assert in_file(file) == ["late", "after_1", "after_2", "after_3"]
     assert verify(engine).problems == []
 
 

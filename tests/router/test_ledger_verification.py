@@ -37,6 +37,7 @@ def six_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger.start()
     asyncio.run(fill())
     ledger.stop()
+    change(path, "PRAGMA wal_checkpoint(TRUNCATE)")  # so that the one file is all there is to copy
     return path
 
 
@@ -188,6 +189,17 @@ def test_a_forgery_with_new_hashes_has_an_unbroken_chain_and_another_head(file: 
     assert head(engine_of(file)) != kept
 
 
+def test_a_forgery_with_a_new_hash_for_its_own_row_is_named_by_the_next_one(file: Path) -> None:
+    with engine_of(file).begin() as connection:
+        chain_id = str(connection.scalar(sa.select(tables.chain.c.id)))
+        is_third = tables.rows.c.seq == 3
+        row = dict(connection.execute(sa.select(tables.rows).where(is_third)).mappings().one()) | {"team": "sales"}
+        row["hash"] = row_hash(chain_id, 3, SCHEMA, row["previous_hash"], row)
+        connection.execute(tables.rows.update().where(is_third).values(row))
+
+    assert [(problem.seq, problem.what) for problem in problems(file)] == [(4, "does not follow the row before it")]
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -275,6 +287,7 @@ def test_every_hits_figures_can_be_recomputed_from_its_row_alone(usage: Usage, b
         {"kind": "attempt", "actual_nano": 0, "overhead_nano": 0, **dict.fromkeys(price_columns(None, None, prices()))},
         {"kind": "attempt", "pricing": "unknown", "actual_nano": 7, "reserved_nano": 7, "overhead_nano": 7},
         {"status": "refused", "served_model": None, **money_columns(of_nothing())},
+        {"status": "client_closed", "disposition": "exact", **money_columns(of_nothing())},
         {"pricing": "unpriced", **dict.fromkeys(price_columns(prices(), prices(), prices())),
          **money_columns(Savings(None, None, None, {}))},
     ],

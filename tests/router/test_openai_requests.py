@@ -168,6 +168,26 @@ def test_the_newer_limit_counts_before_the_older_one() -> None:
     assert request(max_tokens=9, max_completion_tokens=5).output_limit == 5
 
 
+def with_parts(*kinds: str) -> ChatRequest:
+    return request(messages=[{"role": "user", "content": [{"type": kind} for kind in kinds]}])
+
+
+def test_a_request_has_at_most_a_token_for_each_byte_and_some_room() -> None:
+    assert request("é" * 100).input_bound(1_000) > request("é" * 100).body_bytes > 200
+
+
+def test_a_picture_counts_by_its_size_and_not_by_its_address() -> None:
+    plain, two = with_parts("text", "text"), with_parts("image_url", "image_url")
+
+    assert two.input_bound(1_000) - plain.input_bound(1_000) > 2 * 3_000
+
+
+@pytest.mark.parametrize("kind", ["file", "input_audio", "video_of_next_year"])
+def test_what_only_refers_to_something_may_fill_the_whole_context(kind: str) -> None:
+    assert with_parts("text", kind).input_bound(400_000) == 400_000
+    assert with_parts("text").input_bound(400_000) < 1_000
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 

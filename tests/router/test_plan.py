@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,6 +159,38 @@ def test_a_named_model_is_rationed_only_where_the_route_allows_downgrades() -> N
 
     assert names(found) == ["small"]
     assert found.is_rationed(ECONOMY)
+
+
+# --- falling back ---------------------------------------------------------------------------------------------------
+
+
+def test_deployments_are_tried_candidate_by_candidate() -> None:
+    twice = model("twice", Tier.PREMIUM)
+    spare = Deployment("there/twice", twice.deployments[0].provider, "twice", twice.deployments[0].priced)
+    twice = msgspec.structs.replace(twice, deployments=(*twice.deployments, spare))
+
+    found = plan(request(EASY, model="twice"), policy(twice, ECONOMY, allow_downgrade=True), None, AT)
+
+    assert [(candidate.model.name, deployment.name) for candidate, deployment in found.deployments()] == [
+        ("twice", "here/twice"),
+        ("twice", "there/twice"),
+        ("small", "here/small"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("refused", "failed", "reason"),
+    [
+        (True, False, "fallback: large budget cannot hold"),
+        (False, True, "fallback: large failed"),
+        (True, True, "fallback: large budget cannot hold and failed"),
+    ],
+)
+def test_a_fallback_says_what_became_of_the_better_model(refused: bool, failed: bool, reason: str) -> None:
+    found = plan(request(EASY, model="large"), policy(*ALL, allow_downgrade=True), None, AT)
+
+    assert found.reason_for(MID, refused=refused, failed=failed) == reason
+    assert found.reason_for(PREMIUM, refused=refused, failed=failed) == "as requested"
 
 
 # --- who may not serve ---------------------------------------------------------------------------------------------

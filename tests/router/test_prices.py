@@ -7,11 +7,19 @@ from typing import Any
 import genai_prices
 import pytest
 from genai_prices import data_snapshot
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.money import bucket_cost_nano
-from router.prices import CATALOGUE_VERSION, Priced, PriceOverride, catalogue_prices, cost_nano, worst_case_nano
+from router.prices import (
+    CATALOGUE_VERSION,
+    Priced,
+    PriceOverride,
+    UnitPrices,
+    catalogue_prices,
+    cost_nano,
+    worst_case_nano,
+)
 from router.usage import Usage, estimated_tokens
 from tests.router.samples import AT, override, prices, quick, unit_prices, usages
 
@@ -26,8 +34,9 @@ KNOWN = [
     ("deepseek", "deepseek-chat"),
     ("mistral", "mistral-large-latest"),
     ("groq", "llama-3.3-70b-versatile"),
+    ("openrouter", "qwen/qwen3.7-flash"),  # three tiers
 ]
-SIZES = [7, 1_999, 199_999, 200_000, 200_001, 1_000_000]
+SIZES = [7, 1_999, 32_001, 199_999, 200_000, 200_001, 1_000_000]
 
 
 def official_nano(provider: str, model: str, usage: Usage, at: datetime = AT) -> Decimal:
@@ -184,6 +193,9 @@ def test_a_cost_is_the_sum_of_its_rounded_buckets(usage: Usage, unit: Any) -> No
 
 @quick
 @given(usages, unit_prices, st.integers(0, 50_000), st.integers(0, 50_000))
+@example(
+    Usage(1, 1, 1, 1, 1), UnitPrices(500_000, 500_000, 500_000, 500_000, 500_000, "each bucket is rounded up"), 0, 0
+)
 def test_the_worst_case_is_never_below_the_cost(usage: Usage, unit: Any, more_in: int, more_out: int) -> None:
     worst = worst_case_nano(usage.all_input + more_in, usage.output + more_out, unit)
 

@@ -1,4 +1,4 @@
-"""What a call promises whatever the provider does: the answer byte for byte, or a typed error that can be acted on."""
+"""What a call promises whatever the provider does: the answer byte for byte, or a typed error to act upon."""
 
 import asyncio
 import json
@@ -21,6 +21,7 @@ from router.errors import (
 )
 from router.prices import Priced
 from router.protocols import openai
+from router.retry import wait_before_repeat_s
 from router.simulated import SimulatedProvider
 from router.sse import MAX_BLOCK_BYTES
 from router.upstream import MAX_ANSWER_BYTES, OpenCall, Upstream, open_transport
@@ -41,8 +42,6 @@ from tests.router.misbehaving import (
 KEY = "sk-very-secret-key"
 REQUEST = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).encode()
 EVENTS = "text/event-stream"
-SOON = {"first_event_timeout_s": 0.25, "idle_timeout_s": 0.25}
-"""How long to wait for scripts that hang."""
 
 
 class Line:
@@ -74,6 +73,7 @@ async def line_to(script: Script | None, **fields: Any) -> AsyncIterator[Line]:
         upstream = Upstream({"acme": open_transport(settings)})
         stack.push_async_callback(provider.until, lambda seen: seen.open_connections == 0)
         stack.push_async_callback(upstream.close)
+        await stack.enter_async_context(asyncio.timeout(20))  # what hangs fails
         yield Line(provider, upstream, Deployment("acme/m", settings, "m", Priced("acme", "m")))
 
 
@@ -109,13 +109,13 @@ async def test_a_json_answer_passes_byte_for_byte() -> None:
 
 
 async def test_a_stream_passes_byte_for_byte() -> None:
-    odd = b": hello\r\n\r\n" + STREAM.replace(b"\n\n", b"\r\n\r\n", 1).replace(b"data: ", b"id: 7\ndata:", 1)
+    odd = STREAM.replace(b"\n\n", b"\r\n\r\n: still here\r\n\r\n", 1).replace(b"data: ", b"id: 7\ndata:", 1)
 
     async with line_to(lambda wire: wire.chunked(odd)) as line:
         events = await line.events()
 
     assert raw(events) == odd
-    assert [event.kind for event in events] == ["comment", "chunk", "chunk", "chunk", "chunk", "done"]
+    assert [event.kind for event in events] == ["chunk", "comment", "chunk", "chunk", "chunk", "done"]
     assert events[-2].usage == Usage(input=3, output=2)
 
 
@@ -283,41 +283,48 @@ def status(code: int, *more: str) -> Script:
     return script
 
 
-FAILURES: dict[str, tuple[Script | None, type[UpstreamError], bool, str, int]] = {
-    # script, error, retryable, billed, attempts with one retry allowed
-    "nobody listens": (None, UpstreamUnreachable, True, "no", 0),
-    "reset before the head": (reset, UpstreamCut, True, "unknown", 1),
-    "hangs up before the head": (hang_up, UpstreamCut, True, "unknown", 1),
-    "hangs before the head": (hang, UpstreamTimeout, True, "unknown", 1),
-    "half a head": (half_a_head, UpstreamCut, True, "unknown", 1),
-    "does not speak HTTP": (no_http, UpstreamCut, True, "unknown", 1),
-    "hangs behind the head": (head_then_hang, UpstreamTimeout, True, "unknown", 1),
-    "shorter than its length": (short_of_its_length, UpstreamCut, True, "unknown", 1),
-    "broken off within chunks": (json_within_chunks, UpstreamCut, True, "unknown", 1),
-    "truncated JSON": (truncated, UpstreamMalformed, True, "unknown", 1),
-    "a web page": (html, UpstreamMalformed, True, "unknown", 1),
-    "compressed all the same": (compressed, UpstreamMalformed, True, "unknown", 1),
-    "nothing at all": (nothing, UpstreamMalformed, True, "unknown", 1),
-    "an error as a success": (error_as_a_success, UpstreamRejected, True, "no", 2),
-    "400": (status(400), UpstreamRejected, False, "no", 1),
-    "401": (status(401), UpstreamRejected, True, "no", 1),
-    "402": (status(402), UpstreamRejected, True, "no", 1),
-    "403": (status(403), UpstreamRejected, True, "no", 1),
-    "404": (status(404), UpstreamRejected, False, "no", 1),
-    "408": (status(408), UpstreamRejected, True, "no", 2),
-    "422": (status(422), UpstreamRejected, False, "no", 1),
-    "429": (status(429), UpstreamRejected, True, "no", 2),
-    "429 with a long wait": (status(429, "retry-after: 60"), UpstreamRejected, True, "no", 1),
-    "500": (status(500), UpstreamRejected, True, "no", 2),
-    "503": (status(503), UpstreamRejected, True, "no", 2),
-    "529": (status(529), UpstreamRejected, True, "no", 2),
-    "a redirect": (status(307, "location: http://127.0.0.1:9/secret-path"), UpstreamRejected, True, "no", 1),
+def patience(script: Script | None) -> dict[str, float]:
+    """How long to wait for a script that hangs."""
+    if script is hang:
+        return {"first_event_timeout_s": 0.25}
+    return {"idle_timeout_s": 0.25} if script in (head_then_hang, hang_midway) else {}
+
+
+FAILURES: dict[str, tuple[Script | None, type[UpstreamError], bool, str, bool]] = {
+    # script, error, retryable, billed, whether it may be repeated at the same place
+    "nobody listens": (None, UpstreamUnreachable, True, "no", True),
+    "reset before the head": (reset, UpstreamCut, True, "unknown", False),
+    "hangs up before the head": (hang_up, UpstreamCut, True, "unknown", False),
+    "hangs before the head": (hang, UpstreamTimeout, True, "unknown", False),
+    "half a head": (half_a_head, UpstreamCut, True, "unknown", False),
+    "does not speak HTTP": (no_http, UpstreamCut, True, "unknown", False),
+    "hangs behind the head": (head_then_hang, UpstreamTimeout, True, "unknown", False),
+    "shorter than its length": (short_of_its_length, UpstreamCut, True, "unknown", False),
+    "broken off within chunks": (json_within_chunks, UpstreamCut, True, "unknown", False),
+    "truncated JSON": (truncated, UpstreamMalformed, True, "unknown", False),
+    "a web page": (html, UpstreamMalformed, True, "unknown", False),
+    "compressed all the same": (compressed, UpstreamMalformed, True, "unknown", False),
+    "nothing at all": (nothing, UpstreamMalformed, True, "unknown", False),
+    "an error as a success": (error_as_a_success, UpstreamRejected, True, "no", True),
+    "400": (status(400), UpstreamRejected, False, "no", False),
+    "401": (status(401), UpstreamRejected, True, "no", False),
+    "402": (status(402), UpstreamRejected, True, "no", False),
+    "403": (status(403), UpstreamRejected, True, "no", False),
+    "404": (status(404), UpstreamRejected, False, "no", False),
+    "408": (status(408), UpstreamRejected, True, "no", True),
+    "422": (status(422), UpstreamRejected, False, "no", False),
+    "429": (status(429), UpstreamRejected, True, "no", True),
+    "429 with a long wait": (status(429, "retry-after: 60"), UpstreamRejected, True, "no", False),
+    "500": (status(500), UpstreamRejected, True, "no", True),
+    "503": (status(503), UpstreamRejected, True, "no", True),
+    "529": (status(529), UpstreamRejected, True, "no", True),
+    "a redirect": (status(307, "location: http://127.0.0.1:9/secret-path"), UpstreamRejected, True, "no", False),
 }
 STREAM_FAILURES = FAILURES | {
-    "reset behind the head": (head_then_reset, UpstreamCut, True, "unknown", 1),
-    "nothing behind the head": (head_then_end, UpstreamCut, True, "unknown", 1),
-    "a garbled event": (garbled_event, UpstreamMalformed, True, "unknown", 1),
-    "an error as an event": (error_as_an_event, UpstreamRejected, True, "no", 2),
+    "reset behind the head": (head_then_reset, UpstreamCut, True, "unknown", False),
+    "nothing behind the head": (head_then_end, UpstreamCut, True, "unknown", False),
+    "a garbled event": (garbled_event, UpstreamMalformed, True, "unknown", False),
+    "an error as an event": (error_as_an_event, UpstreamRejected, True, "no", True),
 }
 CASES = [
     *(pytest.param(False, *case, id=f"JSON: {name}") for name, case in FAILURES.items()),
@@ -325,17 +332,19 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("stream", "script", "kind", "retryable", "billed", "attempts"), CASES)
-async def test_a_failure_before_the_first_event_is_typed_and_repeated_only_where_nothing_was_billed(
-    stream: bool, script: Script | None, kind: type[UpstreamError], retryable: bool, billed: str, attempts: int
+@pytest.mark.parametrize(("stream", "script", "kind", "retryable", "billed", "repeatable"), CASES)
+async def test_a_failure_before_the_first_event_is_typed_and_says_whether_it_may_be_repeated(
+    stream: bool, script: Script | None, kind: type[UpstreamError], retryable: bool, billed: str, repeatable: bool
 ) -> None:
-    async with line_to(script, retries=1, **(SOON if script in (hang, head_then_hang) else {})) as line:
+    async with line_to(script, **patience(script)) as line:
         with pytest.raises(UpstreamError) as failed:
             await line.open(stream=stream)
-        seen = line.attempts
+        attempts = line.attempts
 
     error = failed.value
-    assert (type(error), error.retryable, error.billed, seen) == (kind, retryable, billed, attempts)
+    may_be_repeated = wait_before_repeat_s(error, repeats=0, retries=1, jitter=0.0) is not None
+    assert (type(error), error.retryable, error.billed, may_be_repeated) == (kind, retryable, billed, repeatable)
+    assert attempts == (0 if script is None else 1)
     assert error.__cause__ is not error
     assert KEY not in f"{error!r} {error.code} {error.param} {error.error_type}"
     if error.status not in (400, 404, 422):  # there the provider speaks of the caller's request, in its own words
@@ -351,47 +360,40 @@ async def test_a_provider_that_takes_no_connection_in_time_got_nothing_to_bill()
                 client.setblocking(False)
                 client.connect_ex(deaf.getsockname())
             url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-            async with line_to(None, base_url=url, connect_timeout_s=0.2, retries=0) as line:
+            async with line_to(None, base_url=url, connect_timeout_s=0.2) as line:
                 with pytest.raises(UpstreamTimeout) as failed:
                     await line.open()
 
     assert (failed.value.retryable, failed.value.billed) == (True, "no")
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("first", [status(500), status(429, "retry-after: 0"), status(503, "retry-after-ms: 1")])
-async def test_a_second_attempt_that_succeeds_is_all_that_is_seen(first: Script, stream: bool) -> None:
-    async def script(wire: Wire) -> None:
-        if wire.attempt == 1:
-            await first(wire)
-        elif stream:
-            await wire.chunked(STREAM)
-        else:
-            await wire.answer(body())
-
-    async with line_to(script, retries=1) as line:
-        events = await line.events(stream=stream)
-        first_seen, second_seen = line.provider.requests
-
-    assert raw(events) == (STREAM if stream else body())
-    assert (first_seen.body, first_seen.headers) == (second_seen.body, second_seen.headers)
-
-
-@pytest.mark.parametrize("retries", [0, 1, 3])
-async def test_there_are_as_many_attempts_as_are_allowed(retries: int) -> None:
-    async with line_to(status(500, "retry-after: 0"), retries=retries) as line:
-        with pytest.raises(UpstreamRejected):
-            await line.open()
-
-        assert line.attempts == retries + 1
-
-
-async def test_a_long_wait_that_the_provider_asks_for_is_passed_on_and_not_waited() -> None:
-    async with line_to(status(429, "retry-after: 60"), retries=5) as line:
+async def test_what_a_provider_asks_to_wait_is_told() -> None:
+    async with line_to(status(429, "retry-after: 60")) as line:
         with pytest.raises(UpstreamRejected) as failed:
             await line.open()
 
-        assert (line.attempts, failed.value.retry_after_s, failed.value.status) == (1, 60.0, 429)
+    assert (failed.value.status, failed.value.retry_after_s) == (429, 60.0)
+
+
+async def test_a_sign_of_life_is_not_the_first_event_so_that_an_error_behind_it_is_not_too_late() -> None:
+    alive = b": processing\n\n" * 3
+    async with line_to(lambda wire: wire.chunked(alive, b'data: {"error": {"message": "Overloaded"}}\n\n')) as line:
+        with pytest.raises(UpstreamRejected):
+            await line.open()
+    async with line_to(lambda wire: wire.chunked(alive, STREAM)) as line:
+        assert raw(await line.events()) == alive + STREAM
+
+
+async def test_signs_of_life_alone_do_not_keep_a_client_waiting_for_ever() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head(200, EVENTS)
+        while not wire.writer.is_closing():
+            await wire.send(b": processing\n\n")
+            await asyncio.sleep(0.01)
+
+    async with line_to(script, first_event_timeout_s=0.25) as line:
+        with pytest.raises(UpstreamTimeout):
+            await line.open()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -472,18 +474,16 @@ async def test_a_stream_that_breaks_gives_what_came_and_then_a_typed_error(
     script: Script, kind: type[UpstreamError]
 ) -> None:
     events: list[ChatEvent] = []
-    async with line_to(script, retries=3, **({"idle_timeout_s": 0.25} if script is hang_midway else {})) as line:
+    async with line_to(script, **patience(script)) as line:
         call = await line.open()
         line.provider.may_go_on.set()
         with pytest.raises(UpstreamError) as failed:
             await read(call, events)
-        attempts = line.attempts
 
     assert type(failed.value) is kind
     assert failed.value.__cause__ is not failed.value
     assert events[0].raw == chunk("Hel")
     assert not any(event.is_last for event in events)
-    assert attempts == 1
 
 
 # --- hanging up ---------------------------------------------------------------------------------------------
@@ -508,7 +508,8 @@ async def test_closing_a_call_hangs_up_at_the_provider() -> None:
 
 async def test_leaving_an_answer_half_read_hangs_up_at_the_provider() -> None:
     async with line_to(endless) as line:
-        async with aclosing((await line.open()).events()) as events:  # type: ignore[type-var]
+        call = await line.open()
+        async with aclosing(call.events()) as events:  # type: ignore[type-var]
             async for _ in events:
                 break
 
@@ -578,9 +579,10 @@ async def test_a_provider_that_never_ends_the_body_does_not_keep_the_answer_from
 
 
 async def test_a_connection_is_used_again_after_an_error_that_was_read_whole() -> None:
-    async with line_to(status(500), retries=1) as line:
-        with pytest.raises(UpstreamRejected):
-            await line.open()
+    async with line_to(status(500)) as line:
+        for _ in range(2):
+            with pytest.raises(UpstreamRejected):
+                await line.open()
 
         assert (line.provider.connections, line.attempts) == (1, 2)
 
@@ -601,7 +603,7 @@ async def test_no_failure_leaves_a_task_behind() -> None:
     before = asyncio.all_tasks()
 
     for script, *_ in STREAM_FAILURES.values():
-        async with line_to(script, retries=0, **(SOON if script in (hang, head_then_hang) else {})) as line:
+        async with line_to(script, **patience(script)) as line:
             with pytest.raises(UpstreamError):
                 await line.events()
 

@@ -1,0 +1,287 @@
+"""Which requests may be cached at all, how far, and what the reason says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cache.cacheability import LONGEST_QUESTION, Cacheability, cacheability, is_follow_up, is_personal, is_volatile
+from cache.query import CachePolicy, Directives, Query
+from cache.scope import split
+from tests.cache.asking import ask
+from tests.running import ROOT
+
+FAQ = ROOT / "data" / "faq"
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {}}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+def judged(query: Query) -> Cacheability:
+    return cacheability(query, split(query.mapping["messages"]))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# --- By the request -----------------------------------------------------------------------------------------
+
+
+def test_a_plain_first_question_may_be_served_semantically() -> None:
+    assert judged(ask("How do I reset my password?")) == Cacheability("semantic", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"previous_response_id": "resp_1"}, "stateful"),
+        ({"conversation": "conv_1"}, "stateful"),
+        ({"store": True}, "stateful"),
+        ({"audio": {"voice": "alloy", "format": "mp3"}}, "stateful"),
+        ({"prediction": {"type": "content", "content": "x"}}, "stateful"),
+        ({"web_search_options": {"search_context_size": "low"}}, "stateful"),
+        ({"web_search_options": {}}, "stateful"),
+        ({"tools": [TOOL]}, "tools"),
+        ({"functions": [TOOL["function"]]}, "tools"),
+        ({"n": 2}, "several-choices"),
+    ],
+    ids=str,
+)
+def test_state_tools_and_several_choices_are_never_cached(fields: dict[str, Any], reason: str) -> None:
+    assert judged(ask(**fields)) == Cacheability("none", reason)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"store": False}, {"store": None}, {"tools": []}, {"n": 1}, {"n": None}, {"audio": None}], ids=str
+)
+def test_a_field_that_asks_for_nothing_does_not_matter(fields: dict[str, Any]) -> None:
+    assert judged(ask(**fields)).level == "semantic"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([{"type": "text", "text": "What is this?"}, IMAGE], "not-plain-text"),
+        ([IMAGE], "not-plain-text"),
+        (None, "not-plain-text"),
+        ("", "empty"),
+        (" \n\t ", "empty"),
+        ([{"type": "text", "text": " "}], "empty"),
+    ],
+    ids=str,
+)
+def test_images_and_empty_texts_are_never_cached(content: Any, reason: str) -> None:
+    assert judged(ask(content)) == Cacheability("none", reason)
+
+
+def test_an_answer_to_continue_is_never_cached() -> None:
+    messages = [{"role": "user", "content": "Write a poem."}, {"role": "assistant", "content": "Roses are"}]
+    assert judged(ask(messages=messages)) == Cacheability("none", "not-plain-text")
+
+
+def test_a_route_may_switch_its_cache_off() -> None:
+    assert judged(ask(policy=CachePolicy(is_enabled=False))) == Cacheability("none", "cache-off")
+
+
+def test_a_caller_may_forbid_to_store() -> None:
+    assert judged(ask(directives=Directives(no_store=True))) == Cacheability("none", "no-store")
+
+
+# --- By the text --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["refund", "refund???", "hi you", "a b c", "パスワード"])
+def test_a_very_short_text_is_exact_only(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("exact", "short")
+
+
+def test_a_very_long_text_is_exact_only() -> None:
+    assert judged(ask("Summarise this report. " + "Revenue grew. " * 300)) == Cacheability("exact", "long")
+
+
+def test_a_question_with_earlier_turns_is_exact_only() -> None:
+    earlier = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    for text in ("How do I reset my password?", "And what about the second one?"):
+        messages = [*earlier, {"role": "user", "content": text}]
+        assert judged(ask(messages=messages)) == Cacheability("exact", "earlier-turns")
+
+
+def test_a_system_prompt_is_no_earlier_turn() -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How do I reset my password?"}]
+    assert judged(ask(messages=messages)).level == "semantic"
+
+
+PERSONAL = """\
+Where is my parcel?
+Why was I charged twice?
+Has my refund been approved yet?
+What's my account balance?
+What’s my account balance?
+How much do I owe you?
+When does my subscription renew?
+Is my order 12345 on its way?
+How do I return order 4821977?
+My email is bob@example.com, reset my password
+Which tariff am I on?
+Did you receive my payment?
+Track my order please
+Show me my last invoice
+Why was the card ending in 4821 declined?
+I'm Maria Gomez, cancel my plan
+Call me back on +49 171 5551234
+How many vacation days do I have left?
+Why is my account suspended?
+Tell me my current PIN
+What did I order in May?
+Can you check the status of my ticket?
+Was our appointment moved?
+My delivery hasn't arrived
+I was billed for the wrong plan
+Please update ticket ABC-1234
+How do I cancel invoice #4711?
+Do you deliver to 12 Baker Street?
+Where do I download the invoice from Ms. Miller?
+Am I still under contract?""".splitlines()
+
+VOLATILE = """\
+Is the site down?
+What's the weather in Oslo?
+Are you open right now?
+What are today's deals?
+Who is the current CEO of Apple?
+When is the next train to Bonn?
+Is there an outage at the moment?
+What's the latest iOS version?
+Is the blue jacket in stock?
+What time is it?
+What will the exchange rate be tomorrow?
+Is anything on sale?""".splitlines()
+
+FOLLOW_UPS = """\
+And in black?
+What about the other one?
+How much does that cost?
+Why not?
+Can you explain that again?
+Does it come in red?
+Is that all?
+And if I pay by card?
+Tell me more
+What do you mean by that?
+Are they waterproof?
+Do you have it in a larger size?
+How do I turn it off?
+ok thanks, and the second option?
+Can you make it shorter?
+No, the other one
+What else do you offer?
+Is it safe?
+What are its advantages?
+Same for Android""".splitlines()
+
+FOR_EVERYBODY = """\
+How do I change my password?
+Can I cancel my subscription at any time?
+Where do I find my invoices?
+What happens to my data when I close my account?
+How long does delivery take?
+Do you ship to Norway?
+Is there a student discount?
+What payment methods do you accept?
+Can I use my gift card online?
+How can I track my order?
+My phone was stolen, how do I block the SIM?
+I'm moving next month. How do I take the contract with me?
+What is your return policy?
+I forgot my password
+How do I know if my order was shipped?
+Do I need an account to buy something?
+Should I restart my router when the light is red?
+Is it possible to change my delivery address after ordering?
+I ordered the wrong size, how do I exchange it?
+What does the warranty cover?
+Can my children use my account?
+Are there fees for paying by credit card?
+Is my data safe with you?
+Am I allowed to bring a dog?
+How long does it take to get a new card?
+What does it cost to send a parcel abroad?
+The printer shows an error. How do I reset it?
+What should I do if my payment fails?
+I want to delete my account
+Does my phone support eSIM?
+Explain the difference between TCP and UDP
+Write a haiku about autumn
+What is the capital of France?
+Translate 'good morning' into Spanish
+Which Python version introduced match statements?
+Wie kann ich mein Passwort ändern?""".splitlines()
+
+
+@pytest.mark.parametrize("text", PERSONAL)
+def test_what_depends_on_who_asks_is_never_cached(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "personal")
+
+
+@pytest.mark.parametrize("text", VOLATILE)
+def test_what_is_true_only_for_a_moment_is_never_cached(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "volatile")
+
+
+@pytest.mark.parametrize("text", FOLLOW_UPS)
+def test_a_follow_up_without_its_context_is_never_cached(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "follow-up")
+
+
+@pytest.mark.parametrize("text", FOR_EVERYBODY)
+def test_a_question_for_everybody_may_be_served_semantically(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("semantic", "")
+
+
+def test_personal_is_found_at_either_end_of_a_long_text() -> None:
+    filling = "The report follows. " * 200
+    assert len(filling) > LONGEST_QUESTION
+    for text in (f"Where is my parcel? {filling}", f"{filling} Where is my parcel?"):
+        assert judged(ask(text)) == Cacheability("none", "personal")
+
+
+def test_a_personal_question_is_personal_in_any_turn() -> None:
+    earlier = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    assert judged(ask(messages=[*earlier, {"role": "user", "content": "Where is my parcel?"}])).reason == "personal"
+
+
+def test_no_personal_volatile_or_follow_up_trap_of_our_own_gets_past() -> None:
+    kinds = {"personal", "volatile", "follow-up"}
+    traps = [trap for trap in read(FAQ / "traps.jsonl") if trap["kind"] in kinds]
+    assert len(traps) > 60
+    assert [trap["text"] for trap in traps if judged(ask(trap["text"])).level != "none"] == []
+
+
+def test_hardly_any_faq_question_of_our_own_is_kept_out_of_the_cache() -> None:
+    items = read(FAQ / "questions.jsonl")
+    texts = [text for item in items for text in (item["question"], *item["paraphrases"])]
+    kept_out = [text for text in texts if judged(ask(text)).level != "semantic"]
+    assert len(texts) > 1000
+    assert len(kept_out) <= len(texts) * 0.01
+
+
+@given(st.text(max_size=200))
+def test_any_text_gets_a_level_and_all_but_semantic_say_why(text: str) -> None:
+    found = judged(ask(text))
+    assert found.level in ("none", "exact", "semantic")
+    assert (found.reason == "") == (found.level == "semantic")
+    assert judged(ask(text)) == found
+
+
+def test_the_rules_look_at_a_bounded_part_of_a_long_text() -> None:
+    """A huge text must not hold up the event loop: its middle is not looked at, and it is served exactly only."""
+    filling = "The report follows. " * 200
+    assert judged(ask(f"{filling} Where is my parcel? {filling}")) == Cacheability("exact", "long")
+
+
+@pytest.mark.parametrize("rule", [is_personal, is_volatile, is_follow_up])
+def test_a_rule_finds_nothing_in_nothing(rule: Any) -> None:
+    assert rule("") is False

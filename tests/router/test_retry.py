@@ -1,0 +1,68 @@
+"""What the retry policy promises: another attempt only where it may help, is not paid twice and comes soon."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.errors import UpstreamError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from router.retry import BACKOFF_BASE_S, WAIT_AT_MOST_S, wait_before_repeat_s
+from tests.router.samples import quick
+
+
+def failure(status: int = 503, **fields: object) -> UpstreamError:
+    return UpstreamRejected("failed", status=status, **fields)  # type: ignore[arg-type]
+
+
+def test_there_are_as_many_repeats_as_are_allowed() -> None:
+    waits = [wait_before_repeat_s(failure(), repeats, 2, jitter=0.5) for repeats in range(4)]
+
+    assert [wait is not None for wait in waits] == [True, True, False, False]
+
+
+def test_without_retries_there_is_no_repeat() -> None:
+    assert wait_before_repeat_s(failure(), 0, 0, jitter=0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_repeated"),
+    [
+        (UpstreamUnreachable("no connection"), True),
+        (failure(429), True),
+        (failure(500), True),
+        (failure(200), True),
+        (failure(400, retryable=False), False),
+        (failure(401), False),
+        (failure(402), False),
+        (failure(403), False),
+        (failure(307), False),
+        (UpstreamTimeout("no answer", billed="unknown"), False),
+    ],
+    ids=repr,
+)
+def test_only_what_may_help_and_was_not_billed_is_repeated(error: UpstreamError, is_repeated: bool) -> None:
+    assert (wait_before_repeat_s(error, 0, 1, jitter=0.5) is not None) == is_repeated
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "wait_s"), [(0.0, 0.0), (1.5, 1.5), (WAIT_AT_MOST_S, WAIT_AT_MOST_S), (WAIT_AT_MOST_S + 0.1, None)]
+)
+def test_what_the_provider_asks_for_is_waited_unless_it_is_too_long(asked_s: float, wait_s: float | None) -> None:
+    assert wait_before_repeat_s(failure(429, retry_after_s=asked_s), 0, 1, jitter=0.5) == wait_s
+
+
+def test_the_wait_grows_with_every_repeat_and_has_an_end() -> None:
+    waits = [wait_before_repeat_s(failure(), repeats, 100, jitter=1.0) for repeats in range(10)]
+
+    assert waits[:3] == [BACKOFF_BASE_S, 2 * BACKOFF_BASE_S, 4 * BACKOFF_BASE_S]
+    assert waits[-1] == WAIT_AT_MOST_S
+
+
+@quick
+@given(st.integers(0, 50), st.floats(0, 1))
+def test_jitter_only_ever_shortens_a_wait(repeats: int, jitter: float) -> None:
+    longest = wait_before_repeat_s(failure(), repeats, 100, jitter=1.0)
+    wait = wait_before_repeat_s(failure(), repeats, 100, jitter=jitter)
+
+    assert longest is not None
+    assert wait is not None
+    assert 0 <= wait <= longest <= WAIT_AT_MOST_S
