@@ -142,7 +142,7 @@ class RouteCacheSettings(Struct, frozen=True):
     start: Start = "closed"
     """`closed` serves exact matches only, until the route's error rate is certified; `prior` also serves
     semantic hits by the shipped rule, marked uncertified."""
-    similarity_floor: Decimal = Decimal("0.80")
+    similarity_floor: Decimal = Decimal("0.55")
     """Below this cosine no stored answer is served semantically. Raise it to be more careful."""
     ttl_s: int = 86_400
     knowledge_version: str = "1"
