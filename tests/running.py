@@ -183,7 +183,7 @@ class RunningGateway:
             if ends:
                 connection.shutdown(socket.SHUT_WR)
             answer = b""
-            while (part := connection.recv(65536)):
+            while part := connection.recv(65536):
                 answer += part
         return answer
 

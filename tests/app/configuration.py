@@ -35,7 +35,9 @@ def model(name: str, *upstream: str, provider: str = "scripted", tier: str | Non
 def route(name: str, *models: str, cache: str = "", **settings: str | bool) -> str:
     """[routes.NAME] with its cache settings as inline TOML."""
     names = ", ".join(f'"{known}"' for known in models or PRICES)
-    lines = [f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in settings.items()]
+    lines = [
+        f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in settings.items()
+    ]
     return f"[routes.{name}]\nmodels = [{names}]\n" + "\n".join(lines) + f"\n[routes.{name}.cache]\n{cache}\n"
 
 

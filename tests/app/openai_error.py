@@ -23,7 +23,9 @@ _NEVER_IN_A_BODY: Final = (
 )
 
 
-def openai_error(answer: httpx.Response, status: int, code: str | None = ..., param: str | None = ...) -> dict[str, Any]:  # type: ignore[assignment]
+def openai_error(
+    answer: httpx.Response, status: int, code: str | None = ..., param: str | None = ...
+) -> dict[str, Any]:  # type: ignore[assignment]
     """The error of an answer with this status, after checking that it has the one shape and tells no secrets."""
     assert answer.status_code == status, (answer.status_code, answer.text)
     assert answer.headers["content-type"] == "application/json"

@@ -1,7 +1,7 @@
 """A scripted provider over real HTTP: sends exactly the bytes a test wants and remembers what it got.
 
 It runs in a thread of the test process. A reply is a list of steps on the raw socket: bytes that are written
-as they are, a `Gate` that waits for the test, `HANG` and `CUT`. Knows OpenAI's wire format only in the small
+as they are, a `Gate` that waits for the test, `HANG`, `HANG_UP` and `CUT`. Knows OpenAI's wire format only in the small
 functions at the end, which build replies.
 """
 
@@ -38,7 +38,10 @@ HANG: Final = "hang"
 CUT: Final = "cut"
 """Break the connection off at once, with a reset."""
 
-Step = bytes | Gate | Literal["hang", "cut"]
+HANG_UP: Final = "hang up"
+"""Close the connection in good order, once all is sent."""
+
+Step = bytes | Gate | Literal["hang", "cut", "hang up"]
 Reply = Sequence[Step]
 
 
@@ -204,7 +207,7 @@ class _Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         try:
             await self._serve_all()
-        except Exception as error:  # a script's own mistake; `stop` raises it
+        except Exception as error:  # noqa: BLE001  a script's own mistake; `stop` raises it
             self._provider._faults.append(error)
             self._transport.abort()
 
@@ -235,6 +238,9 @@ class _Connection(asyncio.Protocol):
                         await asyncio.Event().wait()
                 case "cut":
                     self._transport.abort()
+                    return
+                case "hang up":
+                    self._transport.close()
                     return
                 case _:
                     await self._may_write.wait()

@@ -264,7 +264,8 @@ def test_a_key_whose_route_was_taken_away_says_so(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v1/chat", "/v1/completions", "/v1/chat/completions/x", "/admin", "/admin/secrets", "/%00"]
+    "path",
+    ["/", "/v1", "/v1/", "/v1/chat", "/v1/completions", "/v1/chat/completions/x", "/admin", "/admin/secrets", "/%00"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_unknown_path_is_not_found(gateway: RunningGateway, key: str, method: str, path: str) -> None:
@@ -360,7 +361,8 @@ def test_an_expiry_that_the_file_cannot_hold_is_refused(gateway: RunningGateway)
 
 
 @pytest.mark.parametrize(
-    ("body", "param"), [
+    ("body", "param"),
+    [
         (b'{"team": 5, "app": "x"}', "team"),
         (b'{"app": "x"}', "team"),
         (b'{"team": "a", "app": "x", "expires_us": "soon"}', "expires_us"),
@@ -373,17 +375,16 @@ def test_a_bad_admin_field_is_named(gateway: RunningGateway, body: bytes, param:
 
 # --- below HTTP ------------------------------------------------------------------------------------------------
 
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
 GARBAGE: dict[str, bytes] = {
     "not http": b"hello\r\n\r\n",
     "binary": bytes(range(256)),
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200,
     "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "bad length": b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: many\r\n\r\n{}",
-    "two lengths": b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}x",
-    "bad chunk": b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-    "length and chunks": (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
-    ),
+    "bad length": POST + b"content-length: many\r\n\r\n{}",
+    "two lengths": POST + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}x",
+    "bad chunk": POST + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "length and chunks": POST + b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "bad header": b"GET /v1/models HTTP/1.1\r\nhost: x\r\nno colon here\r\n\r\n",
     "null in a header": b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx: a\x00b\r\n\r\n",
     "endless header": b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 200_000 + b"\r\n\r\n",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ CONFIGURATION = (
     + budget("teams.middle", worst_nano(PLAIN, 100, "medium"), **NEVER_RATIONED)
     + budget("teams.cheap", worst_nano(PLAIN, 100, "small"), **NEVER_RATIONED)
     + budget("teams.frugal", worst_nano(PLAIN, 100, "small"), **NEVER_RATIONED)
+    + budget("teams.split.apps.poor", worst_nano(PLAIN, 100, "small"), **NEVER_RATIONED)
     + budget("teams.ladder", 10**9, mid_from=0.0001, economy_from=0.01)
     + budget("teams.tight", worst_nano(OPEN_ENDED, 400), **NEVER_RATIONED)
     + budget("teams.tighter", worst_nano(OPEN_ENDED, 200), **NEVER_RATIONED)
@@ -67,9 +69,7 @@ def gateway(
 
 
 def post(gateway: RunningGateway, key: str, body: bytes) -> httpx.Response:
-    return gateway.request(
-        "POST", "/v1/chat/completions", content=body, headers={"authorization": f"Bearer {key}"}
-    )
+    return gateway.request("POST", "/v1/chat/completions", content=body, headers={"authorization": f"Bearer {key}"})
 
 
 def costs_the_worst(received: Received) -> Reply:
@@ -99,7 +99,7 @@ async def all_at_once(
 
 
 def never_over(gateway: RunningGateway, team: str) -> int:
-    """What is spent and reserved now; checks that it is within the cap."""
+    """What is spent and reserved now, after checking that it is within the cap."""
     counters = gateway.budget(f"team:{team}")
     taken = int(counters["spent_nano"] + counters["reserved_nano"])
     assert 0 <= taken <= counters["cap_nano"]
@@ -131,10 +131,7 @@ async def test_of_three_hundred_at_once_exactly_the_fifty_that_fit_are_served(
 
     def meanwhile(tasks: list[asyncio.Task[Any]]) -> None:
         # The fifty are held at the provider until all others have their refusal.
-        for _ in range(500):
-            never_over(gateway, "crowd")
-            if sum(task.done() for task in tasks) == 250:
-                break
+        eventually(lambda: never_over(gateway, "crowd") and sum(task.done() for task in tasks) == 250, seconds=60)
         assert never_over(gateway, "crowd") == cap  # not one nano-dollar over, and none left
         assert gateway.budget("team:crowd")["reserved_nano"] == cap
         gate.open()
@@ -164,11 +161,7 @@ async def test_while_three_hundred_come_and_go_the_cap_holds_at_every_moment(
     bodies = [question(number, stream=True) if number % 2 else question(number) for number in range(300)]
 
     def meanwhile(tasks: list[asyncio.Task[Any]]) -> None:
-        for _ in range(2000):
-            never_over(gateway, "flow")
-            if all(task.done() for task in tasks):
-                return
-        raise AssertionError("they did not end")
+        eventually(lambda: never_over(gateway, "flow") and all(task.done() for task in tasks), seconds=60)
 
     key = gateway.key(team="flow", route="only")
     answers = await all_at_once(gateway, key, bodies, meanwhile)
@@ -233,6 +226,18 @@ def test_a_request_without_a_limit_is_reserved_at_the_models_maximum(
 
     assert row.reserved_nano == worst_nano(body, MAX_OUTPUT_TOKENS)
     assert "max_completion_tokens" not in {k for k, v in provider.calls[0].received.json.items() if v is not None}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="`max_completion_tokens` alone is reserved, the provider may only know the other"
+)
+def test_of_two_limits_the_larger_is_reserved(gateway: RunningGateway, provider: Provider) -> None:
+    body = question(8, max_completion_tokens=1, max_tokens=900)  # a provider may know only one of the two
+    key = gateway.key(team="wide", route="only")
+
+    row = gateway.row(request_id=post(gateway, key, body).headers["x-request-id"])
+
+    assert row.reserved_nano == worst_nano(body, 900)
 
 
 def test_a_provider_that_bills_beyond_the_reservation_is_booked_as_billed_and_flagged(
@@ -300,7 +305,10 @@ def test_the_ladder_moves_to_cheaper_tiers_before_the_cap(gateway: RunningGatewa
 
     answers = [post(gateway, key, question(number)) for number in range(2)]
     first, second = answers
-    assert (first.headers["x-thriftgate-model"], first.headers["x-thriftgate-route-reason"]) == ("large", "as requested")
+    assert (first.headers["x-thriftgate-model"], first.headers["x-thriftgate-route-reason"]) == (
+        "large",
+        "as requested",
+    )
     assert "x-thriftgate-rationed" not in first.headers
     assert (second.headers["x-thriftgate-model"], second.headers["x-thriftgate-rationed"]) == ("medium", "true")
     assert second.headers["x-thriftgate-route-reason"] == "rationed: budget allows up to mid, large wanted"
@@ -330,6 +338,26 @@ def test_what_was_rationed_is_not_served_to_who_is_not(gateway: RunningGateway, 
         ("exact", "large"),
     ]
     assert [found.get("x-thriftgate-rationed") for found in seen] == ["true", "true", None, None]
+
+
+def test_what_is_rationed_because_of_the_cap_is_not_joined_by_who_is_not(
+    gateway: RunningGateway, provider: Provider
+) -> None:
+    gate = provider.gate()
+    provider.script("small-2025", [gate, *json_reply(chat_body("Small."))])
+    poor, free = (gateway.key(team="split", app=app, route="cheaper") for app in ("poor", "free"))
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(post, gateway, poor, PLAIN)
+        eventually(lambda: gate.arrived)
+        second = pool.submit(post, gateway, free, PLAIN)
+        for _ in range(5):
+            gateway.status()
+        gate.open()
+        seen = [future.result().headers for future in (first, second)]
+
+    assert [found["x-thriftgate-model"] for found in seen] == ["small", "large"]
+    assert [found.get("x-thriftgate-rationed") for found in seen] == ["true", None]
 
 
 def test_an_answer_without_a_limit_is_given_one_when_the_budget_is_short(

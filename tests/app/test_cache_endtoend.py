@@ -183,6 +183,16 @@ def test_a_replayed_stream_has_usage_only_for_who_asks(ask: Callable[..., httpx.
     assert [finish for finish in finishes if finish] == ["stop"]
 
 
+def test_a_text_longer_than_the_encoder_reads_is_served_only_to_the_same_text(
+    ask: Callable[..., httpx.Response],
+) -> None:
+    long = "How do I reset my password? " + "I have tried everything that the page proposes, without any luck. " * 60
+    first = ask(long)
+    assert (disposition(first), first.headers["x-thriftgate-cache-reason"]) == ("miss", "long")
+    assert disposition(ask(long)) == "exact"
+    assert disposition(ask(long.replace("How do I", "How can I"))) == "miss"
+
+
 # --- isolation -----------------------------------------------------------------------------------------------
 
 QUESTION = [{"role": "user", "content": "How do I reset my password?"}]
@@ -351,9 +361,7 @@ def test_no_cache_asks_upstream_and_its_answer_takes_the_older_ones_place(
 
 
 @pytest.mark.parametrize(("directive", "expected"), [("max-age=0", "miss"), ("max-age=600", "exact")])
-def test_max_age_bounds_the_age_of_an_answer(
-    ask: Callable[..., httpx.Response], directive: str, expected: str
-) -> None:
+def test_max_age_bounds_the_age_of_an_answer(ask: Callable[..., httpx.Response], directive: str, expected: str) -> None:
     ask("How do I reset my password?")
     assert disposition(ask("How do I reset my password?", headers={"cache-control": directive})) == expected
 
@@ -409,7 +417,9 @@ NEVER_STORED: dict[str, tuple[Reply | Callable[[Received], Reply], bool]] = {
     "filtered stream": (stream_reply(streamed(["Some"], finish="content_filter")), True),
     "refused": (refusal, False),
     "refused stream": (
-        stream_reply([chat_chunk({"refusal": "I will "}), chat_chunk({"refusal": "not."}, "stop"), usage_chunk(), DONE]),
+        stream_reply(
+            [chat_chunk({"refusal": "I will "}), chat_chunk({"refusal": "not."}, "stop"), usage_chunk(), DONE]
+        ),
         True,
     ),
     "tool call": (json_reply(chat_body(None, finish="tool_calls", tool_calls=[{"id": "c", **TOOL}])), False),
@@ -417,7 +427,10 @@ NEVER_STORED: dict[str, tuple[Reply | Callable[[Received], Reply], bool]] = {
     "empty": (json_reply(chat_body("")), False),
     "blank": (json_reply(chat_body(" \n")), False),
     "empty stream": (stream_reply(streamed([])), True),
-    "without a finish reason": (json_reply({**chat_body("Done?"), "choices": [{"message": {"content": "Done?"}}]}), False),
+    "without a finish reason": (
+        json_reply({**chat_body("Done?"), "choices": [{"message": {"content": "Done?"}}]}),
+        False,
+    ),
     "cut stream": (unfinished(stream_reply(chat_events(["Half ", "an"])[:-1]), "cut"), True),
     "closed stream": (stream_reply(chat_events(["Half ", "an"])[:-1]), True),
     "error in a stream": (
@@ -488,10 +501,7 @@ async def test_fifty_identical_misses_at_once_make_one_call(empty: RunningGatewa
 
         streams = [asyncio.create_task(stream()) for _ in range(40)]
         # While the answer is not complete, all forty have its beginning: so they share one call.
-        for _ in range(500):
-            if seen_first == 40:
-                break
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(eventually, lambda: seen_first == 40)
         assert len(provider.calls) == 1
         wholes = [asyncio.create_task(whole()) for _ in range(10)]
         gate.open()
@@ -508,9 +518,7 @@ async def test_fifty_identical_misses_at_once_make_one_call(empty: RunningGatewa
     assert {row.avoided_coalesced_nano for row in rows if row.disposition == "coalesced"} == {400_000}
 
 
-def test_fifty_identical_misses_that_are_not_streamed_make_one_call(
-    empty: RunningGateway, provider: Provider
-) -> None:
+def test_fifty_identical_misses_that_are_not_streamed_make_one_call(empty: RunningGateway, provider: Provider) -> None:
     gate = provider.gate()
     provider.script("large-2025", [gate, *json_reply(chat_body(TEXT))])
     key = empty.key(route="open")
@@ -635,7 +643,9 @@ def test_answers_survive_a_restart_and_a_new_knowledge_version_leaves_them_behin
     configuration = scripted(provider) + route("default", cache=f'{PRIOR}\nknowledge_version = "1"')
     gateway = start_gateway(configuration, **ENVIRONMENT)
     key = gateway.key()
-    provider.script("large-2025", stream_reply(streamed(["Before ", "the restart – ü."])), json_reply(chat_body("After.")))
+    provider.script(
+        "large-2025", stream_reply(streamed(["Before ", "the restart – ü."])), json_reply(chat_body("After."))
+    )
     stored = gateway.chat(key, "How do I reset my password?", model="large", stream=True)
 
     gateway.restart()
@@ -648,7 +658,9 @@ def test_answers_survive_a_restart_and_a_new_knowledge_version_leaves_them_behin
 
     gateway.stop()
     text = gateway.configuration.read_text(encoding="utf-8")
-    gateway.configuration.write_text(text.replace('knowledge_version = "1"', 'knowledge_version = "2"'), encoding="utf-8")
+    gateway.configuration.write_text(
+        text.replace('knowledge_version = "1"', 'knowledge_version = "2"'), encoding="utf-8"
+    )
     gateway.start()
 
     assert disposition(gateway.chat(key, "How do I reset my password?", model="large")) == "miss"

@@ -9,6 +9,8 @@ import shlex
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from app import __version__
 from app.command_line import main
 from tests.app.configuration import ENVIRONMENT, SECRET, budget, model, route, scripted
 from tests.app.provider import Provider, chat_body, error_reply, json_reply
-from tests.running import SIMULATED, RunningGateway, running_gateway
+from tests.running import SIMULATED, RunningGateway, clean_environment, eventually, running_gateway
 
 PRIVATE_TEXT = "How do I tame a zebra?"
 QUIET = "[providers.scripted.simulation]\n" + model("large", "large-2025") + model("small", "small-2025")
@@ -67,7 +69,9 @@ def run(gateway: RunningGateway, *arguments: str) -> Outcome:
     if gateway.is_running and arguments[0] in ("status", "keys", "budgets", "cache"):
         finished = gateway.command(*arguments)
         return Outcome(finished.returncode, finished.stdout, finished.stderr)
-    result = CliRunner().invoke(main, ["--config", str(gateway.configuration), *arguments], env={"COLUMNS": "200", **ENVIRONMENT})
+    result = CliRunner().invoke(
+        main, ["--config", str(gateway.configuration), *arguments], env={"COLUMNS": "200", **ENVIRONMENT}
+    )
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)
 
@@ -82,7 +86,9 @@ def done(gateway: RunningGateway, *arguments: str) -> str:
 # --- help ------------------------------------------------------------------------------------------------------
 
 
-def commands(group: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(
+    group: click.Command = main, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, group
     if isinstance(group, click.Group):
         for name, command in group.commands.items():
@@ -117,9 +123,19 @@ def test_every_option_explains_itself(command: click.Command) -> None:
 
 
 def test_the_design_s_commands_are_there() -> None:
-    assert {"serve", "demo", "check", "status", "keys", "teams", "budgets", "cache", "prices", "report", "ledger"} <= set(
-        EVERY
-    )
+    assert {
+        "serve",
+        "demo",
+        "check",
+        "status",
+        "keys",
+        "teams",
+        "budgets",
+        "cache",
+        "prices",
+        "report",
+        "ledger",
+    } <= set(EVERY)
 
 
 def test_the_version_is_the_packages(stopped: RunningGateway) -> None:
@@ -127,7 +143,8 @@ def test_the_version_is_the_packages(stopped: RunningGateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["serv"], ["keys", "make"], ["keys", "create"], ["status", "--jsn"], ["report", "savings", "--by", "moon"]]
+    "arguments",
+    [["serv"], ["keys", "make"], ["keys", "create"], ["status", "--jsn"], ["report", "savings", "--by", "moon"]],
 )
 def test_wrong_use_is_exit_code_two(stopped: RunningGateway, arguments: list[str]) -> None:
     result = run(stopped, *arguments)
@@ -325,7 +342,9 @@ def test_teams_and_prices_are_listed(stopped: RunningGateway) -> None:
     assert found["large"]["version"] == "configuration"
 
 
-def test_the_cache_is_counted_and_purged_with_and_without_a_server(start_gateway: Callable[..., RunningGateway]) -> None:
+def test_the_cache_is_counted_and_purged_with_and_without_a_server(
+    start_gateway: Callable[..., RunningGateway],
+) -> None:
     gateway = start_gateway(CONFIGURATION)
     for team in ("support", "sales"):
         gateway.chat(gateway.key(team=team), "How do I reset my password?", model="large")
@@ -471,11 +490,13 @@ def test_a_period_that_makes_no_sense_is_wrong_use(stopped: RunningGateway, argu
 # --- serving ---------------------------------------------------------------------------------------------------
 
 
-def test_a_simulating_server_says_so_and_its_greeting_can_be_pasted(start_gateway: Callable[..., RunningGateway]) -> None:
+def test_a_simulating_server_says_so_and_its_greeting_can_be_pasted(
+    start_gateway: Callable[..., RunningGateway],
+) -> None:
     gateway = start_gateway(SIMULATED)
 
+    eventually(lambda: "OPENAI_API_KEY" in gateway.log)  # what to change for a real provider
     assert "SIMULATING" in gateway.log
-    assert "OPENAI_API_KEY" in gateway.log  # what to change for a real provider
     pasted = re.search(r"^curl .*?'$", gateway.log, re.M | re.S)
     assert pasted is not None
     words = shlex.split(pasted.group().replace("\\\n", " "))
@@ -507,6 +528,25 @@ def test_a_port_that_is_taken_is_said_in_one_line(stopped: RunningGateway) -> No
     assert result.returncode != 0
     assert "address already in use" in result.stderr.lower()
     assert "Traceback" not in result.stderr
+
+
+def test_without_any_configuration_it_simulates_and_with_openais_key_it_fronts_openai(tmp_path: Path) -> None:
+    def check(**environment: str) -> Any:
+        finished = subprocess.run(
+            [sys.executable, "-m", "app", "check", "--json"],
+            cwd=tmp_path,
+            env=clean_environment() | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(finished.stdout)
+
+    assert check()["simulating"] is True
+    fronting = check(OPENAI_API_KEY="sk-of-the-environment")
+    assert fronting["simulating"] is False
+    assert "sk-of-the-environment" not in json.dumps(fronting)
+    assert list(tmp_path.iterdir()) == []  # a check makes nothing
 
 
 def test_only_the_owner_can_read_the_data_folder(running: RunningGateway, stopped: RunningGateway) -> None:

@@ -91,7 +91,9 @@ def test_who_leaves_in_the_middle_of_an_uncacheable_stream_ends_the_call_upstrea
 
     row = gateway.row(request_id=answer.headers["x-request-id"])
     assert (row.kind, row.status, row.usage_source) == ("request", "client_closed", "estimated")
-    sent = estimated_tokens(len(b'{"model":"large","messages":[{"role":"user","content":""}],"stream":true}' + QUESTION.encode()))
+    sent = estimated_tokens(
+        len(b'{"model":"large","messages":[{"role":"user","content":""}],"stream":true}' + QUESTION.encode())
+    )
     assert abs(row.input_tokens - sent) <= 5
     assert row.output_tokens == estimated_tokens(len("Never ending "))
     assert row.actual_nano == row.input_tokens * PRICE_IN + row.output_tokens * PRICE_OUT
@@ -278,7 +280,8 @@ def test_a_follower_that_leaves_before_the_first_byte_has_its_row_closed_too(
         gate.open()
         seen = b""
         while DONE not in seen:
-            assert (part := leader.recv(65536)), seen
+            part = leader.recv(65536)
+            assert part, seen
             seen += part
 
     rows = eventually(lambda: found if len(found := gateway.rows(key_id=last_key(gateway))) == 2 else None)

@@ -167,6 +167,17 @@ def test_a_provider_that_refuses_connections_is_passed_over(
     assert (failed.error_class, failed.actual_nano, served.deployment) == ("UpstreamUnreachable", 0, "hasty/lost-b")
 
 
+def test_a_redirect_is_not_followed_with_our_key(gateway: RunningGateway, key: str, provider: Provider) -> None:
+    elsewhere = f"http://127.0.0.1:{provider.port}/v1/chat/completions"
+    provider.script("large-a", json_reply(b"", 307, location=elsewhere))
+    provider.script("large-b", good)
+
+    answer = gateway.chat(key, "Follow me?", model="large")
+
+    assert GOOD in answer.text
+    assert called(provider) == ["large-a", "large-b"]
+
+
 def test_a_call_that_was_given_up_is_closed(gateway: RunningGateway, key: str, provider: Provider) -> None:
     provider.script("large-a", [HANG])
 
@@ -175,9 +186,7 @@ def test_a_call_that_was_given_up_is_closed(gateway: RunningGateway, key: str, p
     eventually(lambda: provider.calls_to("large-a")[0].is_hung_up.is_set())
 
 
-def test_when_all_deployments_fail_the_next_model_serves(
-    gateway: RunningGateway, key: str, provider: Provider
-) -> None:
+def test_when_all_deployments_fail_the_next_model_serves(gateway: RunningGateway, key: str, provider: Provider) -> None:
     provider.script("large-a", error_reply(500))
     provider.script("large-b", error_reply(503))
 
@@ -315,7 +324,8 @@ def test_every_call_upstream_has_a_row(gateway: RunningGateway, key: str, provid
 
 
 @pytest.mark.parametrize(
-    "reply", [error_reply(429, retry_after="3600"), error_reply(401), [HANG], json_reply(b"{")],
+    "reply",
+    [error_reply(429, retry_after="3600"), error_reply(401), [HANG], json_reply(b"{")],
     ids=["a long wait", "our key", "perhaps billed", "perhaps billed too"],
 )
 def test_a_failure_that_another_attempt_would_not_mend_goes_straight_to_the_next_deployment(

@@ -56,7 +56,9 @@ def test_without_room_for_the_reservation_nothing_is_sent_upstream(
     served = gateway.chat(key, QUESTION, model="large", stream=streams)
     assert served.status_code == 200
     assert gateway.verification().problems == []
-    assert {row.status: row.actual_nano for row in gateway.rows() if row.request_id != served.headers["x-request-id"]} in (
+    assert {
+        row.status: row.actual_nano for row in gateway.rows() if row.request_id != served.headers["x-request-id"]
+    } in (
         {},
         {"refused": 0},
     )

@@ -107,7 +107,9 @@ def test_after_kill_minus_nine_under_load_twenty_times_nothing_is_lost_and_nothi
         rows = gateway.rows()
         times = Counter(row.request_id for row in rows if row.kind == "request")
         assert [found for found in acknowledged if times[found] != 1] == []
-        assert [same for same, count in Counter((r.request_id, r.attempt, r.kind) for r in rows).items() if count > 1] == []
+        assert [
+            same for same, count in Counter((r.request_id, r.attempt, r.kind) for r in rows).items() if count > 1
+        ] == []
         assert gateway.verification().problems == []
 
         assert status["ledger"]["recovered_at_start"] == len(lost)

@@ -21,6 +21,7 @@ from openai import (
 from tests.app.configuration import ENVIRONMENT, SECRET, budget, route, scripted
 from tests.app.provider import (
     DONE,
+    HANG_UP,
     Provider,
     chat_body,
     chat_chunk,
@@ -151,7 +152,7 @@ async def test_fifty_streams_at_once_are_byte_exact_however_the_network_cuts_the
     provider.script(
         "small-2025",
         lambda received: stream_reply(
-            [gate, *cut_up(b"".join(events[received.text]), 1 + questions.index(received.text) % 50)]
+            [gate, *cut_up(b"".join(events[received.text]), 7 + questions.index(received.text))]
         ),
     )
 
@@ -183,6 +184,60 @@ async def test_fifty_streams_at_once_are_byte_exact_however_the_network_cuts_the
 
     assert found[:25] == [b"".join(events[question]) for question in questions[:25]]
     assert found[25:] == [texts[question] for question in questions[25:]]
+
+
+def test_a_stream_that_comes_byte_by_byte_is_the_same_stream(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    events = b"".join([*chat_events(["é🏳️‍🌈"]), DONE])
+    provider.script("small-2025", stream_reply(cut_up(events, 1)))
+
+    with gateway.stream(key, "Drip, please.", model="small") as answer:
+        assert answer.read() == events
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_provider_may_end_its_answer_by_hanging_up(
+    gateway: RunningGateway, key: str, provider: Provider, streams: bool
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\nconnection: close\r\n\r\n"
+    content = b"".join(streamed(["Good", "bye."])) if streams else json.dumps(chat_body("Goodbye.")).encode()
+    form = b"text/event-stream; charset=utf-8" if streams else b"application/json"
+    provider.script("small-2025", [head % form + content[:90], content[90:], HANG_UP])
+
+    answer = gateway.chat(key, f"Say goodbye, {streams}.", model="small", stream=streams)
+
+    assert answer.status_code == 200
+    if streams:
+        assert answer.content == b"".join([*chat_events(["Good", "bye."]), DONE])
+    else:
+        assert answer.content == content
+
+
+def test_a_provider_that_cannot_stream_is_streamed_to_the_client_all_the_same(
+    client: OpenAI, provider: Provider
+) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "find_order", "arguments": '{"id": "ü4"}'}}
+    provider.script(
+        "small-2025", json_reply(chat_body("Looking.", finish="tool_calls", tool_calls=[call, call | {"id": "call_2"}]))
+    )
+
+    with client.chat.completions.create(
+        model="small",
+        messages=says("Stream what comes at once."),
+        tools=[TOOL],  # type: ignore[list-item]
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as stream:
+        chunks = list(stream)
+
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    assert "".join(delta.content or "" for delta in deltas) == "Looking."
+    calls = [found for delta in deltas for found in delta.tool_calls or ()]
+    assert [(found.index, found.id) for found in calls] == [(0, "call_1"), (1, "call_2")]
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "tool_calls"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 19
 
 
 def cut_text(text: str) -> list[str]:
@@ -275,7 +330,28 @@ def test_a_stream_changes_only_the_model_and_the_usage_option(client: OpenAI, pr
     }
 
 
-def test_the_provider_sees_our_key_and_nothing_of_the_callers(gateway: RunningGateway, key: str, provider: Provider) -> None:
+def test_what_was_checked_is_what_is_sent_even_where_a_field_comes_twice(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    body = (
+        b'{"model": "large", "max_tokens": 5, "messages": [{"role": "user", "content": "one"}], '
+        b'"messages": [{"role": "user", "content": "two", "content": "three"}], "model": "small", "max_tokens": 6}'
+    )
+    answer = gateway.request("POST", "/v1/chat/completions", content=body, headers={"authorization": f"Bearer {key}"})
+
+    assert answer.headers["x-thriftgate-model"] == "small"
+    sent = provider.calls[0].received.body
+    assert sent.count(b'"model"') == sent.count(b'"messages"') == sent.count(b'"max_tokens"') == 1
+    assert json.loads(sent) == {
+        "model": "small-2025",
+        "max_tokens": 6,
+        "messages": [{"role": "user", "content": "three"}],
+    }
+
+
+def test_the_provider_sees_our_key_and_nothing_of_the_callers(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
     with OpenAI(base_url=gateway.base_url, api_key=key, organization="org-callers", max_retries=0) as client:
         client.chat.completions.create(
             model="small", messages=says("Whose key is it?"), extra_headers={"x-private": "callers-own"}
@@ -368,9 +444,7 @@ def test_an_unknown_model_is_the_sdks_not_found_error(client: OpenAI) -> None:
 
 def test_a_bad_field_is_the_sdks_bad_request_error_with_the_fields_name(client: OpenAI) -> None:
     with pytest.raises(BadRequestError) as caught:
-        client.chat.completions.create(
-            model="large", messages=says("Be hot."), extra_body={"temperature": "hot"}
-        )
+        client.chat.completions.create(model="large", messages=says("Be hot."), extra_body={"temperature": "hot"})
 
     assert caught.value.param == "temperature"
 
@@ -410,16 +484,12 @@ def test_what_the_provider_says_of_our_account_does_not_reach_the_caller(client:
 
 def test_a_stream_that_breaks_off_is_the_sdks_error_after_what_had_come(client: OpenAI, provider: Provider) -> None:
     provider.script("large-2025", unfinished(stream_reply(chat_events(["Half ", "an "])[:-1]), "cut"))
-    seen = ""
+    with client.chat.completions.create(model="large", messages=says("Break off half way."), stream=True) as stream:
+        seen = [next(stream).choices[0].delta.content for _ in range(3)]
+        with pytest.raises(APIError) as caught:
+            next(stream)
 
-    with (
-        client.chat.completions.create(model="large", messages=says("Break off half way."), stream=True) as stream,
-        pytest.raises(APIError) as caught,
-    ):
-        for chunk in stream:
-            seen += chunk.choices[0].delta.content or ""
-
-    assert seen == "Half an "
+    assert seen == ["", "Half ", "an "]
     assert caught.value.code == "upstream_failed"
 
 

@@ -301,21 +301,22 @@ async def test_a_full_disk_refuses_everyone_who_waits_and_nobody_after_it(
         assert in_file(file) == ["before"]
 
     assert await recorded(ledger, "after_1", "after_2") == []
+    assert in_file(file) == ["before", "after_1", "after_2"]
     assert verify(engine).problems == []
 
 
-async def test_rows_that_a_full_disk_refused_are_written_as_soon_as_there_is_room(
+async def test_what_a_call_cost_is_written_as_soon_as_a_full_disk_has_room_again(
     ledger: Ledger, engine: sa.Engine, file: Path
 ) -> None:
-    await ledger.open(Opening("late_1/1", 7_000, ledger_row("late_1")))
+    await ledger.open(Opening("paid/1", 7_000, ledger_row("paid")))
     with full_disk(file):
         with pytest.raises(LedgerUnavailable):
-            await ledger.record(Closing(ledger_row("late_1"), "late_1/1"))
-        assert await recorded(ledger, "late_2") == ["late_2"]
+            await ledger.record(Closing(ledger_row("paid"), "paid/1"))
+        assert await recorded(ledger, "hit") == ["hit"]
 
     await recorded(ledger, "after")
 
-    assert in_file(file) == ["late_1", "late_2", "after"]
+    assert in_file(file) == ["paid", "after"]
     assert open_reservations(engine) == 0
     assert verify(engine).problems == []
 
@@ -330,14 +331,29 @@ async def test_a_reservation_that_a_full_disk_refused_is_none(ledger: Ledger, en
     assert open_reservations(engine) == 0
 
 
-async def test_rows_that_a_full_disk_refused_are_written_when_the_ledger_stops(engine: sa.Engine, file: Path) -> None:
+async def test_what_a_call_cost_is_written_when_the_ledger_stops_if_there_is_room_by_then(
+    engine: sa.Engine, file: Path
+) -> None:
     with started(engine) as (ledger, _):
-        await recorded(ledger, "before")
-        with full_disk(file):
-            await recorded(ledger, "late")
+        await ledger.open(Opening("paid/1", 7_000, ledger_row("paid")))
+        with full_disk(file), pytest.raises(LedgerUnavailable):
+            await ledger.record(Closing(ledger_row("paid"), "paid/1"))
 
-    assert in_file(file) == ["before", "late"]
-    assert verify(engine).problems == []
+    assert in_file(file) == ["paid"]
+    assert open_reservations(engine) == 0
+
+
+async def test_what_a_call_cost_is_booked_at_its_reservation_if_there_was_no_room_to_the_end(engine: sa.Engine) -> None:
+    file = Path(str(engine.url.database))
+    with started(engine) as (ledger, _):
+        await ledger.open(Opening("paid/1", 7_000, ledger_row("paid", reserved_nano=7_000)))
+        with full_disk(file):
+            with pytest.raises(LedgerUnavailable):
+                await ledger.record(Closing(ledger_row("paid"), "paid/1"))
+            ledger.stop()
+
+    with started(engine) as (_, recovered):
+        assert [(row.request_id, row.status, row.actual_nano) for row in recovered] == [("paid", "unknown", 7_000)]
 
 
 async def test_a_file_that_stays_locked_refuses_who_waits_and_the_next_row_follows_the_last_one(
@@ -346,30 +362,30 @@ async def test_a_file_that_stays_locked_refuses_who_waits_and_the_next_row_follo
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
     with started(engine) as (ledger, _):
         with write_lock(file):
-            assert await recorded(ledger, "late_1", "late_2") == ["late_1", "late_2"]
+            assert await recorded(ledger, "lost_1", "lost_2") == ["lost_1", "lost_2"]
         assert await recorded(ledger, "after") == []
 
-    assert in_file(file) == ["late_1", "late_2", "after"]
-    assert in_file(file, "SELECT seq FROM ledger") == [1, 2, 3]
+    assert in_file(file) == ["after"]
     assert verify(engine).problems == []
 
 
-@pytest.mark.parametrize("is_first", [True, False])
-async def test_a_row_that_can_never_be_written_does_not_stop_the_ledger_though_a_lock_had_refused_it_at_first(
-    engine: sa.Engine, file: Path, is_first: bool
+@pytest.mark.parametrize("order", [["paid", "odd"], ["odd", "paid"]])
+async def test_a_row_that_can_never_be_written_does_not_stop_the_ledger_though_a_lock_refused_it_at_first(
+    engine: sa.Engine, file: Path, order: list[str]
 ) -> None:
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
-    rows = [ledger_row("late"), ledger_row("odd", latency_us=2**63)]
+    rows = {"paid": ledger_row("paid"), "odd": ledger_row("odd", latency_us=2**63)}
     with started(engine) as (ledger, _):
+        for name in order:
+            await ledger.open(Opening(f"{name}/1", 7_000, ledger_row(name)))
         with write_lock(file):
-            waiting = (
-                ledger.record(Closing(row)) for row in sorted(rows, key=lambda row: row.request_id, reverse=is_first)
-            )
+            waiting = (ledger.record(Closing(rows[name], f"{name}/1")) for name in order)
             assert all(await asyncio.gather(*waiting, return_exceptions=True))
         assert await recorded(ledger, "after_1", "after_2") == []
         assert await recorded(ledger, "after_3") == []
 
-    assert in_file(file) == ["late", "after_1", "after_2", "after_3"]
+    assert in_file(file) == ["paid", "after_1", "after_2", "after_3"]
+    assert in_file(file, "SELECT id FROM reservations") == ["odd/1"]
     assert verify(engine).problems == []
 
 

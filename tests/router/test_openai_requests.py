@@ -121,7 +121,7 @@ SDK_CALLS: dict[str, Callable[[OpenAI], object]] = {
     "tools": lambda sdk: sdk.chat.completions.create(
         model="gpt-5",
         messages=[{"role": "user", "content": "Hello"}],
-        tools=[TOOL],  # type: ignore[list-item]
+        tools=[TOOL],
         tool_choice={"type": "function", "function": {"name": "lookup"}},
         parallel_tool_calls=False,
     ),
