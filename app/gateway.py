@@ -281,7 +281,7 @@ class Gateway:
         def worst_nano(output_tokens: int) -> int:
             return worst_case_nano(input_tokens, output_tokens * request.choices, prices) if prices else 0
 
-        output_tokens, clamped = request.output_limit or candidate.model.max_output_tokens, None
+        output_tokens, clamped = request.output_at_most or candidate.model.max_output_tokens, None
         free_nano = self._budgets.free_nano(budgets, at)
         may_clamp = routing.clamp_output and request.output_limit is None
         if prices and prices.output and free_nano is not None and worst_nano(output_tokens) > free_nano and may_clamp:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -62,6 +63,10 @@ def serve(settings: Settings, listening: socket.socket) -> int:
         timeout_keep_alive=75,
     )
     server = Server(config, app, settings)
+    # uvicorn stops in good order at these signals, and then raises them again: that must not kill the process,
+    # whose exit code would say that it failed.
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, lambda *_: None)
     try:
         server.run(sockets=[listening])
     finally:

@@ -35,6 +35,12 @@ class ChatRequest(Struct, frozen=True):
         return found
 
     @property
+    def output_at_most(self) -> int | None:
+        """The larger of the client's two limits, for the worst case: a provider may know only one of them."""
+        given = (self.mapping.get("max_completion_tokens"), self.mapping.get("max_tokens"))
+        return max((limit for limit in given if limit), default=None)
+
+    @property
     def choices(self) -> int:
         """How many answers were asked for; each may use the whole output limit."""
         return self.mapping.get("n") or 1

@@ -228,9 +228,6 @@ def test_a_request_without_a_limit_is_reserved_at_the_models_maximum(
     assert "max_completion_tokens" not in {k for k, v in provider.calls[0].received.json.items() if v is not None}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`max_completion_tokens` alone is reserved, the provider may only know the other"
-)
 def test_of_two_limits_the_larger_is_reserved(gateway: RunningGateway, provider: Provider) -> None:
     body = question(8, max_completion_tokens=1, max_tokens=900)  # a provider may know only one of the two
     key = gateway.key(team="wide", route="only")

@@ -107,16 +107,7 @@ def test_every_command_explains_itself(path: tuple[str, ...], command: click.Com
     assert re.match(r"[A-Z].{10,}[.:]", command.help or "", re.S), "a sentence says what it does"
 
 
-UNEXPLAINED = pytest.mark.xfail(strict=True, reason="`report savings` does not explain --team, --app, --by, --format")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(command, id=name, marks=UNEXPLAINED if name == "report savings" else ())
-        for name, (_, command) in EVERY.items()
-    ],
-)
+@pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, (_, command) in EVERY.items()])
 def test_every_option_explains_itself(command: click.Command) -> None:
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     assert [option.name for option in options if not option.help] == []

@@ -249,7 +249,6 @@ def test_a_stopping_server_finishes_what_the_cache_wants_although_its_client_has
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-@pytest.mark.xfail(strict=True, reason="uvicorn raises the captured signal again after a graceful stop")
 def test_a_stop_is_exit_code_zero_and_leaves_no_address_behind(
     start_gateway: Callable[..., RunningGateway], how: signal.Signals
 ) -> None:

@@ -20,7 +20,8 @@ CLIENTS = 8
 CONFIGURATION = (
     "[providers.scripted.simulation]\nfirst_token_ms = 15\ntokens_per_s = 2000\n"
     + model("large", "large-2025")
-    + route("default", "large", cache='start = "prior"')
+    + model("fragile", "sim-503", "fragile-2025")
+    + route("default", "large", "fragile", cache='start = "prior"')
     + budget("organisation", 10**12)
     + budget("teams.support", 10**12)
     + budget("teams.support.apps.faq-bot", 10**12)
@@ -66,7 +67,8 @@ class Load:
             f"What is the colour of thing {self._number} in turn {turn}?",
             KEPT,
         ][(client + turn // 2) % 3]
-        body = {"model": "large", "stream": streams, "messages": [{"role": "user", "content": text}]}
+        name = "large" if text == KEPT or turn % 3 else "fragile"  # which fails at its first deployment
+        body = {"model": name, "stream": streams, "messages": [{"role": "user", "content": text}]}
         headers = {"authorization": f"Bearer {self._key}"}
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         answer = connection.getresponse()
@@ -128,6 +130,7 @@ def test_after_kill_minus_nine_under_load_twenty_times_nothing_is_lost_and_nothi
 
     assert len(acknowledged) > ROUNDS * CLIENTS
     assert len(under_way) > ROUNDS  # it was under load
+    assert max(row.attempt for row in gateway.rows(kind="request", served_model="fragile")) > 1
     dispositions = {row.disposition for row in gateway.rows(kind="request", status="ok")}
     assert dispositions == {"miss", "exact", "coalesced"} | dispositions & {"semantic"}
 

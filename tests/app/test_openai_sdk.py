@@ -21,6 +21,7 @@ from openai import (
 from tests.app.configuration import ENVIRONMENT, SECRET, budget, route, scripted
 from tests.app.provider import (
     DONE,
+    HANG,
     HANG_UP,
     Provider,
     chat_body,
@@ -212,6 +213,28 @@ def test_a_provider_may_end_its_answer_by_hanging_up(
         assert answer.content == b"".join([*chat_events(["Good", "bye."]), DONE])
     else:
         assert answer.content == content
+
+
+def test_a_stream_without_its_end_marker_gets_one_if_it_had_finished(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    events = b"".join(chat_events(["No ", "marker."]))
+    provider.script("small-2025", stream_reply([events, usage_chunk()]))
+
+    with gateway.stream(key, "End without a marker.", model="small") as answer:
+        assert answer.read() == events + DONE
+    assert gateway.row(request_id=answer.headers["x-request-id"]).status == "ok"
+
+
+def test_a_stream_has_ended_with_its_end_marker_whatever_the_provider_does_then(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    whole = b"".join([*chat_events(["Done."]), DONE])
+    provider.script("small-2025", stream_reply([whole, chat_chunk({"content": "after the end"}), HANG]))
+
+    with gateway.stream(key, "End, and stay on the line.", model="small") as answer:
+        assert answer.read() == whole
+    eventually(lambda: provider.calls[0].is_hung_up.is_set())
 
 
 def test_a_provider_that_cannot_stream_is_streamed_to_the_client_all_the_same(
