@@ -455,16 +455,21 @@ def _secret(reference: str, place: str, environment: Mapping[str, str], problems
     """The secret behind `env:NAME` or `file:PATH`. Never repeats its text."""
     scheme, _, target = reference.partition(":")
     if scheme == "env" and target:
-        if value := environment.get(target, "").strip():
-            return value
-        problems.append(f"{place}: the environment variable {target} is not set")
+        where, value = f"the environment variable {target}", environment.get(target)
     elif scheme == "file" and target:
-        try:
-            if value := Path(target).expanduser().read_text(encoding="utf-8").strip():
-                return value
-            problems.append(f"{place}: the file {target} is empty")
-        except (OSError, UnicodeDecodeError):
-            problems.append(f"{place}: the file {target} cannot be read")
+        where, value = f"the file {target}", _content(Path(target).expanduser())
     else:
         problems.append(f'{place}: must be "env:NAME" or "file:PATH"; a key itself does not belong into the file')
-    return ""
+        return ""
+    if not value or not value.strip():
+        problems.append(f"{place}: {where} is not set, empty or cannot be read")
+    elif not value.strip().isascii() or not value.strip().isprintable():
+        problems.append(f"{place}: {where} holds characters that no key has")
+    return (value or "").strip()
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

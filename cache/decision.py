@@ -55,19 +55,23 @@ def decide(text: str, neighbours: Sequence[Neighbour], similarity_floor: float) 
     nearest = neighbours[0]
     if nearest.similarity < similarity_floor:
         return Decision(False, "too-far", nearest)
-    mismatches = [mismatch(text, neighbour.text) for neighbour in neighbours]
-    judged = list(zip(neighbours, mismatches, strict=True))
-    best = next((neighbour for neighbour, differs in judged if differs is None and neighbour.is_servable), None)
+    near = (neighbour for neighbour in neighbours if neighbour.similarity >= similarity_floor)
+    best = next((each for each in near if each.is_servable and mismatch(text, each.text) is None), None)
     if best is None:
-        return Decision(False, f"{mismatches[0]}-mismatch" if mismatches[0] else "not-acceptable", nearest)
-    if best.similarity < similarity_floor:
-        return Decision(False, "too-far", best)
+        kind = mismatch(text, nearest.text)
+        return Decision(False, f"{kind}-mismatch" if kind else "not-acceptable", nearest)
+    friends = [neighbour for neighbour in neighbours if neighbour.answer == best.answer]
+    if best.similarity + WIDE_MARGIN + VOTE * sqrt(len(friends)) < ENOUGH:  # whatever the others say
+        return Decision(False, "unsure", best)
     rival = max(
-        (neighbour.similarity - DISCOUNTS[differs] for neighbour, differs in judged if neighbour.answer != best.answer),
+        (
+            other.similarity - DISCOUNTS[mismatch(text, other.text)]
+            for other in neighbours
+            if other.answer != best.answer
+        ),
         default=0.0,
     )
-    votes = sum(neighbour.answer == best.answer and neighbour.similarity >= rival for neighbour in neighbours)
-    evidence = best.similarity + min(best.similarity - rival, WIDE_MARGIN) + VOTE * sqrt(votes)
-    if evidence < ENOUGH:
+    votes = sum(friend.similarity >= rival for friend in friends)
+    if best.similarity + min(best.similarity - rival, WIDE_MARGIN) + VOTE * sqrt(votes) < ENOUGH:
         return Decision(False, "unsure", best)
     return Decision(True, "near", best)

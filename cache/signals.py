@@ -192,6 +192,7 @@ _LITTLE: Final = _stems(
 _PRONOUNS: Final = frozenset("i we you it one there this that he she they someone somebody".split())
 
 _TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
+_ARROW: Final = re.compile(r"[-=]+>|→")
 _NAME: Final = re.compile(r"(?<=[^.!?:] )[a-z]?[A-Z]\w+")
 _DIRECTION: Final = re.compile(r"\b(from|instead of|than|to|into|become)(?=((?: \w+){1,4}))")
 _PARTY: Final = re.compile(r"\b(for|about|by|with) (?:(?:a|an|the|my|another|other|any|new|some) )*(\w+)")
@@ -233,7 +234,7 @@ class Traits(Struct, frozen=True):
 @lru_cache(maxsize=2048)
 def traits(text: str) -> Traits:
     names = frozenset(stem(name.lower()) for name in _NAME.findall(text))
-    text = " ".join(text.lower().replace("’", "'").split())
+    text = " ".join(_ARROW.sub(" to ", text.lower().replace("’", "'")).split())
     for pattern, replacement in _PHRASES:
         text = pattern.sub(replacement, text)
     text = text.replace("-", " ")

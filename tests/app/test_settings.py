@@ -104,6 +104,12 @@ def test_a_secret_is_a_reference_and_is_never_repeated(text: str, place: str) ->
     assert "sk-very-secret" not in problem
 
 
+def test_a_key_that_no_header_can_carry_is_refused_at_start() -> None:
+    text = '[providers.openai]\nbase_url = "https://x/v1"\napi_key = "env:KEY"'
+    (problem,) = problems_of(text, KEY="sk-schlüssel")
+    assert problem == "providers.openai.api_key: the environment variable KEY holds characters that no key has"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

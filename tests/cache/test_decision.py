@@ -54,6 +54,14 @@ def test_nothing_below_the_floor_is_ever_served(similarities: list[float], answe
     assert not (decision.serves and decision.neighbour is not None and decision.neighbour.similarity < floor)
 
 
+def test_nothing_below_the_floor_is_served_behind_a_blocked_neighbour_above_it() -> None:
+    blocked = near(0.9, "b", "Is the 256 GB model in blue?")
+    friends = [near(similarity, "a", "Does the 128 GB model come in blue?") for similarity in (0.78, 0.77, 0.76, 0.75)]
+    text = "Is the 128 GB model in blue?"
+    assert judge(blocked, *friends, text=text, floor=0.7).serves
+    assert judge(blocked, *friends, text=text, floor=0.8) == Decision(False, "number-mismatch", blocked)
+
+
 @given(
     similarities=st.lists(st.floats(0.3, 1), min_size=1, max_size=7),
     answers=st.lists(st.sampled_from("ab"), min_size=7, max_size=7),

@@ -267,6 +267,13 @@ def test_removing_an_entry_removes_all_its_anchors(open_store: Opener, file: Pat
     assert (rows(file), rows(file, "anchors"), store.payload("a")) == (0, 0, None)
 
 
+def test_the_payload_of_a_removed_entry_is_gone_from_memory_too(store: EntryStore) -> None:
+    put(store, "a")
+    store.remove([entry("a")])
+    store.flush()
+    assert store.payload("a") is None
+
+
 def test_removing_the_absent_is_no_error(store: EntryStore, faults: list[Exception]) -> None:
     assert store.remove([entry("nobody")]) == []
     store.flush()

@@ -56,6 +56,7 @@ What does a red light mean? | What does a green light mean?""".splitlines()
 
 ROLE = """\
 How do I move data from Dropbox to Drive? | How do I move data from Drive to Dropbox?
+switch monthly -> annual billing | switch annual -> monthly billing
 How do I switch from monthly to annual billing? | How do I switch from annual to monthly billing?
 Can a home customer become a business customer? | Can a business customer become a home customer?
 Can a tenant end the lease? | Can the landlord ask the tenant to end the lease?
@@ -76,7 +77,7 @@ How do I turn on notifications? | How are notifications enabled?
 How do I switch notifications off? | Where do I disable notifications?
 change delivery address | How do I update the shipping address?
 What are your opening hours? | When do you open and close?
-reset pasword | reset password
+How do I reset the router's pasword? | How do I reset the router's password?
 Is WLAN included? | Is wi-fi included?
 Two users per plan? | 2 users per plan?
 Can’t I log in twice? | Can't I log in twice?
@@ -90,22 +91,26 @@ def pair(line: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("line", NUMBER)
 def test_another_number_blocks(line: str) -> None:
-    assert mismatch(*pair(line)) == "number"
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "number"
 
 
 @pytest.mark.parametrize("line", POLARITY)
 def test_the_opposite_blocks(line: str) -> None:
-    assert mismatch(*pair(line)) == "polarity"
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "polarity"
 
 
 @pytest.mark.parametrize("line", ENTITY)
 def test_another_thing_blocks(line: str) -> None:
-    assert mismatch(*pair(line)) == "entity"
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "entity"
 
 
 @pytest.mark.parametrize("line", ROLE)
 def test_swapped_roles_block(line: str) -> None:
-    assert mismatch(*pair(line)) == "role"
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "role"
 
 
 @pytest.mark.parametrize("line", SAME)

@@ -33,8 +33,10 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(file: Path) -> sa.Engine:
-    return open_database(file, LEDGER_MIGRATIONS)
+def engine(file: Path) -> Iterator[sa.Engine]:
+    opened = open_database(file, LEDGER_MIGRATIONS)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture
@@ -356,10 +358,16 @@ async def test_what_a_call_cost_is_booked_at_its_reservation_if_there_was_no_roo
         assert [(row.request_id, row.status, row.actual_nano) for row in recovered] == [("paid", "unknown", 7_000)]
 
 
+def make_impatient(engine: sa.Engine) -> None:
+    """From now on a locked file is given up after 20 ms."""
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
+    engine.dispose()  # connections that are open already keep their patience
+
+
 async def test_a_file_that_stays_locked_refuses_who_waits_and_the_next_row_follows_the_last_one(
     engine: sa.Engine, file: Path
 ) -> None:
-    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
+    make_impatient(engine)
     with started(engine) as (ledger, _):
         with write_lock(file):
             assert await recorded(ledger, "lost_1", "lost_2") == ["lost_1", "lost_2"]
@@ -373,7 +381,7 @@ async def test_a_file_that_stays_locked_refuses_who_waits_and_the_next_row_follo
 async def test_a_row_that_can_never_be_written_does_not_stop_the_ledger_though_a_lock_refused_it_at_first(
     engine: sa.Engine, file: Path, order: list[str]
 ) -> None:
-    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
+    make_impatient(engine)
     rows = {"paid": ledger_row("paid"), "odd": ledger_row("odd", latency_us=2**63)}
     with started(engine) as (ledger, _):
         for name in order:

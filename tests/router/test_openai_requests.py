@@ -168,6 +168,21 @@ def test_the_newer_limit_counts_before_the_older_one() -> None:
     assert request(max_tokens=9, max_completion_tokens=5).output_limit == 5
 
 
+@pytest.mark.parametrize(
+    ("fields", "at_most"),
+    [
+        ({}, None),
+        ({"max_tokens": None, "max_completion_tokens": None}, None),
+        ({"max_tokens": 9}, 9),
+        ({"max_completion_tokens": 5}, 5),
+        ({"max_tokens": 9, "max_completion_tokens": 5}, 9),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, 9),
+    ],
+)
+def test_of_two_limits_the_worst_case_takes_the_larger(fields: dict[str, Any], at_most: int | None) -> None:
+    assert request(**fields).output_at_most == at_most
+
+
 def with_parts(*kinds: str) -> ChatRequest:
     return request(messages=[{"role": "user", "content": [{"type": kind} for kind in kinds]}])
 

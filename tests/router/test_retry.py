@@ -57,6 +57,12 @@ def test_the_wait_grows_with_every_repeat_and_has_an_end() -> None:
     assert waits[-1] == WAIT_AT_MOST_S
 
 
+def test_jitter_spreads_the_waits_from_nothing_to_the_longest() -> None:
+    waits = [wait_before_repeat_s(failure(), 0, 1, jitter=jitter) for jitter in (0.0, 0.5, 1.0)]
+
+    assert waits == [0.0, BACKOFF_BASE_S / 2, BACKOFF_BASE_S]
+
+
 @quick
 @given(st.integers(0, 50), st.floats(0, 1))
 def test_jitter_only_ever_shortens_a_wait(repeats: int, jitter: float) -> None:
