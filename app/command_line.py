@@ -350,7 +350,7 @@ def cache_purge(entry: str | None, team: str | None, route: str | None, everythi
 @cache_group.command("stats")
 @_JSON
 def cache_stats(as_json: bool) -> None:
-    """How many answers are stored, by team and route."""
+    """How many answers are stored, and how many are on their way."""
     settings = _settings()
     if (server := running_server(settings)) is not None:
         found = server.call("GET", "/admin/status")["cache"]

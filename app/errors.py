@@ -153,7 +153,9 @@ def _describe_http(error: HTTPException) -> Described:
             message = "No such path. The gateway serves POST /v1/chat/completions and GET /v1/models."
             return Described(404, _REQUEST, "not_found", message)
         case MethodNotAllowedException():
-            return Described(405, _REQUEST, "method_not_allowed", "This path does not take that method.")
+            allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+            message = "This path does not take that method."
+            return Described(405, _REQUEST, "method_not_allowed", message, headers=allowed)
         case ClientException() if error.status_code == 413:
             return Described(413, _REQUEST, "request_too_large", "The body is larger than server.max_body_mib.")
         case ClientException():

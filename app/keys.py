@@ -96,7 +96,7 @@ class Keys:
         values = {name: getattr(key, name) for name in Key.__struct_fields__}
         with self._engine.begin() as connection:
             connection.execute(tables.keys.insert().values(**values, hash=digest))
-            _log(connection, now_us, "key created", key.id)
+            log_action(connection, now_us, "key created", key.id)
         self._by_hash[digest] = key
         return key, secret
 
@@ -109,7 +109,7 @@ class Keys:
                 .values(revoked_us=now_us)
             )
             if found.rowcount:
-                _log(connection, now_us, "key revoked", key_id)
+                log_action(connection, now_us, "key revoked", key_id)
         self.load()
         return bool(found.rowcount)
 
@@ -140,5 +140,6 @@ def _key(row: Any) -> Key:
     return Key(**{name: row[name] for name in Key.__struct_fields__})
 
 
-def _log(connection: sa.Connection, now_us: int, action: str, subject: str) -> None:
+def log_action(connection: sa.Connection, now_us: int, action: str, subject: str) -> None:
+    """A line in the admin log."""
     connection.execute(tables.admin_log.insert().values(at_us=now_us, action=action, subject=subject))

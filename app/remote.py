@@ -17,14 +17,15 @@ class RunningServer:
     """The admin API of the server that uses a data folder."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._client = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=10.0, trust_env=False
-        )
+        self._url = url
+        self._headers = {"authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The decoded answer. Raises ServerRefused."""
         try:
-            response = self._client.request(method, path, json=body)
+            response = httpx.request(
+                method, self._url + path, json=body, headers=self._headers, timeout=10.0, trust_env=False
+            )
         except httpx.TransportError as error:
             raise ServerRefused(f"the server does not answer: {error}") from None
         content = response.json()

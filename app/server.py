@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 import structlog
@@ -29,6 +30,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._settings = settings
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to stop: readiness goes first, so that nobody sends more while open answers finish."""
+        services: Services | None = self._app.state.get("services")
+        if services is not None:
+            services.is_ready = False
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -23,7 +23,7 @@ from msgspec import Struct
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
 from app.errors import RouteUnknown
 from app.gateway import Gateway, Route
-from app.keys import Key, Keys
+from app.keys import Key, Keys, log_action
 from app.observer import Observer
 from app.settings import BudgetSettings, ProviderSettings, RouteSettings, Settings
 from cache.encoder import Encoder
@@ -89,7 +89,12 @@ class Services(Struct):
         return self.keys.create(team=team, app=app, env=env, route=route, now_us=now_us(), expires_us=expires_us)
 
     def purge(self, **equal: str | None) -> int:
-        return self.cache.purge(**equal)
+        """Forgets matching entries, and keeps in the admin log that this was done."""
+        purged = self.cache.purge(**equal)
+        wanted = ", ".join(f"{name} {value}" for name, value in equal.items() if value is not None) or "everything"
+        with self.ledger_engine.begin() as connection:
+            log_action(connection, now_us(), "cache purged", f"{wanted}: {purged} entries")
+        return purged
 
     def observe(self) -> None:
         """Brings the gauges up to date."""
