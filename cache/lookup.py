@@ -38,6 +38,8 @@ class Ticket(Struct, frozen=True):
     """Under which others may join while the answer is being made; None = nobody may."""
     text: str
     vector: Vector | None
+    purges: int
+    """How many purges there had been when the request came: an answer from before one is not stored after it."""
 
 
 class Lookup(Struct, Generic[Event]):
@@ -69,6 +71,7 @@ class Cache(Generic[Event]):
         self._on_fault = on_fault
         self._index = VectorIndex(encoder.dim) if encoder is not None else None
         self._flights: dict[bytes, Flight[Event]] = {}
+        self._purges = 0
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""
@@ -97,7 +100,7 @@ class Cache(Generic[Event]):
         key = exact_key(scope, parts.text)
         text = normalised(parts.text)
         joining = _joining_key(query, key) if may_join and not query.directives.no_cache else None
-        ticket = Ticket(query, scope, key, joining, text, None)
+        ticket = Ticket(query, scope, key, joining, text, None, self._purges)
         if query.directives.no_cache:
             return self._miss(await self._with_vector(ticket, allowed), "no-cache")
 
@@ -215,8 +218,12 @@ class Cache(Generic[Event]):
         answer_text: str,
         payload: bytes,
     ) -> str | None:
-        """Keeps a cleanly finished answer; returns the entry's id, or None after a fault."""
+        """Keeps a cleanly finished answer; returns the entry's id, or None if it is not kept: after a fault, after
+        a purge that came meanwhile, or if it is a rationed one where a better one is stored."""
         query = ticket.query
+        older = self._store.by_key(ticket.key)
+        if ticket.purges != self._purges or (older is not None and is_rationed and not older[1].is_rationed):
+            return None
         now_us = self._now_us()
         try:
             entry = Entry(
@@ -234,7 +241,7 @@ class Cache(Generic[Event]):
                 expires_us=now_us + query.policy.ttl_s * 1_000_000,
             )
             # A newer answer to exactly the same question takes the place of the older one.
-            if (older := self._store.by_key(ticket.key)) is not None:
+            if older is not None:
                 self._forget([older[1]])
             encoder = self._encoder.fingerprint if self._encoder is not None else None
             anchor, surplus = self._store.put(entry, ticket.key, ticket.text, payload, encoder, ticket.vector)
@@ -251,6 +258,8 @@ class Cache(Generic[Event]):
     def purge(self, *, entry: str | None = None, team: str | None = None, route: str | None = None) -> int:
         """Forgets every entry that matches all that is given, with all its anchors; returns how many. With
         nothing given it forgets everything."""
+        self._purges += 1
+        self._flights.clear()  # whoever asks from now on gets an answer made from now on
         matching = self._store.select(id=entry, team=team, route=route)
         self._forget(matching)
         return len(matching)

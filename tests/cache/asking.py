@@ -106,7 +106,13 @@ class Kept:
     async def __call__(self, query: Query, **options: bool) -> Lookup[str]:
         return await self.cache.lookup(query, **options)
 
-    def answer(
+    def answer(self, lookup: Lookup[str], text: str = ANSWER, **made_by: Any) -> str:
+        """Ends the flight of a miss with this answer, which is stored; returns the entry's id."""
+        entry = self.offer(lookup, text, **made_by)
+        assert entry is not None
+        return entry
+
+    def offer(
         self,
         lookup: Lookup[str],
         text: str = ANSWER,
@@ -115,8 +121,8 @@ class Kept:
         tier: int = MID,
         is_rationed: bool = False,
         output_tokens: int = 12,
-    ) -> str:
-        """Ends the flight of a miss with this answer, which is stored; returns the entry's id."""
+    ) -> str | None:
+        """As `answer`, for one that the cache may not want: then None."""
         assert lookup.ticket is not None
         assert lookup.flight is not None
         entry = self.cache.store(
@@ -129,7 +135,6 @@ class Kept:
             payload=text.encode(),
         )
         self.cache.land(lookup.ticket, lookup.flight)
-        assert entry is not None
         return entry
 
     async def learn(self, query: Query, text: str = ANSWER, **made_by: Any) -> str:

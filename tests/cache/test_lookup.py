@@ -535,6 +535,21 @@ async def test_a_purge_forgets_what_matches_and_says_how_many(kept: Kept) -> Non
     assert kept.cache.statistics()["entries"] == kept.cache.statistics()["vectors"] == 0
 
 
+async def test_an_answer_that_was_on_its_way_during_a_purge_is_neither_stored_nor_joined(kept: Kept) -> None:
+    asked_before = await kept(ask())
+    kept.cache.purge()
+    assert (await kept(ask())).disposition == "miss"
+    assert kept.offer(asked_before) is None
+    assert kept.cache.statistics()["entries"] == 0
+
+
+async def test_a_rationed_answer_never_takes_the_place_of_a_better_one(kept: Kept) -> None:
+    entry = await kept.learn(ask(), tier=PREMIUM)
+    assert kept.offer(await kept(ask(directives=NO_CACHE)), "A short one.", is_rationed=True) is None
+    found = await kept(ask())
+    assert (found.disposition, found.entry is not None and found.entry.id) == ("exact", entry)
+
+
 async def test_what_was_purged_stays_away_after_a_restart(keep: Keep) -> None:
     before = keep()
     await before.learn(ask())
