@@ -8,12 +8,13 @@ ENCODER := $(DATA)/encoder
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup encoder run demo test test-slow check format lock bench clean
+.PHONY: help setup encoder run demo test check format coverage lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
+	@echo "Setting up the environment in $(VENV) (once, about a minute) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
