@@ -6,6 +6,7 @@ EXPORT_VENV := .venv-export
 DATA := .thriftgate
 ENCODER := $(DATA)/encoder
 BIN := $(VENV)/bin
+MODEL ?= all-MiniLM-L6-v2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup encoder run demo test check format coverage lock bench clean
@@ -28,12 +29,13 @@ $(EXPORT_VENV)/.installed: requirements-export.lock
 	@touch $@
 
 $(ENCODER)/encoder.json: cache/export.py | $(EXPORT_VENV)/.installed
-	$(EXPORT_VENV)/bin/python -m cache.export --keep-fp32 --force --out $(ENCODER)
+	$(EXPORT_VENV)/bin/python -m cache.export --keep-fp32 --model $(MODEL) --out $(ENCODER)
 	@touch $@
 
 setup: $(VENV)/.installed $(ENCODER)/encoder.json ## Set everything up without starting anything
 
-encoder: $(ENCODER)/encoder.json ## Export the sentence encoder to ONNX int8 (once)
+encoder: $(EXPORT_VENV)/.installed ## Export another sentence encoder (MODEL=name or path), or the same one anew
+	$(EXPORT_VENV)/bin/python -m cache.export --keep-fp32 --force --model $(MODEL) --out $(ENCODER)
 
 run: setup ## Start the gateway on http://127.0.0.1:8080
 	@$(BIN)/thriftgate serve

@@ -227,7 +227,7 @@ def keys_create(
     else:
         routes = routes_of(settings, models_of(settings))
         route = route or next(iter(routes))
-        check_key(settings, team, app_name, env, route, routes)
+        check_key(team, app_name, env, route, routes)
         with _locked(settings), _ledger(settings) as engine:
             key, secret = Keys(engine, simulates=settings.simulates).create(
                 team=team, app=app_name, env=env, route=route, now_us=now_us(), expires_us=expires

@@ -94,7 +94,6 @@ class Exchange(Struct, kw_only=True):
     upstream_ns: int = 0
     """Time spent waiting for providers until the first event."""
     first_event_ns: int | None = None
-    is_finished: bool = False
     status: Status = "ok"
     error_class: str | None = None
     row: LedgerRow | None = None
@@ -121,7 +120,6 @@ class Exchange(Struct, kw_only=True):
         if event.usage is not None and self.lookup.entry is None:
             self.usage = event.usage
         self.events.append(event)
-        self.is_finished = self.is_finished or event.is_last
 
     # --- the ledger row ---
 

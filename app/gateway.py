@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import msgspec
@@ -32,6 +32,7 @@ from router.budgets import Budgets
 from router.catalogue import Deployment, Model, RoutingPolicy, Tier
 from router.chat import ChatEvent
 from router.errors import BudgetExceeded, ModelUnknown, NoCandidate, RouterError, UpstreamCut, UpstreamError
+from router.ledger.row import Status
 from router.ledger.writer import Closing, Ledger, Opening
 from router.plan import AUTO, Candidate, plan
 from router.prices import worst_case_nano
@@ -420,7 +421,7 @@ def _decode_stored(payload: bytes) -> StoredAnswer:
     return _stored_decoder.decode(payload)
 
 
-def _status_of(error: RouterError) -> Any:
+def _status_of(error: RouterError) -> Status:
     """How the row calls it."""
     if isinstance(error, UpstreamCut):
         return "upstream_cut"

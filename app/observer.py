@@ -61,7 +61,7 @@ class Observer:
         )
 
     def closed(self, row: LedgerRow) -> None:
-        """A row is in the ledger."""
+        """A request or an attempt has ended, and its row is on the way into the ledger."""
         if row.kind == "attempt":
             self._attempts.labels(row.provider, row.error_class).inc()
             self._log.warning(

@@ -85,7 +85,7 @@ class Services(Struct):
     def create_key(self, team: str, app: str, env: str, route: str | None, expires_us: int | None) -> tuple[Key, str]:
         """A new key. Raises RequestInvalid for a route that does not exist."""
         route = route or next(iter(self.routes))
-        check_key(self.settings, team, app, env, route, self.routes)
+        check_key(team, app, env, route, self.routes)
         return self.keys.create(team=team, app=app, env=env, route=route, now_us=now_us(), expires_us=expires_us)
 
     def purge(self, **equal: str | None) -> int:
@@ -154,7 +154,7 @@ async def open_services(
             log.warning("no list price: its requests are recorded as unpriced", deployment=name)
         routes = routes_of(settings, models)
 
-        encoder = encoder or _encoder(settings, log)
+        encoder = encoder or open_encoder(settings, log)
         cache_engine = open_database(folder / "cache.db", CACHE_MIGRATIONS)
         store = EntryStore(
             cache_engine,
@@ -353,7 +353,7 @@ def budget_status(budgets: Budgets, at: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def check_key(settings: Settings, team: str, app: str, env: str, route: str, routes: Mapping[str, Any]) -> None:
+def check_key(team: str, app: str, env: str, route: str, routes: Mapping[str, Any]) -> None:
     """Raises RequestInvalid that names what is wrong with a new key."""
     if route not in routes:
         raise RequestInvalid(f"There is no route `{route}`. Known: {', '.join(routes)}.", "route")
@@ -410,9 +410,18 @@ def _development_key(folder: Path, keys: Keys) -> str:
     return secret
 
 
-def _encoder(settings: Settings, log: Any) -> Encoder | None:
+def open_encoder(settings: Settings, log: Any) -> Encoder | None:
+    """The configured encoder, or None, with a warning that says why, if it has not been exported."""
+    wanted = settings.encoder.model
     try:
-        return Encoder.load(settings.encoder_folder, threads=settings.encoder.threads)
+        encoder = Encoder.load(settings.encoder_folder, threads=settings.encoder.threads)
+        if encoder.model not in (wanted, wanted.removeprefix("sentence-transformers/"), Path(wanted).name):
+            encoder.close()
+            raise EncoderUnavailable(
+                f"{settings.encoder_folder} holds `{encoder.model}`, the configuration wants `{wanted}`. "
+                f"Next step: run `make encoder MODEL={wanted}`."
+            )
     except EncoderUnavailable as error:
         log.warning("semantic cache is off, exact matches only", reason=str(error))
         return None
+    return encoder

@@ -59,7 +59,8 @@ class EncoderSettings(Struct, frozen=True):
     """[encoder]: the sentence encoder of the semantic cache."""
 
     model: str = "all-MiniLM-L6-v2"
-    """Any sentence-transformers model, by name or path; exported once with `make encoder`."""
+    """Any sentence-transformers model, by name or path; exported once with `make encoder MODEL=...`. The server
+    serves no other model than this one from its folder."""
     folder: str | None = None
     """Where its exported form lies; by default `encoder` in the data folder."""
     threads: int = 2

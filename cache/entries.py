@@ -104,6 +104,7 @@ class EntryStore:
         return (anchor, self._entries[anchor.entry_id]) if anchor is not None else None
 
     def anchors_of(self, entry_id: str) -> list[Anchor]:
+        """The prompts that lead to this entry; none for an unknown one."""
         return [self._anchors[anchor_id] for anchor_id in self._anchors_of.get(entry_id, ())]
 
     def payload(self, entry_id: str) -> bytes | None:

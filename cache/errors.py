@@ -20,7 +20,7 @@ class ExportFailed(CacheError):
 
 
 class TextTooLong(CacheError):
-    """`tokens` > `max_tokens`. Callers ask `Encoder.token_count` first and leave such texts exact-only."""
+    """`tokens` > `max_tokens`. Such a text stays exact-only."""
 
     def __init__(self, tokens: int, max_tokens: int) -> None:
         super().__init__(f"The text has {tokens} tokens, the encoder reads at most {max_tokens}.")

@@ -163,7 +163,3 @@ def rows_between(
 def open_reservations(engine: sa.Engine) -> int:
     with engine.connect() as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(tables.reservations)) or 0
-
-
-def row_json(row: LedgerRow) -> bytes:
-    return msgspec.json.encode(row)
