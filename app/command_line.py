@@ -9,8 +9,6 @@ import itertools
 import json
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,15 +17,14 @@ from typing import Any, Final
 import click
 import msgspec
 import sqlalchemy as sa
-from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from app import __version__
-from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
+from app.cache_commands import cache_group
+from app.eval_commands import eval_group
 from app.keys import Key, Keys
 from app.remote import ServerRefused, running_server
+from app.replay_commands import replay_command
 from app.server import serve as serve_app
 from app.services import (
     DataFolderLocked,
@@ -41,32 +38,27 @@ from app.services import (
     routes_of,
     unpriced,
 )
-from app.settings import Settings, SettingsInvalid, load
-from cache.entries import EntryStore
+from app.settings import Settings, SettingsInvalid
+from app.terminal import (
+    AS_JSON,
+    Failure,
+    NotStarted,
+    SaysNo,
+    err,
+    locked,
+    new_table,
+    opened_ledger,
+    out,
+    print_json,
+    progress,
+    settings_of_command,
+)
 from eval import savings, savings_html, savings_text
 from router.errors import RouterError
 from router.ledger.reader import head, open_reservations, row_count, verify
 from router.money import usd_text
 
 _DEFAULT_CONFIGURATION: Final = Path("thriftgate.toml")
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
-
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-
-
-class _Failure(click.ClickException):
-    """One line, and an exit code."""
-
-    exit_code = 2
-
-
-class _NotStarted(_Failure):
-    exit_code = 3
-
-
-class _SaysNo(_Failure):
-    exit_code = 1
 
 
 class _Group(click.Group):
@@ -76,13 +68,13 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except (SettingsInvalid, ServerRefused, RouterError) as error:
-            raise _Failure(str(error)) from None
+            raise Failure(str(error)) from None
         except DataFolderLocked as error:
-            raise _NotStarted(str(error)) from None
+            raise NotStarted(str(error)) from None
         except savings.FiguresDisagree as error:
-            raise _SaysNo(str(error)) from None
+            raise SaysNo(str(error)) from None
         except sa.exc.DatabaseError as error:
-            raise _Failure(f"A file in the data folder cannot be read: {error.orig}") from None
+            raise Failure(f"A file in the data folder cannot be read: {error.orig}") from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,10 +101,6 @@ def main(ctx: click.Context, config: Path | None) -> None:
     ctx.obj = config or (_DEFAULT_CONFIGURATION if _DEFAULT_CONFIGURATION.exists() else None)
 
 
-def _settings() -> Settings:
-    return load(click.get_current_context().obj)
-
-
 # --- running -----------------------------------------------------------------------------------------------
 
 
@@ -123,7 +111,7 @@ def _settings() -> Settings:
 def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
     """Start the gateway. Without configuration it simulates, or fronts OpenAI if OPENAI_API_KEY is set."""
     given = {"host": host, "port": port, "data_dir": data_dir}
-    settings = _settings()
+    settings = settings_of_command()
     server = msgspec.structs.replace(settings.server, **{k: v for k, v in given.items() if v is not None})
     settings = msgspec.structs.replace(settings, server=server)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -133,7 +121,7 @@ def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
         listening = socket.create_server((settings.server.host, settings.server.port), backlog=2048)
     except OSError as error:
         where = f"{settings.server.host}:{settings.server.port}"
-        raise _NotStarted(f"Cannot listen on {where} ({error.strerror}). Try another --port.") from None
+        raise NotStarted(f"Cannot listen on {where} ({error.strerror}). Try another --port.") from None
     sys.exit(serve_app(settings, listening))
 
 
@@ -149,49 +137,49 @@ def demo(count: int, seed: int, data_dir: Path | None) -> None:
     """Replay a support bot's day against a simulated provider, then report savings and wrong hits."""
     from app.demo import run_demo
 
-    run_demo(count=count, seed=seed, folder=data_dir, out=_out)
+    run_demo(count=count, seed=seed, folder=data_dir, out=out)
 
 
 @main.command()
-@_JSON
+@AS_JSON
 def check(as_json: bool) -> None:
     """Check the configuration: everything that is wrong, at once, with its place."""
-    settings = _settings()
+    settings = settings_of_command()
     routes_of(settings, models := models_of(settings))
     missing = unpriced(models, now())
     encoder = (settings.encoder_folder / "encoder.json").exists()
     if as_json:
-        _print_json({"ok": True, "simulating": settings.simulates, "unpriced": missing, "encoder": encoder})
+        print_json({"ok": True, "simulating": settings.simulates, "unpriced": missing, "encoder": encoder})
         return
-    _out.print("The configuration is [green]good[/green].")
-    _out.print(f"Providers: {', '.join(settings.providers)}{' (simulating)' if settings.simulates else ''}")
-    _out.print(f"Models: {', '.join(settings.models)}. Routes: {', '.join(settings.routes)}.")
+    out.print("The configuration is [green]good[/green].")
+    out.print(f"Providers: {', '.join(settings.providers)}{' (simulating)' if settings.simulates else ''}")
+    out.print(f"Models: {', '.join(settings.models)}. Routes: {', '.join(settings.routes)}.")
     for name in missing:
-        _out.print(f"[yellow]No list price for {name}: its requests are recorded as unpriced. Set list_price.[/yellow]")
+        out.print(f"[yellow]No list price for {name}: its requests are recorded as unpriced. Set list_price.[/yellow]")
     if not encoder:
-        _out.print(f"[yellow]No encoder in {settings.encoder_folder}: exact matches only. Run `make encoder`.[/yellow]")
+        out.print(f"[yellow]No encoder in {settings.encoder_folder}: exact matches only. Run `make encoder`.[/yellow]")
 
 
 @main.command()
-@_JSON
+@AS_JSON
 def status(as_json: bool) -> None:
     """What the gateway is doing, or what its files say if it does not run."""
-    settings = _settings()
+    settings = settings_of_command()
     server = running_server(settings)
     found = server.call("GET", "/admin/status") if server else _status_of_files(settings)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    _out.print(f"Server: {'[green]running[/green]' if server else '[yellow]not running[/yellow]'}")
+    out.print(f"Server: {'[green]running[/green]' if server else '[yellow]not running[/yellow]'}")
     for name, value in found.items():
         if name == "budgets":
             _print_budgets(value)
         else:
-            _out.print(f"{name}: {value if not isinstance(value, dict) else json.dumps(value)}")
+            out.print(f"{name}: {value if not isinstance(value, dict) else json.dumps(value)}")
 
 
 def _status_of_files(settings: Settings) -> dict[str, Any]:
-    with _ledger(settings) as engine:
+    with opened_ledger(settings) as engine:
         return {
             "ready": False,
             "simulating": settings.simulates,
@@ -214,12 +202,12 @@ def keys() -> None:
 @click.option("--env", default="prod", show_default=True, help="dev, staging or prod.")
 @click.option("--route", help="The policy that applies. Default: the first route of the configuration.")
 @click.option("--expires-in-days", type=click.IntRange(1), help="Default: never.")
-@_JSON
+@AS_JSON
 def keys_create(
     team: str, app_name: str, env: str, route: str | None, expires_in_days: int | None, as_json: bool
 ) -> None:
     """Make a key. Its secret is shown once and cannot be had again."""
-    settings = _settings()
+    settings = settings_of_command()
     expires = now_us() + int(timedelta(days=expires_in_days).total_seconds() * 1e6) if expires_in_days else None
     if (server := running_server(settings)) is not None:
         wanted = {"team": team, "app": app_name, "env": env, "route": route, "expires_us": expires}
@@ -228,159 +216,121 @@ def keys_create(
         routes = routes_of(settings, models_of(settings))
         route = route or next(iter(routes))
         check_key(team, app_name, env, route, routes)
-        with _locked(settings), _ledger(settings) as engine:
+        with locked(settings), opened_ledger(settings) as engine:
             key, secret = Keys(engine, simulates=settings.simulates).create(
                 team=team, app=app_name, env=env, route=route, now_us=now_us(), expires_us=expires
             )
         made = {"key": msgspec.to_builtins(key), "secret": secret}
     if as_json:
-        _print_json(made)
+        print_json(made)
         return
-    _out.print(f"Key {made['key']['id']} for app {app_name} of team {team} ({env}), route {made['key']['route']}.")
-    _out.print("Its secret, shown only now:\n")
+    out.print(f"Key {made['key']['id']} for app {app_name} of team {team} ({env}), route {made['key']['route']}.")
+    out.print("Its secret, shown only now:\n")
     click.echo(made["secret"])
 
 
 @keys.command("list")
-@_JSON
+@AS_JSON
 def keys_list(as_json: bool) -> None:
     """All keys, without their secrets."""
-    settings = _settings()
+    settings = settings_of_command()
     if (server := running_server(settings)) is not None:
         found = msgspec.convert(server.call("GET", "/admin/keys"), list[Key])
     else:
-        with _ledger(settings) as engine:
+        with opened_ledger(settings) as engine:
             found = Keys(engine, simulates=settings.simulates).list()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    table = _table("id", "team", "app", "env", "route", "created", "state")
+    table = new_table("id", "team", "app", "env", "route", "created", "state")
     for key in found:
         table.add_row(key.id, key.team, key.app, key.env, key.route, _day(key.created_us), key.state(now_us()))
-    _out.print(table)
+    out.print(table)
 
 
 @keys.command("revoke")
 @click.argument("key_id")
 def keys_revoke(key_id: str) -> None:
     """End a key at once."""
-    settings = _settings()
+    settings = settings_of_command()
     if (server := running_server(settings)) is not None:
         server.call("DELETE", f"/admin/keys/{key_id}")
     else:
-        with _locked(settings), _ledger(settings) as engine:
+        with locked(settings), opened_ledger(settings) as engine:
             if not Keys(engine, simulates=settings.simulates).revoke(key_id, now_us()):
-                raise _Failure(f"There is no valid key {key_id}; `thriftgate keys list` shows them all.")
-    _out.print(f"Key {key_id} is revoked.")
+                raise Failure(f"There is no valid key {key_id}; `thriftgate keys list` shows them all.")
+    out.print(f"Key {key_id} is revoked.")
 
 
 @main.command()
-@_JSON
+@AS_JSON
 def teams(as_json: bool) -> None:
     """The configured teams and their budgets."""
-    found = {name: msgspec.to_builtins(team, builtin_types=(Decimal,)) for name, team in _settings().teams.items()}
+    found = {
+        name: msgspec.to_builtins(team, builtin_types=(Decimal,)) for name, team in settings_of_command().teams.items()
+    }
     if as_json:
         click.echo(json.dumps(found, default=str, indent=2))
         return
     if not found:
-        _out.print("No teams are configured. Keys may name any team; a budget needs [teams.NAME.budget].")
-    for name, team in _settings().teams.items():
+        out.print("No teams are configured. Keys may name any team; a budget needs [teams.NAME.budget].")
+    for name, team in settings_of_command().teams.items():
         budget = f"${team.budget.usd} per {team.budget.period}" if team.budget else "no budget"
         apps = f", apps: {', '.join(team.apps)}" if team.apps else ""
-        _out.print(f"{name}: {budget}{apps}")
+        out.print(f"{name}: {budget}{apps}")
 
 
 @main.command()
-@_JSON
+@AS_JSON
 def budgets(as_json: bool) -> None:
     """What each budget has spent and reserved in its present period."""
-    settings = _settings()
+    settings = settings_of_command()
     if (server := running_server(settings)) is not None:
         found = server.call("GET", "/admin/status")["budgets"]
     else:
-        with _ledger(settings) as engine:
+        with opened_ledger(settings) as engine:
             found = budget_status(restored_budgets(settings, engine, now()), now())
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     _print_budgets(found)
 
 
 def _print_budgets(found: list[dict[str, Any]]) -> None:
     if not found:
-        _out.print("No budgets are configured: spending is recorded and not limited.")
+        out.print("No budgets are configured: spending is recorded and not limited.")
         return
-    table = _table("budget", "period", "cap USD", "spent USD", "reserved USD", "used", "resets at")
+    table = new_table("budget", "period", "cap USD", "spent USD", "reserved USD", "used", "resets at")
     for budget in found:
         used = budget["spent_nano"] / budget["cap_nano"] if budget["cap_nano"] else 1.0
         money = [_short(budget[f"{name}_nano"]) for name in ("cap", "spent", "reserved")]
         table.add_row(budget["name"], budget["period"], *money, f"{used:.1%}", budget["resets_at"])
-    _out.print(table)
+    out.print(table)
 
 
 # --- cache, prices -----------------------------------------------------------------------------------------
 
 
-@main.group("cache")
-def cache_group() -> None:
-    """Stored answers."""
-
-
-@cache_group.command("purge")
-@click.option("--entry", help="One entry: the x-thriftgate-entry of an answer.")
-@click.option("--team", help="Everything of a team.")
-@click.option("--route", help="Everything of a route.")
-@click.option("--all", "everything", is_flag=True, help="Everything.")
-def cache_purge(entry: str | None, team: str | None, route: str | None, everything: bool) -> None:
-    """Forget stored answers that match all that is given."""
-    if not (entry or team or route or everything):
-        raise click.UsageError("Say what to purge: --entry, --team, --route or --all.")
-    settings = _settings()
-    wanted = {"entry": entry, "team": team, "route": route, "all": everything}
-    if (server := running_server(settings)) is not None:
-        purged = server.call("POST", "/admin/cache/purge", wanted)["purged"]
-    else:
-        with _locked(settings), _entries(settings) as store:
-            found = store.select(id=entry, team=team, route=route)
-            store.remove(found)
-            purged = len(found)
-    _out.print(f"{purged} entries are gone.")
-
-
-@cache_group.command("stats")
-@_JSON
-def cache_stats(as_json: bool) -> None:
-    """How many answers are stored, and how many are on their way."""
-    settings = _settings()
-    if (server := running_server(settings)) is not None:
-        found = server.call("GET", "/admin/status")["cache"]
-    else:
-        with _locked(settings), _entries(settings) as store:
-            found = {"entries": len(store)}
-    if as_json:
-        _print_json(found)
-        return
-    for name, value in found.items():
-        _out.print(f"{name}: {value}")
+main.add_command(cache_group)
 
 
 @main.command()
-@_JSON
+@AS_JSON
 def prices(as_json: bool) -> None:
     """The list prices in use now, in USD per million tokens."""
     at = now()
-    table = _table("model", "deployment", "input", "cache read", "output", "from")
+    table = new_table("model", "deployment", "input", "cache read", "output", "from")
     found = []
-    for name, model in models_of(_settings()).items():
+    for name, model in models_of(settings_of_command()).items():
         for deployment in model.deployments:
             listed = deployment.priced.list_prices(at, 1)
             found.append({"model": name, "deployment": deployment.name, "list": listed})
             figures = [_short(n) for n in (listed.input, listed.cache_read, listed.output)] if listed else ["?"] * 3
             table.add_row(name, deployment.name, *figures, listed.version if listed else "unpriced")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    _out.print(table)
+    out.print(table)
 
 
 # --- reports and the ledger ----------------------------------------------------------------------------------
@@ -440,12 +390,12 @@ def report_savings(
         )
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    with _ledger(_settings(), must_exist=True) as engine:
-        with _progress("Adding up", 0) as show:
+    with opened_ledger(settings_of_command(), must_exist=True) as engine:
+        with progress("Adding up", 0) as show:
             found = savings.report(engine, filters, show)
         chain_id, newest = head(engine)
     if form == "table" and output is None:
-        _out.print(savings_text.as_table(found))
+        out.print(savings_text.as_table(found))
         return
     if form == "html":
         text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id)
@@ -457,7 +407,7 @@ def report_savings(
         click.echo(text, nl=not text.endswith("\n"))
     else:
         output.write_text(text, encoding="utf-8", newline="")
-        _err.print(f"Written to {output}.")
+        err.print(f"Written to {output}.")
 
 
 @main.group()
@@ -466,74 +416,31 @@ def ledger() -> None:
 
 
 @ledger.command("verify")
-@_JSON
+@AS_JSON
 def ledger_verify(as_json: bool) -> None:
     """Recompute the hash chain, and every cost from its stored unit prices."""
-    with _ledger(_settings(), must_exist=True) as engine, _progress("Verifying", total := row_count(engine)) as show:
+    with (
+        opened_ledger(settings_of_command(), must_exist=True) as engine,
+        progress("Verifying", total := row_count(engine)) as show,
+    ):
         done = itertools.count(1)
         found = verify(engine, lambda: show(next(done), total))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         for problem in found.problems[:50]:
-            _out.print(f"[red]row {problem.seq}[/red] ({problem.request_id}): {problem.what}")
+            out.print(f"[red]row {problem.seq}[/red] ({problem.request_id}): {problem.what}")
         verdict = "[green]verifies[/green]" if not found.problems else f"[red]{len(found.problems)} problems[/red]"
-        _out.print(f"Chain {found.chain_id}: {found.rows} rows, {verdict}.\nHead {found.head}")
-        _out.print("Keep the head elsewhere: a ledger that was cut or rewritten does not lead to it any more.")
+        out.print(f"Chain {found.chain_id}: {found.rows} rows, {verdict}.\nHead {found.head}")
+        out.print("Keep the head elsewhere: a ledger that was cut or rewritten does not lead to it any more.")
     sys.exit(1 if found.problems else 0)
 
 
+main.add_command(eval_group)
+main.add_command(replay_command)
+
+
 # --- shared ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _ledger(settings: Settings, *, must_exist: bool = False) -> Iterator[sa.Engine]:
-    path = settings.data_dir / "ledger.db"
-    if must_exist and not path.exists():
-        raise _Failure(f"There is no ledger in {settings.data_dir}. `thriftgate serve` makes one.")
-    if not path.exists():
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = open_database(path, LEDGER_MIGRATIONS, fsync=settings.ledger.fsync)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def _entries(settings: Settings) -> Iterator[EntryStore]:
-    engine = open_database(settings.data_dir / "cache.db", CACHE_MIGRATIONS)
-    store = EntryStore(engine, settings.cache.max_entries, 0, lambda error: _err.print(f"[red]{error}[/red]"))
-    for _ in store.load(None, now_us()):
-        pass
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-@contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with lock_data_folder(settings.data_dir):
-        yield
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; called with how much is done of how much."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
-
-
-def _table(*columns: str) -> Table:
-    """A table whose cells are folded and never cut: ids and figures are there to be copied."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 def _short(nano: int) -> str:
@@ -553,7 +460,3 @@ def _plain(renderable: Any) -> str:
     text = io.StringIO()
     Console(width=160, highlight=False, color_system=None, file=text).print(renderable)
     return text.getvalue()
-
-
-def _print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

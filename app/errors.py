@@ -38,6 +38,22 @@ class AdminTokenInvalid(Exception):
     """The admin token is missing or wrong."""
 
 
+class NotFound(Exception):
+    """What the caller names does not exist, or not for this caller; `param` is the field that names it."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class WebhookInvalid(Exception):
+    """A webhook that was not signed with the configured secret, or not just now."""
+
+
+class WebhookRepeated(Exception):
+    """A webhook that was obeyed already."""
+
+
 class TooLarge(Exception):
     """The body is larger than the server takes."""
 
@@ -98,6 +114,12 @@ def describe(error: Exception, now_s: float) -> Described:
             return Described(401, _REQUEST, "invalid_api_key", said, headers={"www-authenticate": "Bearer"})
         case AdminTokenInvalid():
             return Described(401, _REQUEST, "invalid_admin_token", said, headers={"www-authenticate": "Bearer"})
+        case NotFound():
+            return Described(404, _REQUEST, "not_found", said, error.param)
+        case WebhookInvalid():
+            return Described(403, _REQUEST, "invalid_webhook_signature", said)
+        case WebhookRepeated():
+            return Described(409, _REQUEST, "webhook_repeated", said)
         case FlightAbandoned():
             message = "The gateway is stopping and gave this answer up. Send the request again."
             return Described(503, _SERVER, "stopping", message, headers={"retry-after": "5"})

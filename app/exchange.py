@@ -14,16 +14,17 @@ from msgspec import Struct
 from app.keys import Caller
 from cache.lookup import Lookup
 from cache.query import Query
-from router.budgets import Reservation
+from router.budgets import AUDITS, Reservation
 from router.catalogue import Deployment, Model, Tier
 from router.chat import ChatEvent, ChatRequest
 from router.ledger.row import Kind, LedgerRow, Status, price_columns, usage_columns
 from router.money import usd_text
 from router.plan import Plan
-from router.prices import UnitPrices
+from router.prices import UnitPrices, cost_nano
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
 from router.usage import Usage, UsageSource, estimated_tokens
 
+_NEAREST_KEPT: Final = 5
 _HEADER_SAFE: Final = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
@@ -70,6 +71,9 @@ class Exchange(Struct, kw_only=True):
     """Filled in the order of the hot path's steps."""
 
     request_id: str
+    kind: Kind = "request"
+    refers_to: str | None = None
+    """The request that an audit or a refresh follows."""
     caller: Caller
     request: ChatRequest
     arrived_at: datetime
@@ -94,10 +98,18 @@ class Exchange(Struct, kw_only=True):
     upstream_ns: int = 0
     """Time spent waiting for providers until the first event."""
     first_event_ns: int | None = None
+    verdict: str | None = None
+    """Of an audit: whether the fresh answer says what had been served."""
     status: Status = "ok"
     error_class: str | None = None
     row: LedgerRow | None = None
     """Set once: what the ledger says of this request."""
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The names of all budgets that this exchange spends from; an audit also from their parts for audits."""
+        names = self.caller.budgets
+        return (*names, *(name + AUDITS for name in names)) if self.kind == "audit" else names
 
     @property
     def at_us(self) -> int:
@@ -140,6 +152,10 @@ class Exchange(Struct, kw_only=True):
             return of_nothing(), {}
         at, tokens = self.arrived_at, usage.all_input
         baseline = self.baseline.deployments[0].priced.list_prices(at, tokens) if self.baseline else None
+        if self.kind != "request":
+            _, paid = self._prices(tokens)
+            cost = cost_nano(usage, paid) if paid else 0
+            return Savings(None, None, cost, {}), price_columns(None, None, paid)
         if self.is_hit:
             return of_hit(self.lookup.disposition, usage, baseline), price_columns(baseline, None, None)  # type: ignore[arg-type]
         listed, paid = self._prices(tokens)
@@ -160,9 +176,12 @@ class Exchange(Struct, kw_only=True):
         usage, source = self.counted()
         money, prices = self.savings(usage)
         now_ns = time.perf_counter_ns()
-        is_priced = None not in (money.baseline_nano, money.list_nano, money.actual_nano)
+        if self.kind == "request":
+            is_priced = None not in (money.baseline_nano, money.list_nano, money.actual_nano)
+        else:
+            is_priced = self.served is None or "paid_input_price" in prices
         return LedgerRow(
-            **self._identity("request"),
+            **self._identity(self.kind),
             **self._serving(),
             **usage_columns(usage),
             **prices,
@@ -172,6 +191,9 @@ class Exchange(Struct, kw_only=True):
             baseline_nano=money.baseline_nano,
             list_nano=money.list_nano,
             actual_nano=money.actual_nano,
+            overhead_nano=0 if self.kind == "request" else money.actual_nano or 0,
+            overhead_reason=None if self.kind == "request" else self.kind,
+            verdict=self.verdict,
             reserved_nano=self.reserved.money.amount_nano if self.reserved else 0,
             latency_us=(now_ns - self.started_ns) // 1000,
             first_token_us=(self.first_event_ns - self.started_ns) // 1000 if self.first_event_ns else None,
@@ -181,7 +203,7 @@ class Exchange(Struct, kw_only=True):
 
     def to_draft(self, reserved: Reserved) -> LedgerRow:
         """The row that is booked if the process dies while the attempt is under way."""
-        identity = self._identity("request") | {"attempt": reserved.attempt, "route_reason": reserved.route_reason}
+        identity = self._identity(self.kind) | {"attempt": reserved.attempt, "route_reason": reserved.route_reason}
         return LedgerRow(**identity, **_served_columns(reserved.served), reserved_nano=reserved.money.amount_nano)
 
     def to_attempt_row(self, reserved: Reserved, error_class: str, *, is_billed: bool) -> LedgerRow:
@@ -220,7 +242,8 @@ class Exchange(Struct, kw_only=True):
             "disposition": lookup.disposition,
             "cache_reason": lookup.reason or None,
             "route_reason": self.route_reason,
-            "similarity": lookup.similarity,
+            "refers_to": self.refers_to,
+            **_decision_columns(lookup),
         }
 
     def _serving(self) -> dict[str, Any]:
@@ -236,7 +259,7 @@ class Exchange(Struct, kw_only=True):
             "x-request-id": self.request_id,
             "x-thriftgate-cache": lookup.disposition,
             "x-thriftgate-cache-reason": lookup.reason or None,
-            "x-thriftgate-confidence": f"{lookup.similarity:.4f}" if lookup.similarity is not None else None,
+            "x-thriftgate-confidence": f"{lookup.confidence:.4f}" if lookup.confidence is not None else None,
             "x-thriftgate-entry": lookup.entry.id if lookup.entry else None,
             "age": self.age_s,
             "x-thriftgate-route-reason": self.route_reason,
@@ -261,6 +284,20 @@ class Exchange(Struct, kw_only=True):
 def _header_value(text: str) -> str:
     """Names may be in any script, header values are printable ASCII: the rest is percent-encoded."""
     return text if text.isascii() and text.isprintable() else quote(text, safe=_HEADER_SAFE)
+
+
+def _decision_columns(lookup: Lookup[ChatEvent]) -> dict[str, Any]:
+    """What the cache decided, in numbers: no text, so that it may be kept and replayed with another error budget."""
+    found: dict[str, Any] = {"confidence": lookup.confidence, "kappa": lookup.kappa}
+    judgement = lookup.judgement
+    if judgement is None or judgement.nearest is None:
+        return found
+    nearest = [[each.anchor_id, each.group, round(each.similarity, 4)] for each in judgement.around[:_NEAREST_KEPT]]
+    decision = {"claim": round(judgement.claim, 5), "group": judgement.group, "blocked": judgement.blocked_by}
+    return found | {
+        "similarity": judgement.nearest.similarity,
+        "decision": msgspec.json.encode({**decision, "nearest": nearest}).decode(),
+    }
 
 
 def _avoided_columns(money: Savings) -> dict[str, Any]:

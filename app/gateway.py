@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -25,14 +26,24 @@ from app.exchange import Exchange, Reserved, Served, StoredAnswer
 from app.inbound import Inbound
 from app.keys import Caller
 from app.observer import Observer
+from cache.answers import Verdict
+from cache.decision import Judgement
 from cache.flights import Flight, FlightAbandoned
-from cache.lookup import Cache, directives_from
+from cache.lookup import Cache, FollowUp, Fresh, Lookup, directives_from
 from cache.query import Acceptance, CachePolicy, Query
 from router.budgets import Budgets
 from router.catalogue import Deployment, Model, RoutingPolicy, Tier
 from router.chat import ChatEvent
-from router.errors import BudgetExceeded, ModelUnknown, NoCandidate, RouterError, UpstreamCut, UpstreamError
-from router.ledger.row import Status
+from router.errors import (
+    BudgetExceeded,
+    LedgerUnavailable,
+    ModelUnknown,
+    NoCandidate,
+    RouterError,
+    UpstreamCut,
+    UpstreamError,
+)
+from router.ledger.row import LedgerRow, Status
 from router.ledger.writer import Closing, Ledger, Opening
 from router.plan import AUTO, Candidate, plan
 from router.prices import worst_case_nano
@@ -42,6 +53,8 @@ from router.upstream import OpenCall, Upstream
 
 _JOINS: Final = 3
 """How often a request joins others' flights before it goes its own way."""
+_FOLLOW_UPS_AT_MOST: Final = 32
+"""So many audits and refreshes at the same time."""
 _CLAMP_AT_LEAST_TOKENS: Final = 256
 """An answer shorter than this is not worth clamping to: a cheaper model or a refusal is better."""
 
@@ -86,6 +99,7 @@ class Gateway:
         self._observer = observer
         self._now = now
         self._under_way: set[Flight[ChatEvent]] = set()
+        self._following: set[asyncio.Task[None]] = set()
 
     # --- one request -----------------------------------------------------------------------------------------
 
@@ -120,6 +134,7 @@ class Gateway:
         is_auto = request.model == AUTO
         floor = route.routing.floor if is_auto else offered[request.model].tier
         baseline = self._team_baselines.get(caller.team, route.routing.baseline) if is_auto else request.model
+        end_user = inbound.end_user(request.mapping.get("user"))
         query = Query(
             team=caller.team,
             env=caller.env,
@@ -129,6 +144,10 @@ class Gateway:
             acceptance=Acceptance(request.model, floor, self._budgets.ceiling(caller.budgets, arrived_at)),
             policy=route.cache,
             directives=directives_from(inbound.cache_control),
+            app=caller.app,
+            asker=end_user or caller.key_id,
+            request_id=inbound.request_id,
+            may_audit=self._budgets.has_room_for_audits(caller.budgets, arrived_at),
         )
         return Exchange(
             request_id=inbound.request_id,
@@ -137,7 +156,7 @@ class Gateway:
             arrived_at=arrived_at,
             started_ns=inbound.started_ns,
             baseline=self._models.get(baseline),
-            end_user=inbound.end_user(request.mapping.get("user")),
+            end_user=end_user,
             labels=inbound.labels,
             query=query,
         )
@@ -189,6 +208,87 @@ class Gateway:
                     exchange.status = "client_closed"
                 with anyio.CancelScope(shield=True):
                     await self._record(exchange)
+            if exchange.lookup.follow_up is not None:
+                self._follow(exchange, exchange.lookup.follow_up)
+
+    # --- after a hit: audits and refreshes ------------------------------------------------------------------
+
+    def _follow(self, exchange: Exchange, follow_up: FollowUp) -> None:
+        """Asks upstream after the client has been served; what cannot be done now is given up, not queued."""
+        if len(self._following) >= _FOLLOW_UPS_AT_MOST:
+            self._cache.audit_failed(follow_up)
+            return
+        task = asyncio.get_running_loop().create_task(self._ask_again(exchange, follow_up))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _ask_again(self, served: Exchange, follow_up: FollowUp) -> None:
+        """The same question to the model that a miss would have used, reserved in the same budgets and booked as
+        overhead in a row of its own kind."""
+        exchange = Exchange(
+            request_id=f"{follow_up.purpose}_{uuid.uuid4().hex}",
+            kind=follow_up.purpose,
+            refers_to=served.request_id,
+            caller=served.caller,
+            request=served.request,
+            arrived_at=self._now(),
+            started_ns=time.perf_counter_ns(),
+            baseline=None,
+            end_user=served.end_user,
+            labels=served.labels,
+            query=served.query,
+            lookup=Lookup("bypass", follow_up.purpose),
+        )
+        fresh: Fresh | None = None
+        try:
+            call = await self._call(exchange)
+            async with aclosing(call.events()) as events:  # type: ignore[type-var]
+                async for event in events:
+                    exchange.see(event)
+            fresh = self._fresh(exchange)
+        except RouterError as error:
+            exchange.status, exchange.error_class = _status_of(error), type(error).__name__
+        except asyncio.CancelledError:
+            exchange.status = "client_closed"
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                if fresh is None:
+                    self._cache.audit_failed(follow_up)
+                else:
+                    exchange.verdict = await self._cache.followed(follow_up, fresh)
+                with suppress(LedgerUnavailable):
+                    await self._record(exchange)
+
+    def label(self, query: Query, judgement: Judgement, verdict: Verdict) -> None:
+        """Keeps in the ledger what a fresh answer says of the stored one that was not served instead."""
+        row = LedgerRow(
+            kind="label",
+            request_id=f"label_{uuid.uuid4().hex}",
+            refers_to=query.request_id,
+            at_us=int(self._now().timestamp() * 1_000_000),
+            team=query.team,
+            app=query.app,
+            key_id="",
+            env=query.env,
+            route=query.route,
+            requested_model=query.acceptance.model,
+            disposition="miss",
+            confidence=judgement.p,
+            verdict=verdict,
+            actual_nano=0,
+        )
+        task = asyncio.get_running_loop().create_task(self._record_quietly(row))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _record_quietly(self, row: LedgerRow) -> None:
+        with suppress(LedgerUnavailable):  # counted where requests are refused for it
+            await self._ledger.record(Closing(row))
+
+    async def complain(self, request_id: str) -> bool:
+        """Somebody called the answer to this request wrong. Whether it had been a semantic hit that is known."""
+        return self._cache.complain(request_id) is not None
 
     # --- answered by a provider -----------------------------------------------------------------------------
 
@@ -246,6 +346,8 @@ class Gateway:
                 try:
                     reserved = self._reserve(exchange, candidate, deployment, refusal, failure)
                 except (BudgetExceeded, NoCandidate) as error:
+                    if exchange.kind == "audit":  # another model's answer would measure something else
+                        raise
                     refusal = refusal or error
                     break
                 try:
@@ -271,7 +373,7 @@ class Gateway:
         """Takes the worst case from every budget that applies, with a shorter output if the route allows it.
         `refusal` and `failure` say what became of better candidates. Raises BudgetExceeded, or NoCandidate for a
         model without a price under a cap."""
-        request, budgets, at = exchange.request, exchange.caller.budgets, exchange.arrived_at
+        request, budgets, at = exchange.request, exchange.budgets, exchange.arrived_at
         routing, chosen = self._routes[exchange.caller.route].routing, exchange.plan
         assert chosen is not None
         input_tokens = request.input_bound(candidate.model.context_tokens)
@@ -284,7 +386,7 @@ class Gateway:
 
         output_tokens, clamped = request.output_at_most or candidate.model.max_output_tokens, None
         free_nano = self._budgets.free_nano(budgets, at)
-        may_clamp = routing.clamp_output and request.output_limit is None
+        may_clamp = routing.clamp_output and request.output_limit is None and exchange.kind != "audit"
         if prices and prices.output and free_nano is not None and worst_nano(output_tokens) > free_nano and may_clamp:
             payable = (free_nano - worst_nano(0)) * 1_000_000 // (prices.output * request.choices) - 1
             if payable >= _CLAMP_AT_LEAST_TOKENS:
@@ -352,34 +454,43 @@ class Gateway:
         await self._ledger.record(Closing(row, reserved.id))
 
     def _store(self, exchange: Exchange) -> None:
-        """Keeps a cleanly finished answer: never a truncated, refused, filtered or empty one."""
-        ticket, served = exchange.lookup.ticket, exchange.served
-        if ticket is None or served is None:
-            return
+        ticket = exchange.lookup.ticket
+        if ticket is not None and (fresh := self._fresh(exchange)) is not None:
+            self._cache.store(ticket, fresh)
+
+    def _fresh(self, exchange: Exchange) -> Fresh | None:
+        """The answer as the cache keeps it; None for a truncated, refused, filtered or empty one."""
         usage, source = exchange.counted()
         body = openai.body_from_events(exchange.events)
         text = openai.plain_answer(body)
-        if text is None or source != "provider":
-            return
-        self._cache.store(
-            ticket,
+        served = exchange.served
+        if served is None or text is None or source != "provider":
+            return None
+        savings, _ = exchange.savings(usage)
+        return Fresh(
             model=served.model,
             tier=served.tier,
             is_rationed=served.is_rationed,
             output_tokens=usage.output,
-            answer_text=text,
+            text=text,
             payload=msgspec.json.encode(StoredAnswer(body, usage)),
+            worth=savings.baseline_nano or savings.actual_nano or 1,
         )
 
     async def drain(self, grace_s: float) -> None:
         """Waits for what is under way, then gives up what is left; every row is closed either way."""
+        if self._following:
+            await asyncio.wait(self._following, timeout=grace_s)
+        for task in list(self._following):
+            task.cancel()
         flights = list(self._under_way)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await asyncio.gather(*(flight.join() for flight in flights))
         for flight in flights:
             flight.cancel()
-        await asyncio.gather(*(flight.join() for flight in flights))
+        await asyncio.gather(*(flight.join() for flight in flights), *self._following, return_exceptions=True)
+        await self._cache.settle()
 
 
 async def _followed(flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:

@@ -1,6 +1,6 @@
 """What operators see: Prometheus metrics and structured logs. Never a prompt, an answer or a secret."""
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -8,6 +8,28 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from router.ledger.row import LedgerRow
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+
+_CACHE: Final = {
+    "entries": "Stored answers",
+    "curated": "Stored answers that an operator vouches for",
+    "groups": "Groups of answers that say the same",
+    "vectors": "Questions that can be found by their meaning",
+    "bytes": "Bytes of stored answers, questions and vectors",
+}
+_ROUTES: Final = {
+    "kappa": "The probability from which on the route serves; +Inf = it serves nothing semantically",
+    "budget": "The share of wrong answers that the operator accepts",
+    "estimate": "Estimated share of wrong answers",
+    "bound": "Upper bound of the share of wrong answers",
+    "bound_with_unclear": "The same with every unclear label counted wrong",
+    "hits_audited": "Semantic hits with a clear label, in the evidence in force",
+    "hits_unaudited": "Semantic hits without one",
+    "hits_wrong": "Semantic hits that an audit found wrong",
+    "hits_unclear": "Labels that said neither right nor wrong",
+    "stale": "1 if too many hits were served since the last clear label",
+    "alarms": "Alarms that stand",
+    "doubts_open": "Hits that wait for a person to judge them",
+}
 
 
 class Observer:
@@ -52,7 +74,19 @@ class Observer:
             "Answers that cost more than their worst case",
             registry=self._registry,
         )
-        self.entries = Gauge("thriftgate_cache_entries", "Stored answers", registry=self._registry)
+        self._feedback = Counter(
+            "thriftgate_feedback", "What clients said of answers", ["team", "kind"], registry=self._registry
+        )
+        self.cache = {
+            name: Gauge(f"thriftgate_cache_{name}", said, registry=self._registry) for name, said in _CACHE.items()
+        }
+        self.routes = {
+            name: Gauge(f"thriftgate_cache_{name}", said, ["route"], registry=self._registry)
+            for name, said in _ROUTES.items()
+        }
+        self.route_state = Gauge(
+            "thriftgate_cache_state", "1 for the state that a route is in", ["route", "state"], registry=self._registry
+        )
         self.budget_used = Gauge(
             "thriftgate_budget_used_ratio",
             "Spent share of a budget in its period",
@@ -70,7 +104,7 @@ class Observer:
                 provider=row.provider,
                 error_class=row.error_class,
             )
-        else:
+        elif row.kind == "request":
             self._requests.labels(row.team, row.disposition, row.status).inc()
             self._latency.labels(row.disposition).observe((row.latency_us or 0) / 1e6)
         if row.actual_nano:
@@ -98,6 +132,13 @@ class Observer:
                 error_class=type(error).__name__,
                 request_id=request_id,
             )
+
+    def feedback(self, request_id: str, team: str, kind: str, *, is_counted: bool, has_answer: bool) -> None:
+        """A client has said what it thinks of an answer."""
+        self._feedback.labels(team, kind).inc()
+        self._log.info(
+            "feedback", request_id=request_id, team=team, kind=kind, is_counted=is_counted, has_answer=has_answer
+        )
 
     def cache_fault(self, error: Exception) -> None:
         self._faults.labels(type(error).__name__).inc()

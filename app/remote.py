@@ -1,12 +1,17 @@
 """How commands reach a running server: through its admin API, with the token from the data folder."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import httpx
+import msgspec
 
 from app.server import address_file
 from app.settings import Settings
+
+_TIMEOUT_S: Final = 60.0
+_IS_THERE_S: Final = 10.0
 
 
 class ServerRefused(Exception):
@@ -20,18 +25,45 @@ class RunningServer:
         self._url = url
         self._headers = {"authorization": f"Bearer {token}"}
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The decoded answer. Raises ServerRefused."""
+    def call(
+        self, method: str, path: str, body: Any = None, *, content: bytes | None = None, timeout_s: float = _TIMEOUT_S
+    ) -> Any:
+        """The decoded answer; `content` is sent as it is, `body` as JSON. Raises ServerRefused."""
+        if content is None and body is not None:
+            content = msgspec.json.encode(body)
         try:
             response = httpx.request(
-                method, self._url + path, json=body, headers=self._headers, timeout=10.0, trust_env=False
+                method, self._url + path, content=content, headers=self._headers, timeout=timeout_s, trust_env=False
             )
         except httpx.TransportError as error:
             raise ServerRefused(f"the server does not answer: {error}") from None
-        content = response.json()
         if response.status_code >= 400:
-            raise ServerRefused(content["error"]["message"])
-        return content
+            raise ServerRefused(_said(response))
+        return response.json()
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of a long answer, as they come. Raises ServerRefused, also in the middle."""
+        options: dict[str, Any] = {"headers": self._headers, "timeout": _TIMEOUT_S, "trust_env": False}
+        try:
+            with httpx.stream("GET", self._url + path, **options) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise ServerRefused(_said(response))
+                rest = b""
+                for part in response.iter_bytes():
+                    *whole, rest = (rest + part).split(b"\n")
+                    yield from whole
+                if rest:
+                    yield rest
+        except httpx.TransportError as error:
+            raise ServerRefused(f"the server broke off: {error}") from None
+
+
+def _said(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered with status {response.status_code}"
 
 
 def running_server(settings: Settings) -> RunningServer | None:
@@ -44,7 +76,7 @@ def running_server(settings: Settings) -> RunningServer | None:
     host = "127.0.0.1" if address["host"] in ("0.0.0.0", "::") else address["host"]  # noqa: S104  a comparison
     server = RunningServer(f"http://{host}:{address['port']}", token)
     try:
-        server.call("GET", "/admin/status")
+        server.call("GET", "/admin/status", timeout_s=_IS_THERE_S)
     except ServerRefused:
         return None
     return server

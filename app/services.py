@@ -3,16 +3,19 @@
 `open_services` is the only place where settings become objects.
 """
 
+import asyncio
 import fcntl
+import itertools
 import json
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import msgspec
@@ -20,27 +23,34 @@ import sqlalchemy as sa
 import structlog
 from msgspec import Struct
 
+from app import filling
+from app.certificates import STATES, RouteTrust, open_doubts, trust_of
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
-from app.errors import RouteUnknown
+from app.errors import NotFound, RouteUnknown
+from app.feedback import Feedback
 from app.gateway import Gateway, Route
-from app.keys import Key, Keys, log_action
+from app.keys import Caller, Key, Keys, log_action
 from app.observer import Observer
 from app.settings import BudgetSettings, ProviderSettings, RouteSettings, Settings
+from app.warming import Curated
+from app.webhook import Received
+from cache import transfer
 from cache.encoder import Encoder
-from cache.entries import EntryStore
+from cache.entries import Doubt, EntryStore
 from cache.errors import EncoderUnavailable
 from cache.lookup import Cache
 from cache.query import CachePolicy
-from router.budgets import Budget, Budgets, Ladder, period_end, period_start
+from router.budgets import AUDITS, Budget, Budgets, Ladder, period_end, period_start
 from router.catalogue import Deployment, Model, Provider, RoutingPolicy, Simulation, Tier
 from router.chat import ChatEvent
 from router.errors import RequestInvalid
-from router.ledger.reader import open_reservations, row_count, spending_since
+from router.ledger.reader import open_reservations, row_count, rows_between, spending_since
 from router.ledger.writer import Ledger
 from router.prices import Priced
 from router.upstream import Upstream, open_transport
 
 DEVELOPMENT_ROUTE: Final = "development"
+_LINES_AT_ONCE: Final = 64
 
 
 class DataFolderLocked(Exception):
@@ -60,6 +70,8 @@ class Services(Struct):
     gateway: Gateway
     keys: Keys
     cache: Cache[ChatEvent]
+    store: EntryStore
+    cache_engine: sa.Engine
     budgets: Budgets
     ledger: Ledger
     ledger_engine: sa.Engine
@@ -70,6 +82,7 @@ class Services(Struct):
     recovered: int
     """Requests that were under way when the last process died, booked at start."""
     development_key: str | None
+    webhooks: Received = msgspec.field(default_factory=Received)
     is_ready: bool = True
 
     @property
@@ -88,17 +101,78 @@ class Services(Struct):
         check_key(team, app, env, route, self.routes)
         return self.keys.create(team=team, app=app, env=env, route=route, now_us=now_us(), expires_us=expires_us)
 
-    def purge(self, **equal: str | None) -> int:
-        """Forgets matching entries, and keeps in the admin log that this was done."""
-        purged = self.cache.purge(**equal)
-        wanted = ", ".join(f"{name} {value}" for name, value in equal.items() if value is not None) or "everything"
-        with self.ledger_engine.begin() as connection:
-            log_action(connection, now_us(), "cache purged", f"{wanted}: {purged} entries")
+    def purge(self, criteria: Mapping[str, Any], by: str = "admin") -> int:
+        """Forgets the entries that match all criteria of `Cache.purge`, or all entries if there is none."""
+        purged = self.cache.purge(**criteria)
+        log_purge(self.ledger_engine, criteria, purged, by)
         return purged
+
+    async def warm(self, team: str, route: str, items: Sequence[Curated]) -> int:
+        """Stores curated answers; how many. Raises RequestInvalid for a route that would not serve them."""
+        check_name(team, "team")
+        check_route(route, self.routes)
+        stored = await filling.warm(self.cache, self.routes, team, route, items, now())
+        with self.ledger_engine.begin() as connection:
+            log_action(connection, now_us(), "cache warmed", f"team {team}, route {route}: {stored} entries")
+        return stored
+
+    async def export(self) -> AsyncIterator[bytes]:
+        """The whole cache as the lines of a file, some at a time. Read in a thread, so that others are served."""
+        await asyncio.to_thread(self.store.flush)
+        lines = transfer.lines(self.store)
+        while part := await asyncio.to_thread(lambda: b"".join(itertools.islice(lines, _LINES_AT_ONCE))):
+            yield part
+
+    async def take_in(self, content: bytes) -> dict[str, int]:
+        """Stores the entries of an export; how many became what. Raises RequestInvalid before anything is stored."""
+        taken = await filling.take_in(self.cache, self.routes, content)
+        with self.ledger_engine.begin() as connection:
+            log_action(connection, now_us(), "cache imported", f"{taken['imported']} entries")
+        return taken
+
+    async def take_feedback(self, caller: Caller, said: Feedback) -> bool:
+        """Takes note of what a client says of an answer; whether it counts as evidence, which only complaints about
+        semantic hits do. Raises NotFound for an answer that the caller's team has not had."""
+        rows = rows_between(self.ledger_engine, request_id=said.request_id, kind="request", team=caller.team)
+        if next(rows, None) is None:
+            raise NotFound(
+                f"Your team has no request `{said.request_id}`. Send the `x-request-id` of an answer that has ended.",
+                "request_id",
+            )
+        is_counted = said.is_complaint and await self.gateway.complain(said.request_id)
+        self.observer.feedback(
+            said.request_id, caller.team, said.kind, is_counted=is_counted, has_answer=said.preferred is not None
+        )
+        return is_counted
+
+    async def doubts(self, route: str | None, limit: int) -> list[Doubt]:
+        """Hits that wait for a person to judge them, newest first."""
+        await asyncio.to_thread(self.store.flush)
+        return self.store.doubts(route, limit)
+
+    def rule(self, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
+        """Takes a person's judgement of a hit; False for an unknown one."""
+        is_known = self.cache.rule(doubt_id, ruling)
+        if is_known:
+            with self.ledger_engine.begin() as connection:
+                log_action(connection, now_us(), "cache hit judged", f"doubt {doubt_id}: {ruling}")
+        return is_known
+
+    def certificates(self) -> dict[str, RouteTrust]:
+        """What is known of each route."""
+        return trust_of(self.routes, self.cache.certificates(), open_doubts(self.cache_engine))
 
     def observe(self) -> None:
         """Brings the gauges up to date."""
-        self.observer.entries.set(self.cache.statistics()["entries"])
+        statistics = self.cache.statistics()
+        for name, gauge in self.observer.cache.items():
+            gauge.set(statistics[name])
+        for name, route in self.certificates().items():
+            for figure, value in route.figures():
+                self.observer.routes[figure].labels(name).set(value)
+            if route.certificate is not None:
+                for state in STATES:
+                    self.observer.route_state.labels(name, state).set(state == route.certificate.state)
         for budget in self.budgets:
             spent = self.budgets.account(budget, now()).spent_nano
             self.observer.budget_used.labels(budget.name).set(spent / budget.cap_nano if budget.cap_nano else 1.0)
@@ -110,6 +184,7 @@ class Services(Struct):
             "simulating": self.settings.simulates,
             "routes": {name: route.cache.start for name, route in self.routes.items()},
             "cache": self.cache.statistics(),
+            "certificates": self.certificates(),
             "budgets": budget_status(self.budgets, now()),
             "ledger": {
                 "chain": self.ledger.chain_id,
@@ -156,14 +231,12 @@ async def open_services(
 
         encoder = encoder or open_encoder(settings, log)
         cache_engine = open_database(folder / "cache.db", CACHE_MIGRATIONS)
-        store = EntryStore(
-            cache_engine,
-            settings.cache.max_entries,
-            settings.cache.payload_memory_mib * 1024 * 1024,
-            observer.cache_fault,
-        )
+        store = open_store(settings, cache_engine, observer.cache_fault)
         cache: Cache[ChatEvent] = Cache(store, encoder, lambda: int(clock().timestamp() * 1e6), observer.cache_fault)
         cache.load()
+        for name, route in routes.items():
+            if route.cache.mode == "semantic":
+                cache.trust.open(name, route.cache)
 
         providers = {d.provider.name: d.provider for model in models.values() for d in model.deployments}
         upstream = Upstream(transports or {name: open_transport(provider) for name, provider in providers.items()})
@@ -178,11 +251,14 @@ async def open_services(
             observer=observer,
             now=clock,
         )
+        cache.on_label = gateway.label
         services = Services(
             settings=settings,
             gateway=gateway,
             keys=keys,
             cache=cache,
+            store=store,
+            cache_engine=cache_engine,
             budgets=budgets,
             ledger=ledger,
             ledger_engine=ledger_engine,
@@ -200,6 +276,8 @@ async def open_services(
             await gateway.drain(settings.server.shutdown_grace_s)
             await upstream.close()
             cache.close()
+            if encoder is not None:
+                encoder.close()
             ledger.stop()
             cache_engine.dispose()
             ledger_engine.dispose()
@@ -264,15 +342,16 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
     )
 
 
-def _simulated_answers(path: str | None) -> dict[str, str]:
-    """Question -> answer, from JSON Lines with `question` (or `text`), `answer` and `paraphrases`."""
+def _simulated_answers(path: str | None) -> dict[str, tuple[str, ...]]:
+    """Question -> wordings of its answer, from JSON Lines with `question` (or `text`), `answer`, and perhaps other
+    `wordings` of it and `paraphrases` of the question."""
     if path is None:
         return {}
-    answers: dict[str, str] = {}
+    answers: dict[str, tuple[str, ...]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines():
         item = json.loads(line)
         for text in (item.get("question") or item["text"], *item.get("paraphrases", ())):
-            answers[text] = item["answer"]
+            answers[text] = (item["answer"], *item.get("wordings", ()))
     return answers
 
 
@@ -298,11 +377,20 @@ def _route(route: RouteSettings, models: Mapping[str, Model]) -> Route:
             baseline=route.baseline or route.models[0],
         ),
         cache=CachePolicy(
-            is_enabled=route.cache.enabled,
+            mode=route.cache.mode,
             start=route.cache.start,
-            similarity_floor=float(route.cache.similarity_floor),
+            max_wrong=float(route.cache.max_wrong_per_hit or route.cache.max_wrong_per_request or Decimal("0.01")),
+            per="hit" if route.cache.max_wrong_per_request is None else "request",
+            audit_share=float(route.cache.audit_share),
             ttl_s=route.cache.ttl_s,
+            ttl_by_class=tuple(route.cache.ttl_by_class.items()),
+            stale_s=route.cache.stale_while_revalidate_s,
             knowledge_version=route.cache.knowledge_version,
+            tags=tuple(route.cache.tags),
+            sampling=route.cache.sampling,
+            personal=route.cache.personal,
+            writers=tuple(route.cache.writers),
+            min_askers=route.cache.min_askers,
             shared=route.cache.shared,
             scope_fields=tuple(route.cache.scope_fields),
         ),
@@ -314,18 +402,18 @@ def budgets_of(settings: Settings) -> Budgets:
     for name, team in settings.teams.items():
         found.append(_budget(f"team:{name}", team.budget))
         found += [_budget(f"team:{name}/app:{app}", given.budget) for app, given in team.apps.items()]
-    return Budgets(budget for budget in found if budget is not None)
+    return Budgets(part for budget in found if budget is not None for part in budget)
 
 
-def _budget(name: str, budget: BudgetSettings | None) -> Budget | None:
+def _budget(name: str, budget: BudgetSettings | None) -> tuple[Budget, Budget] | None:
+    """The budget, and the part of it that audits may spend."""
     if budget is None:
         return None
-    return Budget(
-        name=name,
-        cap_nano=int(budget.usd * 1_000_000_000),
-        period=budget.period,
-        ladder=Ladder(mid=float(budget.mid_from), economy=float(budget.economy_from)),
-    )
+    cap_nano = int(budget.usd * 1_000_000_000)
+    ladder = Ladder(mid=float(budget.mid_from), economy=float(budget.economy_from))
+    never = Ladder(mid=2.0, economy=2.0)
+    audits = Budget(name + AUDITS, int(cap_nano * budget.audits_share), budget.period, never)
+    return Budget(name=name, cap_nano=cap_nano, period=budget.period, ladder=ladder), audits
 
 
 def restored_budgets(settings: Settings, engine: sa.Engine, at: datetime) -> Budgets:
@@ -333,8 +421,13 @@ def restored_budgets(settings: Settings, engine: sa.Engine, at: datetime) -> Bud
     budgets = budgets_of(settings)
     for budget in budgets:
         since_us = int(period_start(budget.period, at).timestamp() * 1e6)
-        for spent in spending_since(engine, since_us):
-            if budget.name in ("organisation", f"team:{spent.team}", f"team:{spent.team}/app:{spent.app}"):
+        is_audits = budget.name.endswith(AUDITS)
+        for spent in spending_since(engine, since_us, "audit" if is_audits else None):
+            if budget.name.removesuffix(AUDITS) in (
+                "organisation",
+                f"team:{spent.team}",
+                f"team:{spent.team}/app:{spent.app}",
+            ):
                 budgets.restore(budget.name, spent.nano, at)
     return budgets
 
@@ -355,11 +448,28 @@ def budget_status(budgets: Budgets, at: datetime) -> list[dict[str, Any]]:
 
 def check_key(team: str, app: str, env: str, route: str, routes: Mapping[str, Any]) -> None:
     """Raises RequestInvalid that names what is wrong with a new key."""
+    check_route(route, routes)
+    for name, value in (("team", team), ("app", app), ("env", env)):
+        check_name(value, name)
+
+
+def check_route(route: str, routes: Mapping[str, Any]) -> None:
+    """Raises RequestInvalid if there is no such route."""
     if route not in routes:
         raise RequestInvalid(f"There is no route `{route}`. Known: {', '.join(routes)}.", "route")
-    for name, value in (("team", team), ("app", app), ("env", env)):
-        if not value or len(value) > 64 or not all(c.isalnum() or c in "-_." for c in value):
-            raise RequestInvalid("Names have letters, digits, `-`, `_` and `.`, at most 64.", name)
+
+
+def check_name(value: str, param: str) -> None:
+    """Raises RequestInvalid for what can be no name of a team, app or environment."""
+    if not value or len(value) > 64 or not all(c.isalnum() or c in "-_." for c in value):
+        raise RequestInvalid("Names have letters, digits, `-`, `_` and `.`, at most 64.", param)
+
+
+def log_purge(ledger_engine: sa.Engine, criteria: Mapping[str, Any], purged: int, by: str) -> None:
+    """Keeps in the admin log what was forgotten, and at whose word."""
+    wanted = ", ".join(f"{name} {value}" for name, value in criteria.items()) or "everything"
+    with ledger_engine.begin() as connection:
+        log_action(connection, now_us(), "cache purged", f"{wanted}: {purged} entries, by {by}")
 
 
 # --- the data folder --------------------------------------------------------------------------------------
@@ -408,6 +518,16 @@ def _development_key(folder: Path, keys: Keys) -> str:
     )
     write_private(path, secret)
     return secret
+
+
+def open_store(settings: Settings, cache_engine: sa.Engine, on_error: Callable[[Exception], None]) -> EntryStore:
+    return EntryStore(
+        cache_engine,
+        max_entries=settings.cache.max_entries,
+        max_bytes=settings.cache.max_mib * 1024 * 1024,
+        payload_bytes=settings.cache.payload_memory_mib * 1024 * 1024,
+        on_error=on_error,
+    )
 
 
 def open_encoder(settings: Settings, log: Any) -> Encoder | None:

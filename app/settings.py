@@ -11,17 +11,20 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Struct, field
 
-from cache.query import Start
+from app.webhook import signing_key
+from cache.query import Mode, Sampling, Start
 from router.budgets import Period
 from router.catalogue import Strategy
 from router.prices import PriceOverride
 
 TierName = Literal["premium", "mid", "economy"]
+WEBHOOK: Final = "[cache] webhook_secret"
+"""Its place among the secrets, where no provider's name is."""
 
 
 class SettingsInvalid(Exception):
@@ -71,8 +74,14 @@ class CacheSettings(Struct, frozen=True):
     """[cache]: bounds of the whole cache."""
 
     max_entries: int = 100_000
+    """The answers that save least per byte go first; curated ones never."""
+    max_mib: int = 4096
+    """Of the file: answers, questions and vectors."""
     payload_memory_mib: int = 32
     """How much memory the recently served answers may take; all others are read from the file."""
+    webhook_secret: str | None = None
+    """`env:NAME` or `file:PATH` of the `whsec_...` with which a content system signs `POST /webhooks/cms`; without it
+    there is no such path."""
 
 
 class SimulationSettings(Struct, frozen=True):
@@ -139,15 +148,36 @@ class ModelSettings(Struct, frozen=True):
 class RouteCacheSettings(Struct, frozen=True):
     """[routes.NAME.cache]"""
 
-    enabled: bool = True
+    mode: Mode = "semantic"
+    """`exact` serves the same words only, `off` nothing."""
     start: Start = "closed"
-    """`closed` serves exact matches only, until the route's error rate is certified; `prior` also serves
-    semantic hits by the shipped rule, marked uncertified."""
-    similarity_floor: Decimal = Decimal("0.55")
-    """Below this cosine no stored answer is served semantically. Raise it to be more careful."""
+    """`closed` serves exact matches only, until the route's error rate is certified: until then would-be hits go
+    upstream and label themselves. `prior` serves semantic hits from the start, marked uncertified."""
+    max_wrong_per_hit: Decimal | None = None
+    """Wrong answers that you accept, as a share of the semantic hits; 0.01 unless `max_wrong_per_request` is given."""
+    max_wrong_per_request: Decimal | None = None
+    """The same as a share of all requests of the route."""
+    audit_share: Decimal = Decimal("0.05")
+    """The least share of semantic hits that are sent upstream as well, afterwards, to measure how many are wrong."""
     ttl_s: int = 86_400
+    """Seconds from the answer's creation; hits do not refresh it."""
+    ttl_by_class: dict[Literal["price", "policy", "faq"], int] = {}
+    """A shorter time for questions about prices or policies."""
+    stale_while_revalidate_s: int = 0
+    """How long after its time an answer may still be served while a fresh one is fetched."""
     knowledge_version: str = "1"
     """Change it when the answers' source changes: all older entries are left behind at once."""
+    tags: list[str] = []
+    """Given to every entry of the route; `thriftgate cache purge --tag` forgets them."""
+    sampling: Sampling = "share"
+    """Requests that ask for variety (a temperature above 1, several choices): `share` answers as others, `exact`, or
+    `bypass`."""
+    personal: Literal["bypass", "share"] = "bypass"
+    """`share` only for bots that know nothing of who asks: they answer personal questions in general terms."""
+    writers: list[str] = []
+    """Apps whose answers are stored; by default all."""
+    min_askers: int = 1
+    """So many different end users must have got an answer before it is served to others."""
     shared: str | None = None
     """A group name under which several teams share the answers of this route."""
     scope_fields: list[Literal["user", "metadata"]] = []
@@ -182,6 +212,8 @@ class BudgetSettings(Struct, frozen=True):
     """From this used share on, premium models are rationed to mid ones."""
     economy_from: Decimal = Decimal("0.95")
     """From this used share on, only economy models serve."""
+    audits_share: Decimal = Decimal("0.02")
+    """At most this share of the cap is spent on audits of semantic hits; none from `mid_from` on."""
 
 
 class AppSettings(Struct, frozen=True):
@@ -219,7 +251,8 @@ class Settings(Struct, frozen=True):
     routes: dict[str, RouteSettings] = {}
     teams: dict[str, TeamSettings] = {}
     secrets: dict[str, str] = {}
-    """Provider name -> API key, resolved from `env:` and `file:`; not a part of the file."""
+    """Provider name -> API key, and `WEBHOOK` -> that of the webhook, resolved from `env:` and `file:`; not a
+    part of the file."""
 
     @property
     def data_dir(self) -> Path:
@@ -269,6 +302,8 @@ def from_mapping(mapping: Mapping[str, Any], source: str, environment: Mapping[s
     for name, provider in settings.providers.items():
         if provider.api_key is not None:
             secrets[name] = _secret(provider.api_key, f"providers.{name}.api_key", environment, problems)
+    if settings.cache.webhook_secret is not None:
+        secrets[WEBHOOK] = _webhook_secret(settings.cache.webhook_secret, environment, problems)
     if problems:
         raise SettingsInvalid(source, problems)
     return msgspec.structs.replace(settings, secrets=secrets)
@@ -420,6 +455,7 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
     for place, number in (
         ("server.max_body_mib", settings.server.max_body_mib),
         ("cache.max_entries", settings.cache.max_entries),
+        ("cache.max_mib", settings.cache.max_mib),
         ("encoder.threads", settings.encoder.threads),
     ):
         if number < 1:
@@ -437,10 +473,21 @@ def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) 
         yield f"{place}.models: at least one is needed"
     if route.baseline is not None and route.baseline not in settings.models:
         yield f"{place}.baseline: no model `{route.baseline}`"
-    if not 0 <= route.cache.similarity_floor <= 1:
-        yield f"{place}.cache.similarity_floor: must be from 0 to 1, not {route.cache.similarity_floor}"
-    if route.cache.ttl_s < 1:
-        yield f"{place}.cache.ttl_s: must be 1 or more, not {route.cache.ttl_s}"
+    cache = route.cache
+    if cache.max_wrong_per_hit is not None and cache.max_wrong_per_request is not None:
+        yield f"{place}.cache: give max_wrong_per_hit or max_wrong_per_request, not both"
+    for field_name in ("max_wrong_per_hit", "max_wrong_per_request"):
+        accepted = getattr(cache, field_name)
+        if accepted is not None and not Decimal("0.0001") <= accepted <= Decimal("0.2"):
+            yield f"{place}.cache.{field_name}: must be from 0.0001 to 0.2, not {accepted}"
+    if not Decimal("0.001") <= cache.audit_share <= 1:
+        yield f"{place}.cache.audit_share: must be from 0.001 to 1, not {cache.audit_share}"
+    for field_name, least in (("ttl_s", 1), ("stale_while_revalidate_s", 0), ("min_askers", 1)):
+        if getattr(cache, field_name) < least:
+            yield f"{place}.cache.{field_name}: must be {least} or more, not {getattr(cache, field_name)}"
+    for name_, seconds in cache.ttl_by_class.items():
+        if seconds < 1:
+            yield f"{place}.cache.ttl_by_class.{name_}: must be 1 or more, not {seconds}"
 
 
 def _budget_inconsistencies(place: str, budget: BudgetSettings | None) -> Iterator[str]:
@@ -450,6 +497,8 @@ def _budget_inconsistencies(place: str, budget: BudgetSettings | None) -> Iterat
         yield f"{place}.budget.usd: must be 0 or more, not {budget.usd}"
     if not 0 < budget.mid_from <= budget.economy_from:
         yield f"{place}.budget: needs 0 < mid_from <= economy_from"
+    if not 0 <= budget.audits_share <= 1:
+        yield f"{place}.budget.audits_share: must be from 0 to 1, not {budget.audits_share}"
 
 
 def _secret(reference: str, place: str, environment: Mapping[str, str], problems: list[str]) -> str:
@@ -467,6 +516,17 @@ def _secret(reference: str, place: str, environment: Mapping[str, str], problems
     elif not value.strip().isascii() or not value.strip().isprintable():
         problems.append(f"{place}: {where} holds characters that no key has")
     return (value or "").strip()
+
+
+def _webhook_secret(reference: str, environment: Mapping[str, str], problems: list[str]) -> str:
+    place, known = "cache.webhook_secret", len(problems)
+    secret = _secret(reference, place, environment, problems)
+    if len(problems) == known:
+        try:
+            signing_key(secret)
+        except ValueError as error:
+            problems.append(f"{place}: {reference} {error}")
+    return secret
 
 
 def _content(path: Path) -> str | None:

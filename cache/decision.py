@@ -1,77 +1,269 @@
-"""The decision: may this stored answer serve this question? Pure, over the neighbourhood of the question.
+"""The decision: how likely is this stored answer right for this question? Pure, over the neighbourhood.
 
-A first rule, not certified, with constants set by hand: what speaks for an answer is added up and must reach
-a threshold, and an anchor that differs in number, polarity, entity or role is never the one that serves.
+    neighbours (nearest first, each with its answer group) -> features -> p(correct) -> serve if p >= kappa
+
+The candidate is the answer group that the neighbourhood speaks for most. Its probability is a logistic function
+of a few features of the context: how near, how near the nearest other answer, how many agree, how dense. The
+weights are fitted by `thriftgate eval cache --fit` and lie in `prior.json` beside this module; what a group's
+own labels have shown is added to them. A mismatch of number, polarity, role or language blocks, whatever p.
 """
 
-from collections.abc import Sequence
-from math import sqrt
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Final
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from cache.signals import mismatch
+from cache.index import Vector
+from cache.signals import mismatch, traits
 
-NEIGHBOURS: Final = 8
+NEIGHBOURS: Final = 32
 """How many anchors the decision looks at."""
+FRIENDS: Final = 6
+"""With so many anchors of the candidate group the question is compared word by word."""
+FRIEND_REACH: Final = 0.15
+"""An anchor that much farther than the group's nearest is no longer compared word by word."""
+BLOCKING: Final = frozenset({"number", "polarity", "role", "language"})
+"""Mismatches that no similarity makes up for."""
 
-ENOUGH: Final = 1.35
-"""What similarity, margin and votes must add up to. With one vote and no rival near, that is a cosine of 0.80;
-with four votes 0.55."""
-WIDE_MARGIN: Final = 0.3
-"""A wider margin over the nearest other answer says no more."""
-VOTE: Final = 0.25
-"""Times the root of the number of anchors that lead to the answer: each further one says less."""
-DISCOUNTS: Final = {None: 0.0, "number": 0.2, "polarity": 0.1, "entity": 0.1, "role": 0.1}
-"""How much less an anchor with this mismatch counts against the answer: it is near for its wording. A number
-says for sure that it is another question, the other kinds only that it may be."""
+FEATURES: Final = (
+    "best",  # cosine of the group's nearest anchor
+    "second",  # and of its second one, 0 if there is none
+    "other",  # cosine of the nearest anchor with another answer
+    "mean_same",  # of the group's three nearest
+    "mean_other",  # of the three nearest others
+    "share_wide",  # of the votes of all neighbours, each weighted exp(12 * (cosine - nearest)), the group's share
+    "share_narrow",  # likewise with 30
+    "count_8",  # share of the nearest 8 that are of the group
+    "count_32",
+    "direction",  # cosine with the mean of all the group's anchors
+    "density",  # mean cosine of the nearest 5
+    "farthest",  # cosine of the last neighbour
+    "rivalry",  # cosine of the nearest anchor with its own nearest neighbour of another answer
+    "purity",  # share of the group among the nearest 9 of the nearest anchor (itself included)
+    "log_group",  # log(1 + anchors of the group)
+    "log_scope",  # log(1 + anchors of the scope), at most 6, over 6
+    "words_shared",  # best Jaccard index of content words with an anchor of the group
+    "words_covered",  # share of the question's content words that the group's anchors have
+    "words_asked",  # content words of the question, at most 12, over 12
+    "is_clean",  # share of compared anchors without any mismatch
+    "clean_gap",  # how much farther than the nearest the nearest anchor without blocking mismatch is
+    "entity",  # whether the serving anchor names another thing
+)
+"""In the order of the weights."""
 
 
 class Neighbour(Struct, frozen=True):
-    """An anchor near the question. `answer` is equal for anchors whose answers say the same."""
+    """An anchor near the question. `group` is equal for anchors whose answers say the same."""
 
     anchor_id: int
     text: str
     similarity: float
-    answer: bytes
+    group: int
     is_servable: bool = True
-    """Whether this caller may be served its entry. One that is not still speaks for or against an answer."""
+    """Whether this caller may be served its entry. One that is not still speaks for or against a group."""
 
 
-class Decision(Struct, frozen=True):
-    """`neighbour` is the anchor whose entry is served, or the nearest one if nothing is."""
+class GroupView(Struct, frozen=True):
+    """What is known of a group apart from the neighbours themselves."""
 
-    serves: bool
-    reason: str
-    neighbour: Neighbour | None
+    anchors: int = 1
+    direction: Vector | None = None
+    """Mean of its anchors' vectors, of any norm; None for a group of one anchor."""
+    offset: float = 0.0
+    """What its own labels add to the logit."""
+    overruled: frozenset[str] = frozenset()
+    """Kinds of mismatch that its own labels have shown not to matter."""
 
 
-def decide(text: str, neighbours: Sequence[Neighbour], similarity_floor: float) -> Decision:
-    """Judges the neighbours, nearest first: the nearest servable one without a mismatch serves if its
-    similarity, its margin over the nearest other answer and the number of anchors with its answer are enough
-    together."""
-    if not neighbours:
-        return Decision(False, "no-neighbour", None)
-    nearest = neighbours[0]
-    if nearest.similarity < similarity_floor:
-        return Decision(False, "too-far", nearest)
-    near = (neighbour for neighbour in neighbours if neighbour.similarity >= similarity_floor)
-    best = next((each for each in near if each.is_servable and mismatch(text, each.text) is None), None)
-    if best is None:
-        kind = mismatch(text, nearest.text)
-        return Decision(False, f"{kind}-mismatch" if kind else "not-acceptable", nearest)
-    friends = [neighbour for neighbour in neighbours if neighbour.answer == best.answer]
-    if best.similarity + WIDE_MARGIN + VOTE * sqrt(len(friends)) < ENOUGH:  # whatever the others say
-        return Decision(False, "unsure", best)
-    rival = max(
-        (
-            other.similarity - DISCOUNTS[mismatch(text, other.text)]
-            for other in neighbours
-            if other.answer != best.answer
-        ),
-        default=0.0,
+class Judgement(Struct, frozen=True):
+    """`neighbour` is the anchor that would serve; None if nothing may serve, with the reason."""
+
+    p: float = 0.0
+    """Probability that the candidate group's answer is right; before any blocking."""
+    reason: str = "no-neighbour"
+    group: int | None = None
+    neighbour: Neighbour | None = None
+    nearest: Neighbour | None = None
+    blocked_by: str | None = None
+    """The kind of mismatch that keeps the group from serving."""
+    features: tuple[float, ...] = ()
+    anchors: int = 0
+    """How many the group had."""
+    around: tuple[Neighbour, ...] = ()
+    """All that was looked at, nearest first."""
+    overruled: str | None = None
+    """The kind of mismatch in spite of which it would serve, because the group's labels overrule it."""
+
+    @property
+    def claim(self) -> float:
+        """The probability that counts against kappa: none if nothing may serve."""
+        return self.p if self.neighbour is not None else 0.0
+
+
+class Prior(Struct, frozen=True):
+    """The fitted weights, as they lie in `prior.json`: one set for a group of one anchor, for which little but the
+    two texts can speak, and one for larger groups, for which the neighbourhood does."""
+
+    alone: NDArray[np.float64]
+    """Shape (len(FEATURES) + 1,), the intercept last; `company` likewise."""
+    company: NDArray[np.float64]
+    kappas: Mapping[float, float]
+    """Wrong hits accepted per hit -> kappa that held them on data sets that the weights were not fitted on."""
+    fingerprint: str
+
+    def probability(self, features: Sequence[float], anchors: int, offset: float) -> float:
+        weights = self.alone if anchors <= 1 else self.company
+        logit = float(weights[:-1] @ np.array(features)) + float(weights[-1]) + offset
+        return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
+
+    def kappa(self, max_wrong: float) -> float:
+        """The shipped kappa for this budget. Between the fitted budgets 1 - kappa is interpolated, below the
+        least one it shrinks with the budget."""
+        known = sorted(self.kappas)
+        if max_wrong <= known[0]:
+            return 1 - (1 - self.kappas[known[0]]) * max_wrong / known[0]
+        return float(np.interp(max_wrong, known, [self.kappas[budget] for budget in known]))
+
+
+def load_prior(text: str | None = None) -> Prior:
+    """The shipped prior, or one from the text of another file. Raises ValueError if its features are not ours."""
+    text = files("cache").joinpath("prior.json").read_text(encoding="utf-8") if text is None else text
+    raw = json.loads(text)
+    names = (*FEATURES, "intercept")
+    for kind in ("alone", "company"):
+        if tuple(raw[kind]) != names:
+            raise ValueError("the prior was fitted for other features; fit it again with `thriftgate eval cache --fit`")
+    return Prior(
+        alone=np.array(list(raw["alone"].values()), dtype=np.float64),
+        company=np.array(list(raw["company"].values()), dtype=np.float64),
+        kappas={float(budget): kappa for budget, kappa in raw["kappas"].items()},
+        fingerprint=raw["fingerprint"],
     )
-    votes = sum(friend.similarity >= rival for friend in friends)
-    if best.similarity + min(best.similarity - rival, WIDE_MARGIN) + VOTE * sqrt(votes) < ENOUGH:
-        return Decision(False, "unsure", best)
-    return Decision(True, "near", best)
+
+
+def judge(
+    text: str,
+    vector: Vector,
+    neighbours: Sequence[Neighbour],
+    vectors: NDArray[np.float32],
+    groups: Mapping[int, GroupView],
+    scope_size: int,
+    prior: Prior,
+    offsets: tuple[float, float] = (0.0, 0.0),
+    candidate: int | None = None,
+) -> Judgement:
+    """Judges the neighbourhood of a question. `neighbours` nearest first; `vectors` theirs, shape (n, dim), unit
+    norm; `groups` has every neighbour's group; `scope_size` counts all anchors of the scope. `offsets` are what the
+    scope's own labels add to the logit, for a group of one anchor and for a larger one. `candidate` is the group that
+    is asked about; by default the one that the neighbourhood speaks for most."""
+    if not neighbours:
+        return Judgement()
+    similarities = np.array([neighbour.similarity for neighbour in neighbours])
+    weights = np.exp(12 * (similarities - similarities[0]))
+    votes: dict[int, float] = {}
+    for neighbour, weight in zip(neighbours, weights.tolist(), strict=True):
+        votes[neighbour.group] = votes.get(neighbour.group, 0.0) + weight
+    group = max(votes, key=votes.__getitem__) if candidate is None else candidate
+    is_same = np.array([neighbour.group == group for neighbour in neighbours])
+    view = groups[group]
+
+    friends = _friends(neighbours, group)
+    kinds = [mismatch(text, friend.text) for friend in friends]
+    clean = [
+        (friend, kind)
+        for friend, kind in zip(friends, kinds, strict=True)
+        if kind not in BLOCKING or kind in view.overruled
+    ]
+    serving = next(((friend, kind) for friend, kind in clean if friend.is_servable), None)
+    features = _context(similarities, weights, is_same, vector, vectors, view, scope_size)
+    features += _wording(text, friends, kinds, clean[0][0] if clean else None, serving or (friends[0], kinds[0]))
+    p = prior.probability(features, view.anchors, view.offset + offsets[view.anchors > 1])
+    if serving is None:
+        blocked = next((kind for kind in kinds if kind in BLOCKING), None) if not clean else None
+        reason = f"{blocked}-mismatch" if blocked else "not-acceptable"
+        return Judgement(
+            p, reason, group, None, neighbours[0], blocked, tuple(features), view.anchors, tuple(neighbours)
+        )
+    around, overruled = tuple(neighbours), serving[1] if serving[1] in BLOCKING else None
+    return Judgement(
+        p, "near", group, serving[0], neighbours[0], None, tuple(features), view.anchors, around, overruled
+    )
+
+
+def _friends(neighbours: Sequence[Neighbour], group: int) -> list[Neighbour]:
+    """The group's anchors that are compared word by word, nearest first."""
+    friends = [neighbour for neighbour in neighbours if neighbour.group == group]
+    reach = friends[0].similarity - FRIEND_REACH
+    return [friend for friend in friends[:FRIENDS] if friend.similarity >= reach]
+
+
+def _context(
+    similarities: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    is_same: NDArray[np.bool_],
+    vector: Vector,
+    vectors: NDArray[np.float32],
+    view: GroupView,
+    scope_size: int,
+) -> list[float]:
+    """The features that need no words, in the order of FEATURES."""
+    count = len(similarities)
+    same, others = similarities[is_same], similarities[~is_same]
+    best, last = float(same[0]), float(similarities[-1])
+    nearest = vectors[int(np.argmax(is_same))]
+    if len(others):
+        other, mean_other = float(others[0]), float(others[:3].mean())
+    else:  # nothing known beyond the last neighbour, or in an almost empty scope nothing at all
+        other = mean_other = last if count >= NEIGHBOURS else min(last, 0.3) - 0.1
+    narrow = np.exp(30 * (similarities - similarities[0]))
+    around = vectors @ nearest
+    rivals = around[~is_same]
+    closest = np.argpartition(-around, 8)[:9] if count > 9 else np.arange(count)
+    direction = best
+    if view.direction is not None:
+        direction = float(vector @ view.direction) / (float(np.linalg.norm(view.direction)) + 1e-9)
+    return [
+        best,
+        float(same[1]) if len(same) > 1 else 0.0,
+        other,
+        float(same[:3].mean()),
+        mean_other,
+        float(weights[is_same].sum() / weights.sum()),
+        float(narrow[is_same].sum() / narrow.sum()),
+        float(is_same[:8].sum()) / 8,
+        len(same) / 32,
+        direction,
+        float(similarities[:5].mean()),
+        last,
+        float(rivals.max()) if len(rivals) else 0.2,
+        float(is_same[closest].mean()),
+        math.log1p(view.anchors),
+        min(math.log1p(scope_size), 6.0) / 6,
+    ]
+
+
+def _wording(
+    text: str,
+    friends: Sequence[Neighbour],
+    kinds: Sequence[str | None],
+    clean: Neighbour | None,
+    serving: tuple[Neighbour, str | None],
+) -> list[float]:
+    """The features of the words, in the order of FEATURES."""
+    words = set(traits(text).words)
+    theirs = [set(traits(friend.text).words) for friend in friends]
+    shared = max(len(words & other) / max(len(words | other), 1) for other in theirs)
+    covered = len(words & set().union(*theirs)) / max(len(words), 1)
+    return [
+        shared,
+        covered,
+        min(len(words), 12) / 12,
+        sum(kind is None for kind in kinds) / len(kinds),
+        friends[0].similarity - clean.similarity if clean is not None else 0.3,
+        float(serving[1] == "entity"),
+    ]

@@ -1,30 +1,45 @@
 """Stored answers: in SQLite for good, and in memory what a lookup needs.
 
-Memory holds everything but the payloads, of which only the recently served stay. Writing happens in a
-thread of its own, in groups, and nobody waits for it: what a killed process loses is a few recent entries.
-Bounded in number; the least recently used entry goes first.
+Memory holds entries and anchors without payloads (of which only the recently served stay) and, of answer groups,
+which entries belong to them and how large they are; their texts and vectors are in the file and with the caller.
+Bounded in number and in bytes; what saves least per byte goes first, curated entries never.
+
+Writing happens in a thread of its own, in groups, and nobody waits for it: what a killed process loses is what came
+last. While the file cannot be written (locked, disk full), new entries live in memory only and are counted; what
+takes something back (a removal, a quarantine, an earlier expiry) is kept and tried again.
+
+Refuses to know what an answer, a certificate or an evidence says, and what a hit is worth in money.
 """
 
-import queue
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+import itertools
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 import sqlalchemy as sa
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cache import tables
 from cache.index import Vector
+from cache.ranking import Ranking
+from cache.writing import OWED_AGAIN_S, PAUSES_S, Change, Writer
 
-_Change = Callable[[sa.Connection], None]
+Verdict = Literal["wrong", "unclear"]
+Ruling = Literal["right", "wrong"]
 
-_GROUP_AT_MOST: Final = 256
-_QUEUE_AT_MOST: Final = 4096
+TEXT_AT_MOST: Final = 4_000
+"""Characters of an answer that a group or a doubt keeps; of a question in a doubt likewise."""
+ASKERS_AT_MOST: Final = 16
+DOUBTS_AT_MOST: Final = 10_000
+
+_EXPORTED_AT_ONCE: Final = 64
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """A stored answer without its payload. Times in microseconds since the epoch."""
 
     id: str
@@ -32,70 +47,159 @@ class Entry(Struct, frozen=True):
     team: str
     env: str
     route: str
+    shared: str | None
+    """Name of the group of teams that share it; None = the team's own."""
     model: str
     tier: int
     is_rationed: bool
     output_tokens: int
-    answer: bytes
+    group_id: int
     """Equal for entries whose answers say the same."""
     created_us: int
     expires_us: int
+    knowledge_version: str
+    tags: tuple[str, ...]
+    """Sorted, each once; the store sees to it."""
+    is_curated: bool
+    source: str
+    """Where it is from: a request's id, or `faq.csv:12`."""
+    writer: str
+    """The app that wrote it."""
+    askers: tuple[str, ...]
+    """Hashes of distinct end users who were given this answer by asking upstream; the first `ASKERS_AT_MOST`."""
+    worth: int
+    """What one hit saves, in a unit that only the caller knows."""
 
 
-class Anchor(Struct, frozen=True):
+class Anchor(Struct, frozen=True, gc=False):
     """A prompt that leads to an entry."""
 
     id: int
     entry_id: str
     exact_key: bytes
     text: str
+    is_quarantined: bool = False
+
+
+class StoredGroup(Struct, frozen=True):
+    """An answer group as the file has it, without its vector."""
+
+    id: int
+    scope: bytes
+    identity: bytes
+    """Hash of the founder's normalised answer."""
+    answer: str
+    """The first `TEXT_AT_MOST` characters of the founder's answer."""
+    encoder: str | None
+    """The vector space of its vector; None without one."""
+    evidence: bytes
+
+
+class Doubt(Struct, frozen=True):
+    """A hit whose audit did not say "same"."""
+
+    id: int
+    at_us: int
+    route: str
+    team: str
+    anchor_id: int
+    entry_id: str
+    group_id: int
+    request_id: str
+    asked: str
+    stored_question: str
+    stored_answer: str
+    fresh_answer: str
+    p: float
+    verdict: Verdict
+    ruling: Ruling | None
+    """What a person said of the hit; None while it is open."""
 
 
 class EntryStore:
-    """Entries and anchors of one SQLite file. Call from one thread; `close` writes what waits."""
+    """What one SQLite file holds. Call from one thread; `close` writes what waits."""
 
     def __init__(
-        self, engine: sa.Engine, max_entries: int, payload_bytes: int, on_error: Callable[[Exception], None]
+        self,
+        engine: sa.Engine,
+        *,
+        max_entries: int,
+        max_bytes: int,
+        payload_bytes: int,
+        on_error: Callable[[Exception], None],
+        pauses_s: Sequence[float] = PAUSES_S,
+        again_s: float = OWED_AGAIN_S,
     ) -> None:
+        """`max_bytes` bounds payloads, texts and vectors in the file, `payload_bytes` the payloads in memory.
+        `on_error` is called in this thread or in the writer's. `pauses_s` lie between the tries to write a group;
+        what is still owed then is tried again with the next group, or after `again_s`."""
         self._engine = engine
         self._max_entries = max_entries
-        self._on_error = on_error
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._entries: dict[str, Entry] = {}
         self._anchors: dict[int, Anchor] = {}
         self._anchors_of: dict[str, list[int]] = {}
         self._by_key: dict[bytes, int] = {}
+        self._members: dict[int, dict[str, None]] = {}
+        self._group_bytes: dict[int, int] = {}
+        self._all_group_bytes = 0
+        self._ranking = Ranking()
         self._payloads = _RecentPayloads(payload_bytes)
-        self._next_anchor = 1
-        self._queue: queue.Queue[_Change | threading.Event | None] = queue.Queue(_QUEUE_AT_MOST)
-        self._thread = threading.Thread(target=self._write_groups, name="cache-writer", daemon=True)
-        self._thread.start()
+        self._memory_only: set[str] = set()
+        self._doubted = 0
+        # Ids in doubts count: what a person rules on must not have become something else by then.
+        with engine.connect() as connection:
+            self._next_anchor = _highest(connection, tables.anchors.c.id, tables.doubts.c.anchor_id) + 1
+            self._next_group = (
+                _highest(connection, tables.groups.c.id, tables.entries.c.group_id, tables.doubts.c.group_id) + 1
+            )
+        self._writer = Writer(engine, on_error, pauses_s, again_s)
 
-    # --- reading ---
+    # --- at start ---
 
     def load(self, encoder: str | None, now_us: int) -> Iterator[tuple[Anchor, Entry, Vector | None]]:
         """Reads the file at start: every anchor that has not expired, with its vector if it is of the vector
         space that `encoder` names. Expired entries are deleted."""
         with self._engine.begin() as connection:
-            connection.execute(_DELETE_ANCHORS_OF_EXPIRED, {"now": now_us})
             connection.execute(tables.entries.delete().where(tables.entries.c.expires_us <= now_us))
-        columns = [column for column in tables.entries.c if column.name != "payload"]
+            connection.execute(_DELETE_ANCHORS_OF_NOTHING)
+        scopes: dict[bytes, bytes] = {}
         with self._engine.connect() as connection:
-            for row in connection.execute(sa.select(*columns).order_by(tables.entries.c.created_us)).mappings():
-                entry = Entry(**row)
-                self._entries[entry.id] = entry
+            for row in connection.execute(_SELECT_ENTRIES).mappings():
+                values = dict(row)
+                size = values.pop("payload_bytes")
+                values["scope"] = scopes.setdefault(values["scope"], values["scope"])
+                for name in ("tags", "askers"):
+                    values[name] = msgspec.json.decode(values[name], type=tuple[str, ...])
+                self._keep(_tidied(Entry(**values)), size)
             stored = connection.execution_options(yield_per=1000).execute(
                 sa.select(tables.anchors).order_by(tables.anchors.c.id)
             )
             for found in stored:
                 if (owner := self._entries.get(found.entry_id)) is None:
                     continue
-                anchor = Anchor(found.id, found.entry_id, found.exact_key, found.text)
-                self._remember(anchor)
-                is_usable = found.vector is not None and encoder is not None and found.encoder == encoder
-                yield anchor, owner, np.frombuffer(found.vector, dtype="<f4") if is_usable else None
+                anchor = Anchor(found.id, owner.id, found.exact_key, found.text, found.is_quarantined)
+                self._remember(anchor, len(found.vector or b""))
+                yield anchor, owner, _vector(found.vector, found.encoder, encoder)
+
+    def load_groups(self, encoder: str | None) -> Iterator[tuple[StoredGroup, Vector | None]]:
+        """Reads, after `load`, every group that an entry still names, with its vector as in `load`; the others are
+        deleted. An entry may name a group that never reached the file."""
+        with self._engine.begin() as connection:
+            connection.execute(_DELETE_GROUPS_OF_NOTHING)
+        with self._engine.connect() as connection:
+            stored = connection.execution_options(yield_per=1000).execute(
+                sa.select(tables.groups).order_by(tables.groups.c.id)
+            )
+            for found in stored:
+                group = StoredGroup(found.id, found.scope, found.identity, found.answer, found.encoder, found.evidence)
+                self._weigh_group(group, len(found.vector or b""))
+                yield group, _vector(found.vector, found.encoder, encoder)
+
+    # --- reading ---
 
     def by_key(self, key: bytes) -> tuple[Anchor, Entry] | None:
-        """The newest entry that was stored for exactly this key."""
+        """The newest anchor that was stored for exactly this key, quarantined or not, and its entry."""
         anchor_id = self._by_key.get(key)
         return self.by_anchor(anchor_id) if anchor_id is not None else None
 
@@ -103,14 +207,22 @@ class EntryStore:
         anchor = self._anchors.get(anchor_id)
         return (anchor, self._entries[anchor.entry_id]) if anchor is not None else None
 
+    def entry(self, entry_id: str) -> Entry | None:
+        return self._entries.get(entry_id)
+
     def anchors_of(self, entry_id: str) -> list[Anchor]:
-        """The prompts that lead to this entry; none for an unknown one."""
+        """The prompts that lead to this entry, oldest first; none for an unknown one."""
         return [self._anchors[anchor_id] for anchor_id in self._anchors_of.get(entry_id, ())]
+
+    def entries_of_group(self, group_id: int) -> list[Entry]:
+        """None for an unknown one."""
+        return [self._entries[entry_id] for entry_id in self._members.get(group_id, ())]
 
     def payload(self, entry_id: str) -> bytes | None:
         """The payload, from memory or the file; None if it is in neither. Marks the entry as used."""
-        if entry_id in self._entries:
-            self._entries.move_to_end(entry_id)
+        if entry_id not in self._entries:
+            return None
+        self._ranking.hit(entry_id)
         payload = self._payloads.get(entry_id)
         if payload is None:
             with self._engine.connect() as connection:
@@ -119,19 +231,50 @@ class EntryStore:
                 self._payloads.put(entry_id, payload)
         return payload
 
+    def select(
+        self, *, tag: str | None = None, is_curated: bool | None = None, **equal: str | int | None
+    ) -> list[Entry]:
+        """Entries that have this tag and whose attributes have these values (`team="support"`: any of team, env,
+        route, shared, id, group_id, knowledge_version, writer, source); None means any. Oldest first."""
+        wanted = {name: value for name, value in equal.items() if value is not None}
+        if is_curated is not None:
+            wanted["is_curated"] = is_curated
+        if isinstance(entry_id := wanted.get("id"), str):
+            among = [self._entries[entry_id]] if entry_id in self._entries else []
+        elif isinstance(group_id := wanted.get("group_id"), int):
+            among = self.entries_of_group(group_id)
+        else:
+            among = list(self._entries.values())
+        return [
+            entry
+            for entry in among
+            if (tag is None or tag in entry.tags)
+            and all(getattr(entry, name) == value for name, value in wanted.items())
+        ]
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """Each entry with `payload`, `answer` (its group's, None if the file lacks it) and `anchors` (text,
+        exact_key, is_quarantined). Reads the file: what is not written yet is left out, so `flush` before. May be
+        iterated in another thread; what is removed meanwhile is left out from then on."""
+        wanted = list(self._entries)
+        for start in range(0, len(wanted), _EXPORTED_AT_ONCE):
+            part = wanted[start : start + _EXPORTED_AT_ONCE]
+            with self._engine.connect() as connection:
+                rows = {row.id: row for row in connection.execute(_SELECT_EXPORTED, {"wanted": part})}
+            for entry_id in part:
+                entry, row = self._entries.get(entry_id), rows.get(entry_id)
+                if entry is None or row is None:
+                    continue
+                anchors = [
+                    {"text": anchor.text, "exact_key": anchor.exact_key, "is_quarantined": anchor.is_quarantined}
+                    for anchor in self.anchors_of(entry_id)
+                ]
+                yield {**structs.asdict(entry), "payload": row.payload, "answer": row.answer, "anchors": anchors}
+
     def __len__(self) -> int:
         return len(self._entries)
 
-    def select(self, **equal: str | None) -> list[Entry]:
-        """Entries whose attributes have these values (`team="support"`); None means any."""
-        wanted = {name: value for name, value in equal.items() if value is not None}
-        return [
-            entry
-            for entry in self._entries.values()
-            if all(getattr(entry, name) == value for name, value in wanted.items())
-        ]
-
-    # --- writing ---
+    # --- entries and anchors ---
 
     def put(
         self,
@@ -142,89 +285,316 @@ class EntryStore:
         encoder: str | None,
         vector: Vector | None,
     ) -> tuple[Anchor, list[Entry]]:
-        """Stores an entry with its first anchor. Returns the anchor, and what had to go to make room; the
-        caller `remove`s those."""
+        """Stores an entry with its first anchor. Returns the anchor, and what has to go to make room; the caller
+        `remove`s those. The entry itself is among them only if there is no room for it beside the curated ones.
+        Raises ValueError for an id that is stored already."""
+        if entry.id in self._entries:
+            raise ValueError(f"entry {entry.id} is stored already")
+        entry = _tidied(entry)
         anchor = Anchor(self._next_anchor, entry.id, exact_key, text)
-        self._entries[entry.id] = entry
-        self._remember(anchor)
+        self._keep(entry, len(payload))
+        self._remember(anchor, vector.size * 4 if vector is not None else 0)
         self._payloads.put(entry.id, payload)
-        row = {name: getattr(entry, name) for name in Entry.__struct_fields__} | {"payload": payload}
-        anchor_row = {
-            **{name: getattr(anchor, name) for name in Anchor.__struct_fields__},
-            "encoder": encoder if vector is not None else None,
-            "vector": vector.astype("<f4").tobytes() if vector is not None else None,
+        anchor_row = _anchor_row(anchor, encoder, vector)
+        size = len(payload) + len(text) + len(anchor_row["vector"] or b"")
+        is_waiting = self._writer.add(
+            Change(("put", entry.id), _PUT, ([_entry_row(entry, payload)], [anchor_row]), size=size)
+        )
+        if not is_waiting:
+            self._memory_only.add(entry.id)
+        return anchor, self._surplus(entry)
+
+    def add_anchor(
+        self, entry_id: str, exact_key: bytes, text: str, encoder: str | None, vector: Vector | None
+    ) -> Anchor | None:
+        """Another prompt that leads to this entry; None if the entry is gone."""
+        if (entry := self._entries.get(entry_id)) is None:
+            return None
+        anchor = Anchor(self._next_anchor, entry.id, exact_key, text)
+        self._remember(anchor, vector.size * 4 if vector is not None else 0)
+        row = _anchor_row(anchor, encoder, vector)
+        size = len(text) + len(row["vector"] or b"")
+        self._writer.add(Change(("put anchor", anchor.id), _PUT_ANCHOR, ([row],), size=size))
+        return anchor
+
+    def replace(self, entry: Entry) -> Entry | None:
+        """Takes over tags, expires_us, askers and group_id; the other attributes stay as they are stored. Returns
+        the entry as it is now; None if it is gone."""
+        stored = self._entries.get(entry.id)
+        if stored is None:
+            return None
+        changed = _tidied(
+            structs.replace(
+                stored,
+                tags=entry.tags,
+                expires_us=entry.expires_us,
+                askers=entry.askers,
+                group_id=entry.group_id,
+            )
+        )
+        if changed == stored:
+            return stored
+        self._entries[entry.id] = changed
+        if changed.group_id != stored.group_id:
+            self._leave_group(stored)
+            self._join_group(changed)
+        row = {
+            "wanted": changed.id,
+            "new_tags": _json(changed.tags),
+            "new_expires_us": changed.expires_us,
+            "new_askers": _json(changed.askers),
+            "new_group_id": changed.group_id,
         }
-        self._write(lambda connection: _insert(connection, row, anchor_row))
-        surplus = len(self._entries) - self._max_entries
-        oldest = iter(self._entries.values())
-        return anchor, [next(oldest) for _ in range(max(surplus, 0))]
+        self._writer.add(Change(("entry", changed.id), _UPDATE_ENTRY, ([row],), is_kept=True))
+        return changed
+
+    def regroup(self, entry_id: str, group_id: int) -> Entry | None:
+        """As `replace`, for the group alone."""
+        stored = self._entries.get(entry_id)
+        return self.replace(structs.replace(stored, group_id=group_id)) if stored is not None else None
+
+    def quarantine(self, anchor_id: int, is_quarantined: bool) -> Anchor | None:
+        """Marks the anchor, or takes the mark off. Returns it as it is now; None if it is gone."""
+        stored = self._anchors.get(anchor_id)
+        if stored is None or stored.is_quarantined == is_quarantined:
+            return stored
+        anchor = self._anchors[anchor_id] = structs.replace(stored, is_quarantined=is_quarantined)
+        row = {"wanted": anchor_id, "new_is_quarantined": is_quarantined}
+        self._writer.add(Change(("anchor", anchor_id), _UPDATE_ANCHOR, ([row],), is_kept=True))
+        return anchor
 
     def remove(self, entries: Iterable[Entry]) -> list[Anchor]:
-        """Deletes entries with all their anchors; returns the anchors. Absent ones are no error."""
+        """Deletes entries with all their anchors; returns the anchors. Absent ones are no error. A group stays,
+        also one that no entry names any more."""
         gone: list[Anchor] = []
-        ids = []
-        for entry in entries:
-            if self._entries.pop(entry.id, None) is None:
+        ids: list[str] = []
+        for entry_id in [entry.id for entry in entries]:
+            stored = self._entries.pop(entry_id, None)
+            if stored is None:
                 continue
-            ids.append({"gone": entry.id})
-            self._payloads.drop(entry.id)
-            for anchor_id in self._anchors_of.pop(entry.id, ()):
+            ids.append(entry_id)
+            self._leave_group(stored)
+            self._ranking.drop(entry_id)
+            self._payloads.drop(entry_id)
+            for anchor_id in self._anchors_of.pop(entry_id, ()):
                 anchor = self._anchors.pop(anchor_id)
                 if self._by_key.get(anchor.exact_key) == anchor_id:
                     del self._by_key[anchor.exact_key]
                 gone.append(anchor)
-        if ids:
-            self._write(lambda connection: _delete(connection, ids))
+        about_entries: list[Hashable] = [(what, entry_id) for what in ("put", "entry") for entry_id in ids]
+        about_anchors: list[Hashable] = [(what, a.id) for what in ("put anchor", "anchor") for a in gone]
+        cancelled = self._writer.cancel(about_entries + about_anchors)
+        # What never reached the file need not be deleted from it: else deletes would pile up while it is locked.
+        rows = [
+            {"gone": entry_id}
+            for entry_id in ids
+            if ("put", entry_id) not in cancelled and entry_id not in self._memory_only
+        ]
+        self._memory_only.difference_update(ids)
+        if rows:
+            self._writer.add(Change(object(), _DELETE, (rows, rows), is_kept=True))
         return gone
+
+    # --- groups ---
+
+    def next_group_id(self) -> int:
+        """An id that no group, entry or doubt has had in this file, as far as the file still tells."""
+        self._next_group += 1
+        return self._next_group - 1
+
+    def put_group(self, group: StoredGroup, vector: Vector | None) -> None:
+        """Stores a group, in the place of an older one of that id; its answer is cut to `TEXT_AT_MOST` characters."""
+        group = structs.replace(
+            group, answer=group.answer[:TEXT_AT_MOST], encoder=group.encoder if vector is not None else None
+        )
+        self._next_group = max(self._next_group, group.id + 1)
+        row = structs.asdict(group) | {"vector": _stored(vector)}
+        size = self._weigh_group(group, len(row["vector"] or b""))
+        change = Change(("put group", group.id), _PUT_GROUP, ([{"gone": group.id}], [row]), size=size)
+        if self._writer.add(change):
+            self._writer.cancel([("group", group.id)])  # an evidence from before this one
+
+    def update_group(self, group_id: int, evidence: bytes) -> None:
+        """An absent group is no error."""
+        row = {"wanted": group_id, "new_evidence": evidence}
+        self._writer.add(Change(("group", group_id), _UPDATE_GROUP, ([row],), is_kept=True))
+
+    def remove_group(self, group_id: int) -> None:
+        """Deletes the group; its entries stay. An absent one is no error."""
+        self._all_group_bytes -= self._group_bytes.pop(group_id, 0)
+        cancelled = self._writer.cancel([("put group", group_id), ("group", group_id)])
+        if ("put group", group_id) not in cancelled:
+            self._writer.add(Change(("no group", group_id), _DELETE_GROUP, ([{"gone": group_id}],), is_kept=True))
+
+    # --- certificates ---
+
+    def save_certificate(self, route: str, snapshot: bytes, now_us: int) -> None:
+        """Takes the place of the route's older one."""
+        row = {"route": route, "snapshot": snapshot, "saved_us": now_us}
+        change = Change(("certificate", route), _SAVE_CERTIFICATE, ([{"gone": route}], [row]), is_kept=True)
+        self._writer.add(change)
+
+    def load_certificates(self) -> dict[str, bytes]:
+        """Route -> snapshot, from the file."""
+        with self._engine.connect() as connection:
+            return {row.route: row.snapshot for row in connection.execute(_SELECT_CERTIFICATES)}
+
+    def remove_certificate(self, route: str) -> None:
+        """An absent one is no error."""
+        change = Change(("certificate", route), _DELETE_CERTIFICATE, ([{"gone": route}],), is_kept=True)
+        self._writer.add(change)
+
+    # --- doubts ---
+
+    def add_doubt(
+        self,
+        *,
+        at_us: int,
+        route: str,
+        team: str,
+        anchor_id: int,
+        entry_id: str,
+        group_id: int,
+        request_id: str,
+        asked: str,
+        stored_question: str,
+        stored_answer: str,
+        fresh_answer: str,
+        p: float,
+        verdict: Verdict,
+    ) -> None:
+        """Lists a hit for a person to judge. Texts are cut to `TEXT_AT_MOST` characters; the newest
+        `DOUBTS_AT_MOST` doubts are kept."""
+        row = {
+            "at_us": at_us,
+            "route": route,
+            "team": team,
+            "anchor_id": anchor_id,
+            "entry_id": entry_id,
+            "group_id": group_id,
+            "request_id": request_id,
+            "asked": asked[:TEXT_AT_MOST],
+            "stored_question": stored_question[:TEXT_AT_MOST],
+            "stored_answer": stored_answer[:TEXT_AT_MOST],
+            "fresh_answer": fresh_answer[:TEXT_AT_MOST],
+            "p": p,
+            "verdict": verdict,
+        }
+        size = sum(len(text) for text in row.values() if isinstance(text, str))
+        self._doubted += 1
+        self._writer.add(Change(("doubt", self._doubted), _ADD_DOUBT, ([row], [{}]), size=size))
+
+    def doubts(self, route: str | None = None, limit: int = 100, only_open: bool = True) -> list[Doubt]:
+        """From the file, newest first; `only_open` = those without a ruling."""
+        wanted = sa.select(tables.doubts).order_by(tables.doubts.c.id.desc()).limit(limit)
+        if route is not None:
+            wanted = wanted.where(tables.doubts.c.route == route)
+        if only_open:
+            wanted = wanted.where(tables.doubts.c.ruling.is_(None))
+        with self._engine.connect() as connection:
+            return [Doubt(**row) for row in connection.execute(wanted).mappings()]
+
+    def doubt(self, doubt_id: int) -> Doubt | None:
+        """From the file; None if there is none of that id."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_SELECT_DOUBT, {"wanted": doubt_id}).mappings().one_or_none()
+        return Doubt(**row) if row is not None else None
+
+    def forget_doubts(self, entries: Iterable[Entry] | None) -> None:
+        """Deletes the doubts about these entries, with their texts; None = all of them."""
+        if entries is None:
+            self._writer.add(Change(object(), _DELETE_DOUBTS, ([{}],), is_kept=True))
+        elif rows := [{"gone": entry.id} for entry in entries]:
+            self._writer.add(Change(object(), _DELETE_DOUBTS_OF, (rows,), is_kept=True))
+
+    def rule(self, doubt_id: int, ruling: Ruling) -> Doubt | None:
+        """Writes down what a person said. Returns the doubt as it is now; None if there is none of that id."""
+        doubt = self.doubt(doubt_id)
+        if doubt is None:
+            return None
+        change = {"wanted": doubt_id, "new_ruling": ruling}
+        self._writer.add(Change(("ruling", doubt_id), _RULE, ([change],), is_kept=True))
+        return structs.replace(doubt, ruling=ruling)
+
+    # --- the file ---
 
     def flush(self) -> None:
         """Waits until everything is in the file, or has failed and was counted."""
-        done = threading.Event()
-        self._queue.put(done)
-        done.wait()
+        self._writer.flush()
 
     def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
+        """Writes what waits. What takes something back and cannot be written is reported as `Unwritten`."""
+        self._writer.close()
 
-    def _remember(self, anchor: Anchor) -> None:
+    # --- memory ---
+
+    def _keep(self, entry: Entry, payload_bytes: int) -> None:
+        self._entries[entry.id] = entry
+        self._ranking.add(entry.id, entry.worth, payload_bytes, is_curated=entry.is_curated)
+        self._join_group(entry)
+
+    def _remember(self, anchor: Anchor, vector_bytes: int) -> None:
         self._anchors[anchor.id] = anchor
         self._anchors_of.setdefault(anchor.entry_id, []).append(anchor.id)
         self._by_key[anchor.exact_key] = anchor.id
         self._next_anchor = max(self._next_anchor, anchor.id + 1)
+        self._ranking.grow(anchor.entry_id, _utf8_bytes(anchor.text) + vector_bytes)
 
-    def _write(self, change: _Change) -> None:
-        try:
-            self._queue.put_nowait(change)
-        except queue.Full as error:  # the disk does not keep up: the entry lives in memory only
-            self._on_error(error)
+    def _join_group(self, entry: Entry) -> None:
+        self._members.setdefault(entry.group_id, {})[entry.id] = None
+        self._next_group = max(self._next_group, entry.group_id + 1)
 
-    # --- in the writer's thread ---
+    def _leave_group(self, entry: Entry) -> None:
+        members = self._members[entry.group_id]
+        del members[entry.id]
+        if not members:
+            del self._members[entry.group_id]
 
-    def _write_groups(self) -> None:
-        while True:
-            group = [self._queue.get()]
-            while len(group) < _GROUP_AT_MOST and not self._queue.empty():
-                group.append(self._queue.get())
-            self._apply([item for item in group if item is not None and not isinstance(item, threading.Event)])
-            for item in group:
-                if isinstance(item, threading.Event):
-                    item.set()
-            if None in group:
-                return
+    def _weigh_group(self, group: StoredGroup, vector_bytes: int) -> int:
+        size = _utf8_bytes(group.answer) + vector_bytes
+        self._all_group_bytes += size - self._group_bytes.get(group.id, 0)
+        self._group_bytes[group.id] = size
+        return size
 
-    def _apply(self, changes: list[_Change]) -> None:
-        try:
-            with self._engine.begin() as connection:
-                for change in changes:
-                    change(connection)
-        except Exception as error:  # noqa: BLE001  a cache fault must never stop the cache; it is counted
-            # One bad change must not take the others of its group along. An OperationalError is the file's.
-            if len(changes) == 1 or isinstance(error, sa.exc.OperationalError):
-                self._on_error(error)
-                return
-            for change in changes:
-                self._apply([change])
+    def _surplus(self, newest: Entry) -> list[Entry]:
+        """What has to go so that the bounds hold. The newest stays if it can: else a newcomer that saves little
+        would never get the hits that show its worth."""
+        over_count = len(self) - self._max_entries
+        over_bytes = self.bytes - self._max_bytes
+        if over_count <= 0 and over_bytes <= 0:
+            return []
+        ranking = self._ranking
+        fits = newest.is_curated or (
+            ranking.curated < self._max_entries
+            and ranking.curated_bytes + ranking.bytes_of(newest.id) <= self._max_bytes
+        )
+        last_resort = () if newest.is_curated else (newest.id,)
+        leaving: dict[str, Entry] = {}
+        of_group: Counter[int] = Counter()
+        with closing(ranking.cheapest()) as cheapest:
+            others = (entry_id for entry_id in cheapest if entry_id != newest.id)
+            for entry_id in itertools.chain(() if fits else last_resort, others, last_resort):
+                if over_count <= 0 and over_bytes <= 0:
+                    break
+                if entry_id in leaving:
+                    continue
+                entry = leaving[entry_id] = self._entries[entry_id]
+                of_group[entry.group_id] += 1
+                over_count -= 1
+                over_bytes -= ranking.bytes_of(entry_id)
+                if of_group[entry.group_id] == len(self._members[entry.group_id]):  # the caller drops the group too
+                    over_bytes -= self._group_bytes.get(entry.group_id, 0)
+                if entry_id != newest.id:
+                    ranking.advance(entry_id)
+        return list(leaving.values())
+
+    @property
+    def bytes(self) -> int:
+        """Of all payloads, prompts, answers and vectors, in the file. (Last here: the name hides the type.)"""
+        return self._ranking.bytes + self._all_group_bytes
+
+
+# --- payloads in memory -----------------------------------------------------------------------------------------
 
 
 class _RecentPayloads:
@@ -253,21 +623,108 @@ class _RecentPayloads:
         self._bytes -= len(self._payloads.pop(entry_id, b""))
 
 
-_SELECT_PAYLOAD: Final = sa.select(tables.entries.c.payload).where(tables.entries.c.id == sa.bindparam("wanted"))
-_DELETE_ANCHORS_OF_EXPIRED: Final = tables.anchors.delete().where(
-    tables.anchors.c.entry_id.in_(
-        sa.select(tables.entries.c.id).where(tables.entries.c.expires_us <= sa.bindparam("now"))
+# --- rows and statements ----------------------------------------------------------------------------------------
+
+
+def _tidied(entry: Entry) -> Entry:
+    """With sorted tags and not too many askers; what many entries have in common is in memory once."""
+    return structs.replace(
+        entry,
+        team=sys.intern(entry.team),
+        env=sys.intern(entry.env),
+        route=sys.intern(entry.route),
+        shared=sys.intern(entry.shared) if entry.shared is not None else None,
+        model=sys.intern(entry.model),
+        knowledge_version=sys.intern(entry.knowledge_version),
+        tags=tuple(sys.intern(tag) for tag in sorted(set(entry.tags))),
+        writer=sys.intern(entry.writer),
+        askers=tuple(sys.intern(asker) for asker in dict.fromkeys(entry.askers))[:ASKERS_AT_MOST],
     )
+
+
+def _entry_row(entry: Entry, payload: bytes) -> dict[str, Any]:
+    given = {"tags": _json(entry.tags), "askers": _json(entry.askers), "payload": payload}
+    return structs.asdict(entry) | given
+
+
+def _anchor_row(anchor: Anchor, encoder: str | None, vector: Vector | None) -> dict[str, Any]:
+    return structs.asdict(anchor) | {
+        "encoder": encoder if vector is not None else None,
+        "vector": _stored(vector),
+    }
+
+
+def _json(texts: tuple[str, ...]) -> str:
+    return msgspec.json.encode(texts).decode()
+
+
+def _stored(vector: Vector | None) -> bytes | None:
+    return vector.astype("<f4").tobytes() if vector is not None else None
+
+
+def _vector(stored: bytes | None, its_encoder: str | None, encoder: str | None) -> Vector | None:
+    is_usable = stored is not None and encoder is not None and its_encoder == encoder
+    return np.frombuffer(stored, dtype="<f4") if stored is not None and is_usable else None
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def _highest(connection: sa.Connection, *columns: sa.Column[Any]) -> int:
+    return max(connection.scalar(sa.select(sa.func.max(column))) or 0 for column in columns)
+
+
+_WANTED: Final[sa.BindParameter[Any]] = sa.bindparam("wanted")
+_GONE: Final[sa.BindParameter[Any]] = sa.bindparam("gone")
+_OLDER_THAN_KEPT: Final = sa.select(tables.doubts.c.id).order_by(tables.doubts.c.id.desc()).limit(1)
+
+_SELECT_ENTRIES: Final = sa.select(
+    *(column for column in tables.entries.c if column.name != "payload"),
+    sa.func.length(tables.entries.c.payload).label("payload_bytes"),
+).order_by(tables.entries.c.created_us)
+_SELECT_PAYLOAD: Final = sa.select(tables.entries.c.payload).where(tables.entries.c.id == _WANTED)
+_SELECT_EXPORTED: Final = (
+    sa.select(tables.entries.c.id, tables.entries.c.payload, tables.groups.c.answer)
+    .outerjoin(tables.groups, tables.groups.c.id == tables.entries.c.group_id)
+    .where(tables.entries.c.id.in_(sa.bindparam("wanted", expanding=True)))
 )
-_DELETE_ANCHORS: Final = tables.anchors.delete().where(tables.anchors.c.entry_id == sa.bindparam("gone"))
-_DELETE_ENTRIES: Final = tables.entries.delete().where(tables.entries.c.id == sa.bindparam("gone"))
+_SELECT_CERTIFICATES: Final = sa.select(tables.certificates.c.route, tables.certificates.c.snapshot)
+_DELETE_DOUBTS: Final = (tables.doubts.delete(),)
+_DELETE_DOUBTS_OF: Final = (tables.doubts.delete().where(tables.doubts.c.entry_id == _GONE),)
+_SELECT_DOUBT: Final = sa.select(tables.doubts).where(tables.doubts.c.id == _WANTED)
+_DELETE_ANCHORS_OF_NOTHING: Final = tables.anchors.delete().where(
+    ~sa.exists().where(tables.entries.c.id == tables.anchors.c.entry_id)
+)
+_DELETE_GROUPS_OF_NOTHING: Final = tables.groups.delete().where(
+    ~sa.exists().where(tables.entries.c.group_id == tables.groups.c.id)
+)
 
-
-def _insert(connection: sa.Connection, entry: dict[str, Any], anchor: dict[str, Any]) -> None:
-    connection.execute(tables.entries.insert(), [entry])
-    connection.execute(tables.anchors.insert(), [anchor])
-
-
-def _delete(connection: sa.Connection, ids: list[dict[str, str]]) -> None:
-    connection.execute(_DELETE_ANCHORS, ids)
-    connection.execute(_DELETE_ENTRIES, ids)
+_PUT: Final = (tables.entries.insert(), tables.anchors.insert())
+_PUT_ANCHOR: Final = (tables.anchors.insert(),)
+_UPDATE_ENTRY: Final = (
+    tables.entries.update()
+    .where(tables.entries.c.id == _WANTED)
+    .values({name: sa.bindparam(f"new_{name}") for name in ("tags", "expires_us", "askers", "group_id")}),
+)
+_UPDATE_ANCHOR: Final = (
+    tables.anchors.update()
+    .where(tables.anchors.c.id == _WANTED)
+    .values(is_quarantined=sa.bindparam("new_is_quarantined")),
+)
+_UPDATE_GROUP: Final = (
+    tables.groups.update().where(tables.groups.c.id == _WANTED).values(evidence=sa.bindparam("new_evidence")),
+)
+_DELETE: Final = (
+    tables.anchors.delete().where(tables.anchors.c.entry_id == _GONE),
+    tables.entries.delete().where(tables.entries.c.id == _GONE),
+)
+_DELETE_GROUP: Final = (tables.groups.delete().where(tables.groups.c.id == _GONE),)
+_PUT_GROUP: Final = (*_DELETE_GROUP, tables.groups.insert())
+_DELETE_CERTIFICATE: Final = (tables.certificates.delete().where(tables.certificates.c.route == _GONE),)
+_SAVE_CERTIFICATE: Final = (*_DELETE_CERTIFICATE, tables.certificates.insert())
+_ADD_DOUBT: Final = (
+    tables.doubts.insert(),
+    tables.doubts.delete().where(tables.doubts.c.id <= _OLDER_THAN_KEPT.offset(DOUBTS_AT_MOST).scalar_subquery()),
+)
+_RULE: Final = (tables.doubts.update().where(tables.doubts.c.id == _WANTED).values(ruling=sa.bindparam("new_ruling")),)

@@ -7,24 +7,43 @@ from msgspec import Struct
 Start = Literal["closed", "prior"]
 """`closed`: would-be semantic hits go upstream until the route is certified. `prior`: they are served at the
 shipped decision, marked uncertified."""
+Mode = Literal["semantic", "exact", "off"]
+Sampling = Literal["share", "exact", "bypass"]
 Disposition = Literal["exact", "semantic", "coalesced", "miss", "bypass"]
 
 
 class CachePolicy(Struct, frozen=True):
     """How a route uses the cache."""
 
-    is_enabled: bool = True
+    mode: Mode = "semantic"
     start: Start = "closed"
-    similarity_floor: float = 0.55
-    """Below this cosine no stored answer is served semantically."""
+    max_wrong: float = 0.01
+    """Wrong answers that the operator accepts, as a share of `per`."""
+    per: Literal["hit", "request"] = "hit"
+    audit_share: float = 0.05
+    """The least share of semantic hits that are also sent upstream afterwards."""
     ttl_s: int = 24 * 3600
     """Counts from the answer's creation; hits do not refresh it."""
+    ttl_by_class: tuple[tuple[str, int], ...] = ()
+    """Seconds for the classes of `cache.cacheability.content_class`; a shorter `ttl_s` wins."""
+    stale_s: int = 0
+    """How long after its time an answer may still be served while a new one is fetched."""
     knowledge_version: str = "1"
     """What the answers are based on: a new value leaves all older entries behind at once."""
+    tags: tuple[str, ...] = ()
+    """Given to every entry of the route; entries are purged by tag."""
     shared: str | None = None
     """Name of a group of teams that share answers on this route; None = each team for itself."""
     scope_fields: tuple[str, ...] = ()
     """Which of `user` and `metadata` split the cache."""
+    sampling: Sampling = "share"
+    """What becomes of requests that ask for variety: a temperature above 1, or several choices."""
+    personal: Literal["bypass", "share"] = "bypass"
+    """`share` is for bots that know nothing of who asks: their answers to personal questions are general ones."""
+    writers: tuple[str, ...] = ()
+    """Apps whose answers are stored; empty = all."""
+    min_askers: int = 1
+    """How many different end users must have got the same answer before others are served it."""
 
 
 class Directives(Struct, frozen=True):
@@ -65,3 +84,9 @@ class Query(Struct, frozen=True):
     acceptance: Acceptance
     policy: CachePolicy
     directives: Directives
+    app: str = ""
+    asker: str = ""
+    """Who asks, hashed; equal for the same end user."""
+    request_id: str = ""
+    may_audit: bool = True
+    """Whether there is money for sending a hit upstream as well."""

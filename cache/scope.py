@@ -64,6 +64,21 @@ def scope_of(query: Query, context: list[Mapping[str, Any]]) -> bytes:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 
+def curated_scope(query: Query) -> bytes:
+    """The scope of curated entries: the operator vouches for them whatever the model and its parameters are."""
+    policy = query.policy
+    tenant = ["shared", policy.shared] if policy.shared is not None else ["team", query.team]
+    parts = [FORMAT_VERSION, "curated", tenant, query.route, policy.knowledge_version]
+    return hashlib.sha256(msgspec.json.encode(parts)).digest()
+
+
+def takes_curated(query: Query, parts: Split) -> bool:
+    """Whether a curated answer may serve: first turn, plain text, no tools, no response format."""
+    mapping = query.mapping
+    wants_form = any(mapping.get(name) for name in ("tools", "functions", "response_format"))
+    return parts.text is not None and not parts.has_earlier_turns and not wants_form
+
+
 def normalised(text: str) -> str:
     """What counts as the same text: equal after Unicode NFC and outer trim. No case or punctuation folding:
     that already is a semantic judgement."""

@@ -6,7 +6,7 @@ can come between the check and the taking. The counters are rebuilt from the led
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -49,6 +49,10 @@ class Account(Struct):
     @property
     def committed_nano(self) -> int:
         return self.spent_nano + self.reserved_nano
+
+
+AUDITS: Final = "/audits"
+"""What the name of a budget's part for audits ends with."""
 
 
 class Budgets:
@@ -97,6 +101,13 @@ class Budgets:
             account = self._accounts[key]
             account.reserved_nano -= reservation.amount_nano
             account.spent_nano += actual_nano
+
+    def has_room_for_audits(self, names: Iterable[str], at: datetime) -> bool:
+        """Whether none of these budgets rations, and each has something left of its part for audits. Audits are the
+        first thing to go without."""
+        names = tuple(names)
+        audits = self.free_nano([name + AUDITS for name in names], at)
+        return (audits is None or audits > 0) and self.ceiling(names, at) is None
 
     def restore(self, name: str, spent_nano: int, at: datetime) -> None:
         """Books spending that the ledger knows of, at start."""

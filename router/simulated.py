@@ -10,6 +10,7 @@ Deterministic: the same request gets the same answer. A model's name may script 
 
 import asyncio
 import hashlib
+import random
 import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -84,9 +85,14 @@ class SimulatedProvider(httpx.AsyncBaseTransport):
             yield data_block(msgspec.json.encode({**shared, "choices": [], "usage": answer["usage"]}))
         yield data_block(b"[DONE]")
 
+    def _wording(self, question: str) -> str:
+        """One of the known wordings, in ever other words as models do; a made-up answer for other questions."""
+        known = self._simulation.answers.get(question)
+        return random.choice(known) if known else _made_up(question)
+
     def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         question = _last_text(asked["messages"])
-        text = self._simulation.answers.get(question) or _made_up(question)
+        text = self._wording(question)
         limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
         tokens = _tokens(text)
         finish = "stop"

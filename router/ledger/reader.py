@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from router.ledger import tables
-from router.ledger.row import COLUMNS, LedgerRow, first_hash, row_hash
+from router.ledger.row import COLUMNS, Kind, LedgerRow, first_hash, row_hash
 from router.prices import cost_nano
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
 
@@ -24,14 +24,16 @@ class Spending(Struct, frozen=True):
     nano: int
 
 
-def spending_since(engine: sa.Engine, since_us: int) -> list[Spending]:
-    """Actual spending of all rows that arrived since then, by key."""
+def spending_since(engine: sa.Engine, since_us: int, kind: Kind | None = None) -> list[Spending]:
+    """Actual spending of all rows, or of those of one kind, that arrived since then, by key."""
     columns = (tables.rows.c.team, tables.rows.c.app, tables.rows.c.key_id)
     query = (
         sa.select(*columns, sa.func.sum(tables.rows.c.actual_nano).label("nano"))
         .where(tables.rows.c.at_us >= since_us)
         .group_by(*columns)
     )
+    if kind is not None:
+        query = query.where(tables.rows.c.kind == kind)
     with engine.connect() as connection:
         return [Spending(row.team, row.app, row.key_id, row.nano or 0) for row in connection.execute(query)]
 
@@ -115,7 +117,7 @@ def cost_faults(row: LedgerRow) -> Iterator[str]:
         if row.actual_nano != row.reserved_nano:
             yield f"booked {row.actual_nano}, reserved {row.reserved_nano}"
         return
-    if row.kind == "attempt":
+    if row.kind != "request":
         expected = cost_nano(row.usage, row.paid_prices) if row.paid_prices else 0
         if row.actual_nano != expected or row.overhead_nano != expected:
             yield f"actual_nano and overhead_nano should be {expected}"

@@ -14,15 +14,18 @@ from msgspec import Struct
 from router.prices import UnitPrices
 from router.usage import Usage
 
-Kind = Literal["request", "attempt"]
-"""`request`: what a client asked and got. `attempt`: an upstream call that failed and was replaced."""
+Kind = Literal["request", "attempt", "audit", "refresh", "label"]
+"""`request`: what a client asked and got. `attempt`: an upstream call that failed and was replaced. `audit`: a fresh
+answer to a question that had been served from the cache, to see whether that was right. `refresh`: one that takes
+the place of an answer that was served although its time was over. `label`: what a fresh answer says of the stored one
+that had not been served instead; it costs nothing. The last three refer to the request."""
 Status = Literal["ok", "refused", "upstream_error", "upstream_cut", "client_closed", "unknown"]
 """`unknown`: the process died while the request was under way; it is booked at its reservation."""
 Pricing = Literal["priced", "unpriced", "unknown"]
 """`unpriced`: a price of the served model or its baseline is in no catalogue, so the money columns that need it
 are null. `unknown`: booked at the reservation, because nobody knows what was used."""
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 
 class LedgerRow(Struct, frozen=True, kw_only=True):
@@ -97,6 +100,14 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     status: Status = "ok"
     error_class: str | None = None
     refers_to: str | None = None
+    confidence: float | None = None
+    """p(correct) of the stored answer that was served or might have been."""
+    kappa: float | None = None
+    """From which p on the route served then; null where nothing was served semantically."""
+    decision: str | None = None
+    """JSON, without any text: candidate group, what blocked it, and the nearest anchors with their cosines."""
+    verdict: str | None = None
+    """Of an audit or a label: `same`, `different` or `unclear`."""
 
     @property
     def usage(self) -> Usage:
@@ -167,7 +178,12 @@ def price_columns(baseline: UnitPrices | None, listed: UnitPrices | None, paid: 
     return columns
 
 
-COLUMNS: Final[dict[int, tuple[str, ...]]] = {1: LedgerRow.__struct_fields__}
+_OF_SCHEMA_2: Final = ("confidence", "kappa", "decision", "verdict")
+
+COLUMNS: Final[dict[int, tuple[str, ...]]] = {
+    1: tuple(name for name in LedgerRow.__struct_fields__ if name not in _OF_SCHEMA_2),
+    2: LedgerRow.__struct_fields__,
+}
 """The hashed columns of each schema version, in order."""
 
 

@@ -200,7 +200,7 @@ WRONG_KEYS: dict[str, str | None] = {
 
 
 @pytest.mark.parametrize("authorization", WRONG_KEYS.values(), ids=WRONG_KEYS)
-@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/v1/models")])
+@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("POST", "/v1/feedback"), ("GET", "/v1/models")])
 def test_without_a_valid_key_nobody_gets_in(
     gateway: RunningGateway, method: str, path: str, authorization: str | None
 ) -> None:
@@ -307,6 +307,13 @@ ADMIN = [
     ("POST", "/admin/keys"),
     ("DELETE", "/admin/keys/key_1"),
     ("POST", "/admin/cache/purge"),
+    ("POST", "/admin/cache/invalidate"),
+    ("GET", "/admin/cache/certificates"),
+    ("GET", "/admin/cache/doubts"),
+    ("POST", "/admin/cache/doubts/1"),
+    ("POST", "/admin/cache/warm"),
+    ("GET", "/admin/cache/export"),
+    ("POST", "/admin/cache/import"),
 ]
 
 
@@ -338,7 +345,31 @@ BAD_ADMIN: dict[str, tuple[str, str, bytes]] = {
     "unknown route": ("POST", "/admin/keys", b'{"team": "a", "app": "x", "route": "nowhere"}'),
     "purge nothing": ("POST", "/admin/cache/purge", b"{}"),
     "purge by number": ("POST", "/admin/cache/purge", b'{"team": 5}'),
-    "purge unknown": ("POST", "/admin/cache/purge", b'{"tag": "x"}'),
+    "purge unknown": ("POST", "/admin/cache/purge", b'{"colour": "x"}'),
+    "invalidate nothing": ("POST", "/admin/cache/invalidate", b'{"all": false}'),
+    "invalidate an empty tag": ("POST", "/admin/cache/invalidate", b'{"tag": ""}'),
+    "invalidate by a text group": ("POST", "/admin/cache/invalidate", b'{"group": "x"}'),
+    "warm nothing": ("POST", "/admin/cache/warm", b'{"team": "a", "route": "default", "items": []}'),
+    "warm an unknown route": (
+        "POST",
+        "/admin/cache/warm",
+        b'{"team": "a", "route": "nowhere", "items": [{"question": "How?", "answer": "So."}]}',
+    ),
+    "warm a bad team": (
+        "POST",
+        "/admin/cache/warm",
+        b'{"team": "a/b", "route": "default", "items": [{"question": "How?", "answer": "So."}]}',
+    ),
+    "warm one bad item": (
+        "POST",
+        "/admin/cache/warm",
+        b'{"team": "a", "route": "default", "items": [{"question": "How?", "answer": "So."}, {"question": "Why?"}]}',
+    ),
+    "import nothing": ("POST", "/admin/cache/import", b""),
+    "import something else": ("POST", "/admin/cache/import", b'{"question": "How?"}'),
+    "list doubts without end": ("GET", "/admin/cache/doubts?limit=0", b""),
+    "list doubts by a word": ("GET", "/admin/cache/doubts?limit=all", b""),
+    "rule by mood": ("POST", "/admin/cache/doubts/1", b'{"ruling": "maybe"}'),
     "no such key": ("DELETE", "/admin/keys/key_none", b""),
 }
 

@@ -38,7 +38,7 @@ CONFIGURATION = (
     + route("grouped", cache=f'{PRIOR}\nshared = "helpdesk"')
     + route("by_user", cache=f'{PRIOR}\nscope_fields = ["user", "metadata"]')
     + route("brief", cache="ttl_s = 1")
-    + route("off", cache="enabled = false")
+    + route("off", cache="mode = 'off'")
     + budget("teams.support.apps.poor", 1)
 )
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}

@@ -165,7 +165,7 @@ provider = "nobody"
 models = ["large", "absent"]
 [routes.default.cache]
 start = "ajar"
-similarity_floor = 3
+max_wrong_per_hit = 3
 [teams.support.budget]
 usd = -5
 """
@@ -180,7 +180,7 @@ NAMED_AFTER = [
     "models.auto.deployments",
     "models.large.deployments[0].provider",
     "routes.default.models",
-    "routes.default.cache.similarity_floor",
+    "routes.default.cache.max_wrong_per_hit",
     "teams.support.budget.usd",
 ]
 

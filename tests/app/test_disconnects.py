@@ -38,7 +38,7 @@ def gateway(
     configuration = (
         scripted(upstream, idle_timeout_s=0.5)
         + route("default", "large")
-        + route(NO_CACHE, "large", cache="enabled = false")
+        + route(NO_CACHE, "large", cache="mode = 'off'")
         + budget("teams.support", 10**15)
     )
     with running_gateway(tmp_path_factory.mktemp("disconnects"), configuration, ENVIRONMENT) as gateway:
@@ -134,7 +134,7 @@ def test_who_leaves_while_the_row_is_being_written_leaves_no_money_reserved(
     gate = provider.gate()
     events = streamed(["All ", "said."])
     provider.script("large-2025", stream_reply([*events[:-1], gate, DONE]))
-    configuration = scripted(provider) + route("default", "large", cache="enabled = false")
+    configuration = scripted(provider) + route("default", "large", cache="mode = 'off'")
     gateway = start_gateway(configuration + budget("teams.support", 10**9), **ENVIRONMENT)
 
     with gateway.begin(gateway.key(), QUESTION, model="large", stream=True) as connection:
@@ -158,7 +158,7 @@ def test_who_leaves_while_a_provider_is_being_connected_is_booked_at_an_estimate
 ) -> None:
     with unanswered_port() as port:
         configuration = scripted(provider).replace(f":{provider.port}/", f":{port}/")
-        gateway = start_gateway(configuration + route("default", "large", cache="enabled = false"), **ENVIRONMENT)
+        gateway = start_gateway(configuration + route("default", "large", cache="mode = 'off'"), **ENVIRONMENT)
 
         with gateway.begin(gateway.key(), QUESTION, model="large"):
             eventually(lambda: gateway.status()["ledger"]["open_reservations"] == 1)

@@ -49,9 +49,9 @@ def configuration(upstream: Provider, closed_port: int) -> str:
         + model("stubborn", "stubborn-a", "stubborn-b", provider="patient")
         + model("lost", "lost-a", provider="gone")
         + '[[models.lost.deployments]]\nprovider = "hasty"\nmodel = "lost-b"\nlist_price = { input = 1, output = 4 }\n'
-        + route("default", "large", "stubborn", "lost", "small", cache="enabled = false")
-        + route("alone", "large", "small", allow_downgrade=False, cache="enabled = false")
-        + route("best", "large", "small", strategy="pinned", cache="enabled = false")
+        + route("default", "large", "stubborn", "lost", "small", cache="mode = 'off'")
+        + route("alone", "large", "small", allow_downgrade=False, cache="mode = 'off'")
+        + route("best", "large", "small", strategy="pinned", cache="mode = 'off'")
         + budget("teams.support", 10**12)
     )
 

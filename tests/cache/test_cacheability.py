@@ -2,13 +2,24 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache.cacheability import LONGEST_QUESTION, Cacheability, cacheability, is_follow_up, is_personal, is_volatile
+from cache.cacheability import (
+    LEVELS,
+    LONGEST_QUESTION,
+    Cacheability,
+    Level,
+    Reason,
+    cacheability,
+    content_class,
+    is_follow_up,
+    is_personal,
+    is_volatile,
+)
 from cache.query import CachePolicy, Directives, Query
 from cache.scope import split
 from tests.cache.asking import ask
@@ -50,7 +61,7 @@ def test_a_plain_first_question_may_be_served_semantically() -> None:
     ],
     ids=str,
 )
-def test_state_tools_and_several_choices_are_never_cached(fields: dict[str, Any], reason: str) -> None:
+def test_state_tools_and_several_choices_are_never_cached(fields: dict[str, Any], reason: Reason) -> None:
     assert judged(ask(**fields)) == Cacheability("none", reason)
 
 
@@ -73,7 +84,7 @@ def test_a_field_that_asks_for_nothing_does_not_matter(fields: dict[str, Any]) -
     ],
     ids=str,
 )
-def test_images_and_empty_texts_are_never_cached(content: Any, reason: str) -> None:
+def test_images_and_empty_texts_are_never_cached(content: Any, reason: Reason) -> None:
     assert judged(ask(content)) == Cacheability("none", reason)
 
 
@@ -83,7 +94,27 @@ def test_an_answer_to_continue_is_never_cached() -> None:
 
 
 def test_a_route_may_switch_its_cache_off() -> None:
-    assert judged(ask(policy=CachePolicy(is_enabled=False))) == Cacheability("none", "cache-off")
+    assert judged(ask(policy=CachePolicy(mode="off"))) == Cacheability("none", "cache-off")
+
+
+def test_a_route_may_serve_the_same_text_only() -> None:
+    assert judged(ask(policy=CachePolicy(mode="exact"))) == Cacheability("exact", "route-exact")
+    assert judged(ask("Where is my parcel?", policy=CachePolicy(mode="exact"))) == Cacheability("none", "personal")
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        ("share", Cacheability("semantic", "")),
+        ("exact", Cacheability("exact", "temperature-exact")),
+        ("bypass", Cacheability("none", "temperature")),
+    ],
+)
+def test_a_route_says_what_becomes_of_a_high_temperature(sampling: Any, expected: Cacheability) -> None:
+    policy = CachePolicy(sampling=sampling)
+    assert judged(ask(policy=policy, temperature=1.4)) == expected
+    assert judged(ask(policy=policy, temperature=1)) == Cacheability("semantic", "")
+    assert judged(ask(policy=policy, temperature=None)) == Cacheability("semantic", "")
 
 
 def test_a_caller_may_forbid_to_store() -> None:
@@ -214,11 +245,126 @@ What should I do if my payment fails?
 I want to delete my account
 Does my phone support eSIM?
 Explain the difference between TCP and UDP
-Write a haiku about autumn
 What is the capital of France?
 Translate 'good morning' into Spanish
-Which Python version introduced match statements?
-Wie kann ich mein Passwort ändern?""".splitlines()
+Which Python version introduced match statements?""".splitlines()
+
+
+SAMPLING = """\
+Give me another joke
+Pick a number between 1 and 6 at random
+Generate a strong password
+flip a coin
+please roll two dice
+Surprise me
+Write a different poem
+Let's play hangman""".splitlines()
+
+CREATIVE = """\
+Write a haiku about autumn
+Tell me a joke
+Make up a bedtime story about a fox
+Suggest a name for my bakery
+Do you know any fun facts about otters?
+Brainstorm slogans for a bike shop""".splitlines()
+
+ONLY_LOOKS_LIKE_IT = """\
+How do I generate a random number in Java?
+What is a random forest?
+What is the probability that a coin flip shows heads?
+Write a Python function that picks a random card
+What does NOW() return in Postgres?
+Which Excel function gives today's date?
+Who wrote the song Yesterday?
+How do weather balloons work?
+What is the current in a wire of 2 ohms at 12 volts?
+What does the status 'pending' mean?
+What does my invoice mean?
+my first Python loop: how do I write one?
+What is the difference between this and that in English?
+People that travel a lot: which card fits them?
+I have an old router. How do I connect it to the new modem?
+What does ISO 27001 certify?
+What is error 0x80070057?
+In an address like user@example.com, what is the domain?
+Does travel insurance cover a cancelled flight?
+Explain 'It' by Stephen King""".splitlines()
+
+OTHER_LANGUAGES = """\
+Wie kann ich mein Passwort ändern?
+Comment puis-je annuler mon abonnement ?
+¿Cómo puedo devolver un producto?
+Как изменить пароль?""".splitlines()
+
+
+@pytest.mark.parametrize("text", SAMPLING)
+def test_who_asks_for_chance_or_something_new_never_gets_what_another_got(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "sampling")
+
+
+@pytest.mark.parametrize("text", CREATIVE)
+def test_of_many_good_answers_each_asker_gets_one_of_its_own(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("exact", "creative")
+
+
+@pytest.mark.parametrize("text", ONLY_LOOKS_LIKE_IT)
+def test_a_word_alone_makes_nothing_volatile_personal_or_a_follow_up(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("semantic", "")
+
+
+@pytest.mark.parametrize("text", OTHER_LANGUAGES)
+def test_what_the_rules_cannot_read_is_exact_only(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("exact", "other-language")
+
+
+@pytest.mark.parametrize("text", ["Wo ist mein Paket?", "¿Dónde está mi pedido?", "Où est mon colis ?"])
+def test_ones_own_parcel_is_personal_in_other_languages_too(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "personal")
+
+
+@pytest.mark.parametrize("text", ["Wie wird das Wetter morgen?", "Quel temps fait-il aujourd'hui à Lyon ?"])
+def test_the_weather_is_volatile_in_other_languages_too(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "volatile")
+
+
+@pytest.mark.parametrize(
+    ("slip", "reason"),
+    [
+        ("whats the wether like in oslo", "volatile"),
+        ("wheres my oder", "personal"),
+        ("waht about the secnd one", "follow-up"),
+    ],
+)
+def test_a_slip_of_the_pen_hides_nothing(slip: str, reason: str) -> None:
+    assert judged(ask(slip)).reason == reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have type 2 diabetes, is grapefruit fine?",
+        "My son is allergic to penicillin. What can we give him?",
+        "I'm 34 weeks pregnant, may I fly?",
+        "I earn 3,200 a month. What rent is sensible?",
+        "My password is Tulip!2291, is it strong?",
+        "My iban is GB29NWBK60161331926819",
+        "My boss Sandra is rude to me",
+    ],
+)
+def test_what_somebody_tells_of_themselves_is_never_kept_whatever_the_route_shares(text: str) -> None:
+    for personal in ("bypass", "share"):
+        assert judged(ask(text, policy=CachePolicy(personal=personal))) == Cacheability("none", "personal")
+
+
+@pytest.mark.parametrize("text", ["Can pregnant women eat brie?", "Can I take ibuprofen if I have asthma?"])
+def test_a_question_about_health_in_general_is_for_everybody(text: str) -> None:
+    assert judged(ask(text)).level == "semantic"
+
+
+@pytest.mark.parametrize("text", ["Where is my parcel?", "Why was I charged twice?", "Please cancel my order"])
+def test_a_route_whose_bot_knows_nobody_may_share_its_answers_to_personal_questions(text: str) -> None:
+    assert judged(ask(text, policy=CachePolicy(personal="share"))).level == "semantic"
+    assert judged(ask(text, policy=CachePolicy(personal="bypass"))).level == "none"
 
 
 @pytest.mark.parametrize("text", PERSONAL)
@@ -271,7 +417,7 @@ def test_hardly_any_faq_question_of_our_own_is_kept_out_of_the_cache() -> None:
 @given(st.text(max_size=200))
 def test_any_text_gets_a_level_and_all_but_semantic_say_why(text: str) -> None:
     found = judged(ask(text))
-    assert found.level in ("none", "exact", "semantic")
+    assert found.level == LEVELS[found.reason]
     assert (found.reason == "") == (found.level == "semantic")
     assert judged(ask(text)) == found
 
@@ -285,3 +431,31 @@ def test_the_rules_look_at_a_bounded_part_of_a_long_text() -> None:
 @pytest.mark.parametrize("rule", [is_personal, is_volatile, is_follow_up])
 def test_a_rule_finds_nothing_in_nothing(rule: Any) -> None:
     assert rule("") is False
+
+
+def test_the_list_of_reasons_is_closed_and_each_has_one_level() -> None:
+    assert set(LEVELS) == set(get_args(Reason))
+    assert set(LEVELS.values()) == set(get_args(Level))
+    assert [reason for reason, level in LEVELS.items() if level == "semantic"] == [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("How much does express delivery cost?", "price"),
+        ("Is there a student discount?", "price"),
+        ("What is your refund policy?", "policy"),
+        ("How many days do I have to send it back?", "policy"),
+        ("How do I connect the printer?", "faq"),
+        ("", "faq"),
+    ],
+)
+def test_prices_and_policies_are_told_from_other_questions(text: str, found: str) -> None:
+    assert content_class(text) == found
+
+
+def test_an_older_answer_to_a_question_is_not_changed_by_what_was_judged_before_it() -> None:
+    texts = [*PERSONAL, *VOLATILE, *FOLLOW_UPS, *FOR_EVERYBODY]
+    forwards = [judged(ask(text)) for text in texts]
+    backwards = [judged(ask(text)) for text in reversed(texts)]
+    assert forwards == backwards[::-1]

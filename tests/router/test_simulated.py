@@ -25,7 +25,8 @@ async def ask(text: str = "How do I reset my password?", answers: dict[str, str]
 
 async def respond(text: str, answers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
     body = {"model": "gpt-5", "messages": [{"role": "user", "content": text}]} | fields
-    provider = SimulatedProvider(Simulation(answers=answers or {}))
+    known = {asked: (answer,) for asked, answer in (answers or {}).items()}
+    provider = SimulatedProvider(Simulation(answers=known))
     request = httpx.Request("POST", "http://simulated/v1/chat/completions", json=body)
     return await provider.handle_async_request(request)
 

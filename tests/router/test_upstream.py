@@ -628,7 +628,7 @@ async def test_closing_the_upstream_closes_its_idle_connections() -> None:
 
 
 async def test_a_simulated_provider_needs_no_network() -> None:
-    settings = Provider("sim", "http://nowhere.invalid/v1", simulation=Simulation(answers={"Hello": "Hi there."}))
+    settings = Provider("sim", "http://nowhere.invalid/v1", simulation=Simulation(answers={"Hello": ("Hi there.",)}))
     upstream = Upstream({"sim": open_transport(settings)})
 
     call = await upstream.open(Deployment("sim/m", settings, "m", Priced("sim", "m")), REQUEST, is_stream=False)

@@ -1,0 +1,455 @@
+"""`thriftgate cache`: what is stored, whether it can be trusted, and how it is filled and emptied.
+
+Each command goes through the admin API of the server on the data folder if one runs, else it works on the files.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+import click
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+from rich.text import Text
+
+from app import filling
+from app.admin import Purge
+from app.certificates import RouteTrust, open_doubts, restored, trust_of
+from app.database import CACHE_MIGRATIONS, open_database
+from app.gateway import Route
+from app.keys import log_action
+from app.remote import running_server
+from app.services import (
+    check_name,
+    check_route,
+    log_purge,
+    models_of,
+    now,
+    now_us,
+    open_encoder,
+    open_store,
+    routes_of,
+)
+from app.settings import Settings
+from app.terminal import (
+    AS_JSON,
+    Failure,
+    err,
+    locked,
+    new_table,
+    opened_ledger,
+    out,
+    print_json,
+    progress,
+    settings_of_command,
+)
+from app.warming import Curated, FaqInvalid, read_faq
+from cache import transfer
+from cache.entries import Doubt, EntryStore
+from cache.lookup import Cache
+
+_ITEMS_AT_ONCE: Final = 64
+_BYTES_AT_ONCE: Final = 512 * 1024
+"""Of an import; one entry may be more."""
+
+
+class _Files(Struct):
+    """The cache of a data folder on which no server runs."""
+
+    cache: Cache[Any]
+    store: EntryStore
+    engine: sa.Engine
+
+
+class _Warnings:
+    """Stands in for the server's log."""
+
+    def warning(self, said: str, **about: Any) -> None:
+        err.print(Text(f"{said}: {', '.join(map(str, about.values()))}", style="yellow"))
+
+
+@contextmanager
+def _opened(settings: Settings, *, with_encoder: bool = False) -> Iterator[_Files]:
+    """Holds the data folder meanwhile. Raises DataFolderLocked."""
+    with locked(settings):
+        encoder = open_encoder(settings, _Warnings()) if with_encoder else None
+        engine = open_database(settings.data_dir / "cache.db", CACHE_MIGRATIONS)
+        store = open_store(settings, engine, _report)
+        cache: Cache[Any] = Cache(store, encoder, now_us, _report)
+        cache.load()
+        try:
+            yield _Files(cache, store, engine)
+        finally:
+            cache.close()
+            engine.dispose()
+            if encoder is not None:
+                encoder.close()
+
+
+def _report(error: Exception) -> None:
+    err.print(Text(str(getattr(error, "orig", None) or error), style="red"))
+
+
+def _routes(settings: Settings) -> dict[str, Route]:
+    return routes_of(settings, models_of(settings))
+
+
+@click.group("cache")
+def cache_group() -> None:
+    """Stored answers: how far to trust them, and how to fill, empty and move them.
+
+    \b
+    thriftgate cache certify                                      how often hits are wrong, route by route
+    thriftgate cache inspect                                      the hits that you should look at
+    thriftgate cache warm faq.csv --route default --team support  answers that you vouch for
+    thriftgate cache invalidate --tag prices                      what has changed is forgotten
+    """
+
+
+# --- trust -----------------------------------------------------------------------------------------------------
+
+
+@cache_group.command("certify")
+@AS_JSON
+def certify(as_json: bool) -> None:
+    """How many hits were wrong, and how many there may be at most: for each route, with the reason of its state.
+
+    `estimate` is the best guess of wrong answers per hit (or per request), `bound` is exceeded with a probability of
+    5 % at most, `with unclear` counts every unclear label as wrong. A route serves what is at least `kappa` probably
+    right. Without a server: what one would start with.
+    """
+    settings = settings_of_command()
+    if (server := running_server(settings)) is not None:
+        found = msgspec.convert(server.call("GET", "/admin/cache/certificates"), dict[str, RouteTrust])
+    else:
+        routes = _routes(settings)
+        with _opened(settings) as files:
+            found = trust_of(routes, restored(files.store, routes, now_us()), open_doubts(files.engine))
+    if as_json:
+        print_json(found)
+        return
+    table = new_table(
+        *("route", "state", "kappa", "requests", "hits", "audited", "wrong", "unclear"),
+        *("estimate", "bound", "with unclear", "budget", "stale", "alarms", "doubts"),
+    )
+    for name, route in found.items():
+        table.add_row(name, *_certificate_cells(route))
+    out.print(table)
+    for name, route in found.items():
+        out.print(Text(f"{name}: {_reason(name, route)}"))
+
+
+def _certificate_cells(route: RouteTrust) -> list[str]:
+    known = route.certificate
+    if known is None:
+        return [route.mode, *["-"] * 12, str(route.doubts)]
+    counts = (known.requests, known.hits, known.audited, known.wrong, known.unclear)
+    return [
+        known.state,
+        "-" if known.kappa is None else f"{known.kappa:.4g}",
+        *map(str, counts),
+        "-" if known.estimate is None else f"{known.estimate:.2%}",
+        f"{known.bound:.2%}",
+        f"{known.bound_with_unclear:.2%}",
+        f"{known.max_wrong:.2%} per {known.per}",
+        "yes" if known.is_stale else "no",
+        ", ".join(known.alarms) or "-",
+        str(route.doubts),
+    ]
+
+
+def _reason(name: str, route: RouteTrust) -> str:
+    if route.certificate is None:
+        return "It serves the same words only." if route.mode == "exact" else "It uses no cache."
+    doubts = f" `thriftgate cache inspect --route {name}` shows {route.doubts} doubtful hits." if route.doubts else ""
+    return route.certificate.reason + doubts
+
+
+@cache_group.command("inspect")
+@click.option("--route", help="Only this route.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many, newest first.")
+@AS_JSON
+def inspect(route: str | None, limit: int, as_json: bool) -> None:
+    """The hits that nobody is sure of: what was asked, what was served, and what a fresh answer said.
+
+    Say of each whether it was right: `thriftgate cache rule ID right`. Shows what your users wrote.
+    """
+    settings = settings_of_command()
+    if (server := running_server(settings)) is not None:
+        asked = urlencode({"limit": limit} | ({"route": route} if route is not None else {}))
+        found = msgspec.convert(server.call("GET", f"/admin/cache/doubts?{asked}"), list[Doubt])
+    else:
+        with _opened(settings) as files:
+            found = files.store.doubts(route, limit)
+    if as_json:
+        print_json(found)
+        return
+    for doubt in found:
+        _print_doubt(doubt)
+    if not found:
+        out.print("No hit waits for your judgement.")
+        return
+    out.print(f"{len(found)} hits. Judge each one: thriftgate cache rule {found[0].id} right|wrong")
+
+
+def _print_doubt(doubt: Doubt) -> None:
+    at = datetime.fromtimestamp(doubt.at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    found = "an audit calls it wrong" if doubt.verdict == "wrong" else "unclear"
+    head = f"{doubt.id}  {at}  route {doubt.route}, team {doubt.team}, p = {doubt.p:.4f}: {found}"
+    out.print(Text(head, style="bold"))
+    for label, text in (
+        ("asked", doubt.asked),
+        ("served for", doubt.stored_question),
+        ("served", doubt.stored_answer),
+        ("fresh answer", doubt.fresh_answer or "(none)"),
+    ):
+        out.print(Text(f"  {label:<13} {text}"))
+    out.print(Text(f"  {'':<13} entry {doubt.entry_id}, request {doubt.request_id}\n", style="dim"))
+
+
+@cache_group.command("rule")
+@click.argument("doubt_id", metavar="ID", type=click.IntRange(1))
+@click.argument("ruling", type=click.Choice(["right", "wrong"]))
+def rule(doubt_id: int, ruling: Literal["right", "wrong"]) -> None:
+    """Say whether a doubtful hit was right. `thriftgate cache inspect` shows the IDs.
+
+    A right one is served again, a wrong one never; its answer group is trusted more or less from then on.
+    """
+    settings = settings_of_command()
+    if (server := running_server(settings)) is not None:
+        server.call("POST", f"/admin/cache/doubts/{doubt_id}", {"ruling": ruling})
+    else:
+        with _opened(settings, with_encoder=True) as files:
+            is_known = files.cache.rule(doubt_id, ruling)
+        if not is_known:
+            raise Failure(f"There is no doubtful hit {doubt_id}; `thriftgate cache inspect` shows them all.")
+        _log(settings, "cache hit judged", f"doubt {doubt_id}: {ruling}")
+    out.print(f"Hit {doubt_id} was {ruling}.")
+
+
+# --- forgetting ------------------------------------------------------------------------------------------------
+
+
+@cache_group.command("purge")
+@click.option("--entry", help="One entry: the x-thriftgate-entry of an answer.")
+@click.option("--group", type=int, help="All entries whose answers say the same.")
+@click.option("--tag", help="Everything with this tag.")
+@click.option("--route", help="Everything of a route.")
+@click.option("--team", help="Everything of a team.")
+@click.option("--env", help="Everything of an environment; curated answers belong to none.")
+@click.option("--knowledge-version", help="Everything that is based on this version.")
+@click.option("--all", "everything", is_flag=True, help="Everything.")
+def purge(everything: bool, **given: Any) -> None:
+    """Forget stored answers that match all that is given, with the doubts about them.
+
+    `thriftgate cache invalidate` is the same command. Answers that are being made are not stored either.
+    """
+    try:
+        wanted = msgspec.convert({**given, "all": everything}, Purge)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"{error}.") from None
+    if not wanted.criteria() and not everything:
+        raise click.UsageError(
+            "Say what to purge: --entry, --group, --tag, --route, --team, --env, --knowledge-version or --all."
+        )
+    settings = settings_of_command()
+    if (server := running_server(settings)) is not None:
+        purged = server.call("POST", "/admin/cache/invalidate", wanted)["purged"]
+    else:
+        with _opened(settings) as files:
+            purged = files.cache.purge(**wanted.criteria())
+        with opened_ledger(settings) as ledger:
+            log_purge(ledger, wanted.criteria(), purged, "command")
+    out.print(f"{purged} entries are gone.")
+
+
+cache_group.add_command(purge, "invalidate")
+
+
+@cache_group.command("stats")
+@AS_JSON
+def stats(as_json: bool) -> None:
+    """How many answers are stored, how much room they take, and how many are on their way."""
+    settings = settings_of_command()
+    if (server := running_server(settings)) is not None:
+        found = server.call("GET", "/admin/status")["cache"]
+    else:
+        with _opened(settings) as files:
+            found = files.cache.statistics()
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        out.print(f"{name}: {value}")
+
+
+# --- filling ---------------------------------------------------------------------------------------------------
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+@cache_group.command("warm")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--route", required=True, help="The route that is to serve them.")
+@click.option("--team", required=True, help="The team that is to get them; a shared route serves its whole group.")
+@click.option("--tag", "tags", multiple=True, help="Given to all of them, besides the file's own; may be repeated.")
+def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
+    """Store questions and answers that you vouch for, before anybody has asked.
+
+    \b
+    FILE is one of
+      *.csv     with the header question,answer[,tags,ttl_s]; several tags are separated by `;`
+      *.jsonl   a line is {"question": ..., "answer": ...}, also "paraphrases", "tags" (lists) and "ttl_s"
+
+    They serve first questions in plain text, whatever the model and its parameters are, are found before all other
+    answers and are never evicted. Asked again in the same words, the newer answer takes the place of the older.
+    The whole file is checked first: if a line is bad, nothing is stored.
+    """
+    try:
+        items = [_tagged(item, tags) for item in read_faq(file)]
+    except (FaqInvalid, msgspec.ValidationError) as error:
+        raise Failure(str(error)) from None
+    settings = settings_of_command()
+    check_name(team, "team")
+    check_route(route, routes := _routes(settings))
+    with progress("Warming", len(items)) as show:
+        if (server := running_server(settings)) is not None:
+            done = 0
+            for part in _parts(items):
+                wanted = {"team": team, "route": route, "items": part}
+                done += server.call("POST", "/admin/cache/warm", wanted)["stored"]
+                show(done, len(items))
+        else:
+            with _opened(settings, with_encoder=True) as files:
+                done = asyncio.run(_warm_files(files, routes, team, route, items, show))
+            _log(settings, "cache warmed", f"team {team}, route {route}: {done} entries")
+    out.print(f"{done} questions are answered from now on, for team {team} on route {route}.")
+
+
+def _tagged(item: Curated, tags: tuple[str, ...]) -> Curated:
+    fields = msgspec.to_builtins(item)
+    return msgspec.convert({**fields, "tags": [*item.tags, *tags]}, Curated)
+
+
+def _parts(items: list[Curated]) -> Iterator[list[Curated]]:
+    return (items[start : start + _ITEMS_AT_ONCE] for start in range(0, len(items), _ITEMS_AT_ONCE))
+
+
+async def _warm_files(
+    files: _Files, routes: dict[str, Route], team: str, route: str, items: list[Curated], show: Any
+) -> int:
+    done = 0
+    for part in _parts(items):
+        done += await filling.warm(files.cache, routes, team, route, part, now())
+        show(done, len(items))
+    return done
+
+
+@cache_group.command("export")
+@click.argument("file", type=_FILE)
+def export(file: Path) -> None:
+    """Write all stored answers to FILE as JSON Lines, with their questions, scopes and expiry.
+
+    The file holds what your users asked and what they were told: only you can read it. Vectors are not in it.
+    """
+    settings = settings_of_command()
+    if (server := running_server(settings)) is not None:
+        total = server.call("GET", "/admin/status")["cache"]["entries"]
+        written = _write(file, (line + b"\n" for line in server.lines("/admin/cache/export")), total)
+    else:
+        with _opened(settings) as files:
+            written = _write(file, transfer.lines(files.store), len(files.store))
+    out.print(f"{written} entries are in {file}.")
+
+
+def _write(file: Path, lines: Iterable[bytes], total: int) -> int:
+    """All or nothing: the file appears when it is whole. Returns the number of entries."""
+    partial = file.with_name(file.name + ".part")
+    written = -1  # the first line is no entry
+    try:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with progress("Exporting", total) as show, os.fdopen(handle, "wb") as target:
+            for line in lines:
+                target.write(line)
+                written += 1
+                show(written, total)
+        partial.replace(file)
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+@cache_group.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def import_(file: Path) -> None:
+    """Store the answers of an export, each with its scope, age and expiry; what is there already stays.
+
+    Questions are encoded anew. The whole file is checked first. May be repeated: nothing is stored twice.
+    """
+    try:
+        parts, total = _parts_of(file)
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror}.") from None
+    except transfer.TransferInvalid as error:
+        raise Failure(f"{file}: {error}") from None
+    settings = settings_of_command()
+    taken: Counter[str] = Counter()
+    with progress("Importing", total) as show:
+        if (server := running_server(settings)) is not None:
+            for part in parts:
+                taken.update(server.call("POST", "/admin/cache/import", content=part))
+                show(taken.total(), total)
+        else:
+            routes = _routes(settings)
+            with _opened(settings, with_encoder=True) as files:
+                for part in parts:
+                    taken.update(asyncio.run(filling.take_in(files.cache, routes, part)))
+                    show(taken.total(), total)
+            _log(settings, "cache imported", f"{taken['imported']} entries")
+    said = [f"{count} {_TAKEN[outcome]}" for outcome, count in taken.items() if count and outcome != "imported"]
+    out.print(f"{taken['imported']} of {total} entries are stored{''.join(f', {each}' for each in said)}.")
+
+
+_TAKEN: Final = {
+    "present": "were there already",
+    "expired": "have expired",
+    "unknown-route": "belong to routes that are not configured",
+    "purged": "were left out because of a purge meanwhile",
+}
+
+
+def _parts_of(file: Path) -> tuple[Iterator[bytes], int]:
+    """The file in parts that fit one request, each below the file's first line, and the number of its entries. Raises
+    TransferInvalid, if any line is no entry."""
+    with file.open("rb") as lines:
+        total = sum(1 for _ in transfer.kept_from(lines))
+
+    def parts() -> Iterator[bytes]:
+        with file.open("rb") as lines:
+            written = (line for line in lines if line.strip())
+            head = next(written)
+            part, size = [head], len(head)
+            for line in written:
+                if len(part) > 1 and size + len(line) > _BYTES_AT_ONCE:
+                    yield b"".join(part)
+                    part, size = [head], len(head)
+                part.append(line)
+                size += len(line)
+            if len(part) > 1:
+                yield b"".join(part)
+
+    return parts(), total
+
+
+def _log(settings: Settings, action: str, subject: str) -> None:
+    with opened_ledger(settings) as ledger, ledger.begin() as connection:
+        log_action(connection, now_us(), action, subject)

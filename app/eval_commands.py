@@ -1,0 +1,166 @@
+"""`thriftgate eval`: offline measures of what the gateway decides. Reads data, changes nothing but what it is told to.
+
+Owns the options, the progress bars and the files that are written; the measures are in `eval/`.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from app.terminal import AS_JSON, Failure, err, out, settings_of_command
+from cache import decision
+from cache.encoder import Encoder
+from cache.errors import EncoderUnavailable
+from eval import cache_html, cache_report, cache_text, fitting
+from eval.streams import STREAMS, DataMissing
+from eval.workers import Workers
+
+_PRIOR: Final = Path(decision.__file__).parent / "prior.json"
+
+
+@click.group("eval")
+def eval_group() -> None:
+    """Measure offline how good the decisions are."""
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if unknown := [name for name in names if name not in STREAMS]:
+        raise click.BadParameter(f"{', '.join(unknown)}: known are {', '.join(STREAMS)}.")
+    return names
+
+
+def _shares(_: click.Context, __: click.Parameter, value: str) -> tuple[float, ...]:
+    try:
+        found = tuple(sorted({float(each) for each in value.split(",")}))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.005,0.01.") from None
+    if not all(0 < each < 0.5 for each in found):
+        raise click.BadParameter("each must lie between 0 and 0.5.")
+    return found
+
+
+@eval_group.command("cache")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with the public data sets, one folder each. Without it only our own sets are evaluated.",
+)
+@click.option(
+    "--streams", default=",".join(STREAMS), callback=_names, help="Data sets to test; the others are fitted on only."
+)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 20), help="Random orders of each stream.")
+@click.option(
+    "--budgets",
+    default="0.005,0.01,0.02",
+    show_default=True,
+    callback=_shares,
+    help="Accepted wrong answers per semantic hit.",
+)
+@click.option("--fit", is_flag=True, help="Fit the prior on all data sets and write it into the package.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for report.html, figures.json and vectors. Default: `eval-cache` in the data folder.",
+)
+@click.option("--quick", is_flag=True, help="One order, the first 3,000 questions of each: a first impression.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes. Default: one for each processor, at most 2.")
+@AS_JSON
+def eval_cache(
+    data: Path | None,
+    streams: tuple[str, ...],
+    seeds: int,
+    budgets: tuple[float, ...],
+    fit: bool,
+    folder: Path | None,
+    quick: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """How many hits the cache serves, and how many of them are wrong.
+
+    \b
+    Replays streams of questions through the cache as production would run it, each with a prior that was
+    fitted on the others, and compares it with fixed thresholds, vCache and an oracle. Then adversarial pairs,
+    follow-ups, the encoder, and answers that change.
+
+    \b
+      thriftgate eval cache                       our own sets, a minute
+      thriftgate eval cache --data FOLDER         everything, about half an hour
+      thriftgate eval cache --data FOLDER --fit   fits the shipped prior anew
+    """
+    if fit and (data is None or quick):
+        raise click.UsageError("--fit needs --data, and no --quick: the shipped prior is fitted on all of it.")
+    settings = settings_of_command()
+    folder = folder or settings.data_dir / "eval-cache"
+    plan = cache_report.Plan(data=data, streams=streams, seeds=1 if quick else seeds, budgets=budgets, is_quick=quick)
+    try:
+        encoder = Encoder.load(settings.encoder_folder, threads=settings.encoder.threads)
+        with _stages() as stages:
+            material = cache_report.gather(plan, encoder, folder, stages)
+            with Workers(material, workers or min(os.cpu_count() or 1, 2)) as pool:
+                try:
+                    priors = cache_report.fit_priors(material, pool, stages)
+                except ValueError as error:
+                    raise Failure(f"{error}.") from None
+                if fit:
+                    priors = _write_prior(priors)
+                report = cache_report.evaluate(
+                    material, priors, encoder, settings.encoder_folder, pool, stages, keep=folder
+                )
+    except (DataMissing, EncoderUnavailable) as error:
+        raise Failure(str(error)) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = cache_text.as_json(report)
+    (folder / "figures.json").write_text(figures, encoding="utf-8")
+    page = cache_html.as_html(report, made_at=datetime.now(UTC))
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    if as_json:
+        click.echo(figures, nl=False)
+    else:
+        out.print(cache_text.as_tables(report))
+    err.print(f"Written to {folder / 'report.html'} and {folder / 'figures.json'}.")
+
+
+def _write_prior(priors: cache_report.Priors) -> cache_report.Priors:
+    """Says what changes, and replaces the shipped prior."""
+    assert priors.whole is not None
+    changes = fitting.changes(priors.shipped, priors.whole)
+    for what, before, after in changes:
+        was = "new" if math.isnan(before) else f"{before:.4f}"
+        err.print(f"{what:28} {was:>10} -> {'gone' if math.isnan(after) else f'{after:.4f}'}")
+    streams = [name for name in priors.sources if not name.startswith(fitting.SCENES)]
+    scenes = [name for name in priors.sources if name.startswith(fitting.SCENES)]
+    _PRIOR.write_text(fitting.to_json(priors.whole, streams, {"scenes": scenes}), encoding="utf-8")
+    err.print(f"{len(changes)} figures changed. Written to {_PRIOR}; restart the gateway to use it.")
+    return msgspec.structs.replace(priors, shipped=priors.whole)
+
+
+@contextmanager
+def _stages() -> Iterator[cache_report.Stages]:
+    """Progress bars on standard error, one for each stage; done ones stay with their time."""
+    columns = (
+        TextColumn("{task.description:26}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+
+        @contextmanager
+        def stage(what: str, total: int) -> Iterator[Callable[[int], None]]:
+            task = progress.add_task(what, total=total)
+            yield lambda steps: progress.advance(task, steps)
+            progress.update(task, completed=total)
+
+        yield stage

@@ -1,0 +1,92 @@
+"""What comes into the cache from outside: answers that the operator vouches for, and entries of another cache.
+
+Gives both the form in which the gateway stores and replays an answer.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, get_args
+
+import msgspec
+
+from app.exchange import StoredAnswer
+from app.gateway import Route
+from app.warming import Curated
+from cache import transfer
+from cache.lookup import Cache, Warmed
+from cache.query import Acceptance, Directives, Query
+from cache.transfer import Kept, TransferInvalid
+from router.errors import RequestInvalid
+from router.protocols.openai import plain_answer
+from router.usage import Usage, estimated_tokens
+
+CURATED: Final = "curated"
+"""Stands for a model: nobody but the operator made the answer."""
+
+
+async def warm(
+    cache: Cache[Any], routes: Mapping[str, Route], team: str, route: str, items: Sequence[Curated], at: datetime
+) -> int:
+    """Stores curated answers for a team and a route; how many. Raises RequestInvalid before anything is stored, for a
+    route that would not serve them."""
+    policy = routes[route].cache
+    if policy.mode == "off":
+        raise RequestInvalid(f"The cache of route `{route}` is off, so it would never serve them.", "route")
+    query = Query(team, "", route, {}, None, Acceptance(CURATED, 0), policy, Directives())
+    return await cache.warm(query, [_warmed(item, at) for item in items])
+
+
+def _warmed(item: Curated, at: datetime) -> Warmed:
+    stored = curated_answer(item.question, item.answer, at)
+    return Warmed(
+        question=item.question,
+        answer=item.answer,
+        payload=msgspec.json.encode(stored),
+        output_tokens=stored.usage.output,
+        source=item.source,
+        tags=tuple(item.tags),
+        ttl_s=item.ttl_s,
+    )
+
+
+def curated_answer(question: str, answer: str, at: datetime) -> StoredAnswer:
+    """The answer as a provider would have given it; its usage is estimated, since nobody counted."""
+    tokens_in, tokens_out = (estimated_tokens(len(text.encode())) for text in (question, answer))
+    message = {"role": "assistant", "content": answer, "refusal": None}
+    body = {
+        "id": "chatcmpl-curated",
+        "object": "chat.completion",
+        "created": int(at.timestamp()),
+        "model": CURATED,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "usage": {
+            "prompt_tokens": tokens_in,
+            "completion_tokens": tokens_out,
+            "total_tokens": tokens_in + tokens_out,
+        },
+    }
+    return StoredAnswer(body, Usage(input=tokens_in, output=tokens_out))
+
+
+async def take_in(cache: Cache[Any], routes: Mapping[str, Route], content: bytes) -> dict[str, int]:
+    """Stores the entries of an export; how many became what (`cache.transfer.Taken`). Raises RequestInvalid before
+    anything is stored."""
+    try:
+        entries = [_servable(kept) for kept in transfer.kept_from(content.split(b"\n"))]
+    except TransferInvalid as error:
+        raise RequestInvalid(str(error)) from None
+    policies = {name: route.cache for name, route in routes.items()}
+    taken = Counter([await transfer.restore(cache, kept, policies) for kept in entries])
+    return {outcome: taken[outcome] for outcome in get_args(transfer.Taken)}
+
+
+def _servable(kept: Kept) -> Kept:
+    """The entry, whose payload can be replayed. Raises TransferInvalid."""
+    try:
+        answer = plain_answer(msgspec.json.decode(kept.payload, type=StoredAnswer).body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, TypeError):
+        answer = None
+    if answer is None:
+        raise TransferInvalid(f"The entry `{kept.id}` holds no answer that can be served.")
+    return transfer.with_answer(kept, answer)

@@ -1,0 +1,119 @@
+"""`thriftgate replay`: recorded traffic under another configuration."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from app.database import LEDGER_MIGRATIONS, open_database
+from app.services import models_of, routes_of
+from app.settings import load
+from cache.decision import load_prior
+from cache.trust import terms_of
+from eval.replay import APPROXIMATIONS, Comparison, recorded_requests, replay
+from router.ledger.reader import row_count, rows_between
+from router.money import usd_text
+
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+
+@click.command("replay")
+@click.option(
+    "--ledger",
+    "ledger_path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The ledger file; by default that of the configuration in use.",
+)
+@click.option(
+    "--config",
+    "other_path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Another configuration: its routes' [cache] tables say under which terms to decide anew.",
+)
+@click.option(
+    "--max-wrong-per-hit", type=click.FloatRange(0.0001, 0.2), help="Instead: this error budget for all routes."
+)
+@click.option("--route", help="Only this route.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+@click.pass_context
+def replay_command(
+    context: click.Context,
+    ledger_path: Path | None,
+    other_path: Path | None,
+    max_wrong_per_hit: float | None,
+    route: str | None,
+    as_json: bool,
+) -> None:
+    """Decide recorded requests anew, with another error budget or configuration.
+
+    Reads the text-free decision records of the ledger and prints, for each route, what was served and what would have
+    been. Nothing is changed. What is approximated is said below the table.
+    """
+    if (other_path is None) == (max_wrong_per_hit is None):
+        raise click.UsageError("Give --config FILE or --max-wrong-per-hit SHARE.")
+    settings = load(context.obj)
+    path = ledger_path or settings.data_dir / "ledger.db"
+    if not path.exists():
+        raise click.ClickException(f"There is no ledger at {path}. `thriftgate serve` makes one.")
+    other = load(other_path) if other_path is not None else settings
+    engine = open_database(path, LEDGER_MIGRATIONS)
+    with Progress(console=_err, transient=True) as progress:
+        task = progress.add_task("Reading the ledger", total=row_count(engine))
+        requests = recorded_requests(rows_between(engine), lambda: progress.advance(task))
+    engine.dispose()
+    prior = load_prior()
+    found: list[Comparison] = []
+    policies = {name: each.cache for name, each in routes_of(other, models_of(other)).items()}
+    for name in sorted({each.route for each in requests}):
+        if name not in policies or route not in (None, name):
+            continue
+        policy = policies[name]
+        if max_wrong_per_hit is not None:
+            policy = msgspec.structs.replace(policy, max_wrong=max_wrong_per_hit, per="hit")
+        found.append(replay(requests, name, terms_of(policy, prior)))
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        return
+    _print(found)
+
+
+def _print(found: list[Comparison]) -> None:
+    if not found:
+        _out.print("The ledger has no semantic decisions of these routes yet.")
+        return
+    table = Table(title="Semantic hits, as recorded and decided anew")
+    for column in (
+        "route",
+        "",
+        "requests",
+        "hits",
+        "expected wrong",
+        "labelled",
+        "of them wrong",
+        "avoided USD",
+        "kappa",
+        "state",
+    ):
+        table.add_column(column, overflow="fold")
+    for each in found:
+        for what, figures in (("recorded", each.recorded), ("anew", each.replayed)):
+            table.add_row(
+                figures.route if what == "recorded" else "",
+                what,
+                f"{figures.requests:,}",
+                f"{figures.hits:,}",
+                f"{figures.expected_wrong:.1f}",
+                f"{figures.labelled:,}",
+                f"{figures.labelled_wrong:,}",
+                usd_text(figures.avoided_nano),
+                "none" if figures.final_kappa is None else f"{figures.final_kappa:.4f}",
+                figures.state,
+            )
+    _out.print(table)
+    for line in APPROXIMATIONS:
+        _out.print(f"- {line}")

@@ -1,0 +1,84 @@
+"""What all commands share: where they print, how they fail, and how they reach the data folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+import msgspec
+import sqlalchemy as sa
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.database import LEDGER_MIGRATIONS, open_database
+from app.services import lock_data_folder
+from app.settings import Settings, load
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+class Failure(click.ClickException):
+    """One line, and an exit code."""
+
+    exit_code = 2
+
+
+class NotStarted(Failure):
+    exit_code = 3
+
+
+class SaysNo(Failure):
+    exit_code = 1
+
+
+def settings_of_command() -> Settings:
+    """Those of the configuration file that `--config` names. Raises SettingsInvalid."""
+    return load(click.get_current_context().obj)
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """Holds the data folder, so that no server starts on it meanwhile. Raises DataFolderLocked."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with lock_data_folder(settings.data_dir):
+        yield
+
+
+@contextmanager
+def opened_ledger(settings: Settings, *, must_exist: bool = False) -> Iterator[sa.Engine]:
+    path = settings.data_dir / "ledger.db"
+    if must_exist and not path.exists():
+        raise Failure(f"There is no ledger in {settings.data_dir}. `thriftgate serve` makes one.")
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_database(path, LEDGER_MIGRATIONS, fsync=settings.ledger.fsync)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; called with how much is done of how much."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def new_table(*columns: str) -> Table:
+    """A table whose cells are folded and never cut: ids and figures are there to be copied."""
+    made = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -1,0 +1,79 @@
+"""What a content system's webhook must look like before it is believed: Standard Webhooks, symmetric signatures.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+Pure: the time is passed in. Knows neither the server nor what a webhook changes.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from app.errors import WebhookInvalid, WebhookRepeated
+
+TOLERANCE_S: Final = 300
+"""How far the sender's clock may be off, and how long an id is remembered."""
+PREFIX: Final = "whsec_"
+_KEY_BYTES: Final = range(24, 65)
+_ID_AT_MOST: Final = 256
+_UNIX_TIME: Final = re.compile("[0-9]{1,11}", re.ASCII)
+
+
+def signing_key(secret: str) -> bytes:
+    """The key in `whsec_<base64 of 24 to 64 bytes>`. Raises ValueError, which never repeats the secret."""
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except ValueError:  # binascii.Error is one, and there are others
+        key = b""
+    if not secret.startswith(PREFIX) or len(key) not in _KEY_BYTES:
+        raise ValueError(f"must hold `{PREFIX}` and the base64 of {_KEY_BYTES[0]} to {_KEY_BYTES[-1]} random bytes")
+    return key
+
+
+def signature(key: bytes, webhook_id: str, timestamp: str, body: bytes) -> str:
+    """What stands in `webhook-signature`: HMAC-SHA256 over `id.timestamp.body`."""
+    signed = b".".join((webhook_id.encode(), timestamp.encode(), body))
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def verified_id(key: bytes, headers: Mapping[str, str], body: bytes, now_s: float) -> str:
+    """The id of a webhook that was signed with this key just now. Raises WebhookInvalid."""
+    webhook_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    given = headers.get("webhook-signature", "").split()  # several while the sender changes its secret
+    if not (webhook_id and timestamp and given):
+        raise WebhookInvalid("Send `webhook-id`, `webhook-timestamp` and `webhook-signature` (Standard Webhooks).")
+    if len(webhook_id) > _ID_AT_MOST or not _UNIX_TIME.fullmatch(timestamp):
+        raise WebhookInvalid(
+            f"`webhook-id` has at most {_ID_AT_MOST} characters, `webhook-timestamp` is in whole seconds since 1970."
+        )
+    expected = signature(key, webhook_id, timestamp, body).encode()
+    if not any(hmac.compare_digest(each.encode(), expected) for each in given):
+        raise WebhookInvalid("`webhook-signature` does not fit: sign `id.timestamp.body` with the configured secret.")
+    if abs(now_s - int(timestamp)) > TOLERANCE_S:
+        raise WebhookInvalid(
+            f"`webhook-timestamp` is more than {TOLERANCE_S} seconds off: check both clocks, and sign every new "
+            "attempt anew."
+        )
+    return webhook_id
+
+
+class Received:
+    """The ids of the webhooks that were obeyed lately; only signed ones, so that nobody else can fill it. What it
+    forgets is refused for its timestamp."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def take(self, webhook_id: str, now_s: float) -> None:
+        """Takes note of an id. Raises WebhookRepeated if it was there before."""
+        # A sender's clock may be ahead by the tolerance, so that a timestamp stays good for twice as long.
+        self._until = {known: until for known, until in self._until.items() if until >= now_s}
+        if webhook_id in self._until:
+            raise WebhookRepeated("This `webhook-id` was obeyed already: nothing was done again.")
+        self._until[webhook_id] = now_s + 2 * TOLERANCE_S
+
+    def drop(self, webhook_id: str) -> None:
+        """It could not be obeyed."""
+        self._until.pop(webhook_id, None)

@@ -1,0 +1,143 @@
+"""Answer groups: entries whose answers say the same, and what their labels have shown.
+
+A group is founded by one answer and compared through that answer ever after: members are never compared with
+members, so that a chain of small differences cannot join what its ends say differently.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from cache.decision import GroupView
+from cache.index import Vector, VectorIndex
+
+LONGEST_FOUNDER: Final = 4000
+"""Characters of the founding answer that are kept to compare with."""
+SHRINKAGE: Final = 2.0
+"""How much evidence, in units of p(1-p), a group needs to move its own offset half the way."""
+OFFSET_AT_MOST: Final = 2.0
+OFFSET_AT_LEAST: Final = -6.0
+_OVERRULES: Final = 3
+"""So many right labels and no wrong one overrule a kind of mismatch; later one wrong in so many times ten."""
+
+
+class Evidence(Struct):
+    """What labels have shown: an offset of the logit, learnt in constant time for each label."""
+
+    labels: int = 0
+    offset: float = 0.0
+    """Added to the logit: below 0 if answers were less often right than thought."""
+    variance: float = 0.0
+    """Sum of p(1-p): how much the labels could tell."""
+    kinds: dict[str, tuple[int, int]] = {}
+    """Kind of mismatch -> (right, wrong) labels of questions that it kept from being served."""
+
+    def add(self, p: float, *, is_right: bool, weight: float = 1.0) -> None:
+        """Takes a label into account: a step of stochastic Newton on the logistic loss, shrunken towards 0."""
+        self.labels += 1
+        self.variance += weight * p * (1 - p)
+        step = weight * (is_right - p) / (self.variance + SHRINKAGE)
+        self.offset = min(max(self.offset + step, OFFSET_AT_LEAST), OFFSET_AT_MOST)
+
+    def retract(self, p: float, *, is_right: bool, weight: float) -> None:
+        """Takes a label back that `add` was given with this p and weight."""
+        step = weight * (is_right - p) / (self.variance + SHRINKAGE)
+        self.offset = min(max(self.offset - step, OFFSET_AT_LEAST), OFFSET_AT_MOST)
+        self.labels -= 1
+        self.variance = max(self.variance - weight * p * (1 - p), 0.0)
+
+    def add_blocked(self, kind: str, *, is_right: bool) -> None:
+        """Takes into account what a fresh answer says of one that this kind of mismatch had blocked."""
+        right, wrong = self.kinds.get(kind, (0, 0))
+        self.kinds[kind] = (right + is_right, wrong + (not is_right))
+
+    @property
+    def overruled(self) -> frozenset[str]:
+        """Kinds of mismatch that have been shown not to matter here."""
+        return frozenset(
+            kind
+            for kind, (right, wrong) in self.kinds.items()
+            if right >= _OVERRULES and wrong * 10 * _OVERRULES <= right
+        )
+
+
+class Group(Struct):
+    """One answer group."""
+
+    id: int
+    scope: bytes
+    identity: bytes
+    """Hash of the founding answer, normalised."""
+    answer: str
+    """The founding answer."""
+    evidence: Evidence = msgspec.field(default_factory=Evidence)
+    anchors: set[int] = msgspec.field(default_factory=set)
+    total: Vector | None = None
+    """Sum of the anchors' vectors; not kept for a single anchor."""
+
+    def to_view(self) -> GroupView:
+        return GroupView(len(self.anchors), self.total, self.evidence.offset, self.evidence.overruled)
+
+
+class Groups:
+    """The groups of all scopes, found by identity or by the vector of the founding answer."""
+
+    def __init__(self, answers: VectorIndex) -> None:
+        self._answers = answers
+        self._groups: dict[int, Group] = {}
+        self._by_identity: dict[tuple[bytes, bytes], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, group_id: int) -> Group:
+        return self._groups[group_id]
+
+    def get(self, group_id: int) -> Group | None:
+        return self._groups.get(group_id)
+
+    def add(self, group: Group, vector: Vector | None) -> None:
+        """A new group; without a vector it is found by its identity only."""
+        self._groups[group.id] = group
+        self._by_identity.setdefault((group.scope, group.identity), group.id)
+        if vector is not None:
+            self._answers.add(group.scope, group.id, vector)
+
+    def describe(self, group_id: int, vector: Vector) -> None:
+        """The founding answer's vector, once it is known; an unknown group is no error."""
+        if group_id in self._groups:
+            self._answers.add(self._groups[group_id].scope, group_id, vector)
+
+    def remove(self, group_id: int) -> None:
+        """Forgets a group; an unknown one is no error."""
+        group = self._groups.pop(group_id, None)
+        if group is None:
+            return
+        if self._by_identity.get((group.scope, group.identity)) == group_id:
+            del self._by_identity[group.scope, group.identity]
+        self._answers.remove(group.scope, group_id)
+
+    def of_identity(self, scope: bytes, identity: bytes) -> Group | None:
+        group_id = self._by_identity.get((scope, identity))
+        return self._groups[group_id] if group_id is not None else None
+
+    def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, float]]:
+        """The groups whose founding answers are nearest, with the cosine."""
+        found = self._answers.search(scope, vector, count)
+        return [(self._groups[group_id], cosine) for group_id, cosine in found if group_id in self._groups]
+
+    def vector(self, group_id: int) -> Vector | None:
+        """The vector of the founding answer, if it is known."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return None
+        try:
+            found: Vector = self._answers.vectors(group.scope, [group_id])[0]
+        except KeyError:
+            return None
+        return found
+
+    def views(self, group_ids: Iterable[int]) -> dict[int, GroupView]:
+        return {group_id: self._groups[group_id].to_view() for group_id in set(group_ids)}

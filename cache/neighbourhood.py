@@ -1,0 +1,167 @@
+"""What lies near a question: the anchors of its scope and the groups that their answers form.
+
+Holds vectors and groups of all scopes in memory; judges a question, takes anchors in and out, learns from labels.
+Knows neither entries nor routes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from cache.decision import NEIGHBOURS, GroupView, Judgement, Neighbour, Prior, judge
+from cache.groups import Evidence, Group, Groups
+from cache.index import Vector, VectorIndex
+
+_PENDING: Final = -1
+"""Anchor and group of a question whose answer is being made."""
+
+_TELLING: Final = 0.6
+"""Labels of less likely answers say little of those that are served."""
+_SCOPES_LEARNT: Final = 10_000
+
+Described = Callable[[int], tuple[str, int, bool] | None]
+"""Anchor id -> (its text, its group, whether it may serve); None for one that has gone."""
+
+
+class Neighbourhood:
+    """Anchors and groups. Call from one thread."""
+
+    def __init__(self, dim: int, prior: Prior, on_fault: Callable[[Exception], None] | None = None) -> None:
+        self.prior = prior
+        self._prompts = VectorIndex(dim, on_fault=on_fault)
+        self._answers = VectorIndex(dim, on_fault=on_fault)
+        self.groups = Groups(self._answers)
+        self._sizes: dict[bytes, int] = {}
+        self._learnt: OrderedDict[tuple[bytes, bool], Evidence] = OrderedDict()
+        """(scope, whether the group had company) -> what labels have shown there."""
+
+    def judge(self, scope: bytes, text: str, vector: Vector, described: Described) -> Judgement:
+        """The judgement of the question with this text and vector in its scope."""
+        found = self._prompts.search(scope, vector, NEIGHBOURS)
+        neighbours = [
+            Neighbour(anchor_id, known[0], similarity, known[1], known[2])
+            for anchor_id, similarity in found
+            if (known := described(anchor_id)) is not None
+        ]
+        if not neighbours:
+            return Judgement()
+        vectors = self._prompts.vectors(scope, [neighbour.anchor_id for neighbour in neighbours])
+        views = self.groups.views(neighbour.group for neighbour in neighbours)
+        return judge(text, vector, neighbours, vectors, views, self._sizes[scope], self.prior, self._offsets(scope))
+
+    def learn(self, scope: bytes, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> Group | None:
+        """Takes a label of a judgement into account, for its group and for its scope. Returns the group, unless it
+        has gone."""
+        group = self.groups.get(judgement.group) if judgement.group is not None else None
+        if group is None:
+            return None
+        if judgement.blocked_by is not None:
+            group.evidence.add_blocked(judgement.blocked_by, is_right=is_right)
+            return group
+        if judgement.p >= _TELLING:
+            key = scope, judgement.anchors > 1
+            evidence = self._learnt.setdefault(key, Evidence())
+            self._learnt.move_to_end(key)
+            if len(self._learnt) > _SCOPES_LEARNT:
+                self._learnt.popitem(last=False)
+            evidence.add(judgement.p, is_right=is_right)
+        group.evidence.add(judgement.p, is_right=is_right, weight=weight)
+        if judgement.overruled is not None:  # in spite of a mismatch: whether that matters may change
+            group.evidence.add_blocked(judgement.overruled, is_right=is_right)
+        return group
+
+    def _offsets(self, scope: bytes) -> tuple[float, float]:
+        alone, company = self._learnt.get((scope, False)), self._learnt.get((scope, True))
+        return alone.offset if alone is not None else 0.0, company.offset if company is not None else 0.0
+
+    def judge_pending(
+        self, text: str, vector: Vector, known: Judgement, scope: bytes, other: str, its: Vector
+    ) -> float:
+        """Probability that the answer to `other`, which is still being made, will be right for this question too:
+        as if it were stored already, in a group of its own, beside what is known of the neighbourhood."""
+        pending = Neighbour(_PENDING, other, float(vector @ its), _PENDING)
+        neighbours = sorted([pending, *known.around[: NEIGHBOURS - 1]], key=lambda each: -each.similarity)
+        stored = [each.anchor_id for each in neighbours if each.anchor_id != _PENDING]
+        try:
+            vectors = self._prompts.vectors(scope, stored)
+            views = self.groups.views(each.group for each in neighbours if each.group != _PENDING)
+        except KeyError:  # purged meanwhile
+            return 0.0
+        vectors = np.insert(vectors, neighbours.index(pending), its, axis=0)
+        size = self._sizes.get(scope, 0) + 1
+        views[_PENDING] = GroupView()
+        offsets = self._offsets(scope)
+        judgement = judge(text, vector, neighbours, vectors, views, size, self.prior, offsets, candidate=_PENDING)
+        return judgement.claim
+
+    def nearest(self, scope: bytes, vector: Vector, count: int) -> list[tuple[int, float]]:
+        """Ids of the nearest anchors, with the cosine."""
+        return self._prompts.search(scope, vector, count)
+
+    def add(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
+        """An anchor that leads to a known group. Without a vector it only keeps the group alive."""
+        if vector is not None:
+            self._prompts.add(scope, anchor_id, vector)
+            self._sizes[scope] = self._sizes.get(scope, 0) + 1
+        self._join(scope, anchor_id, group_id, vector)
+
+    def remove(self, scope: bytes, anchor_id: int, group_id: int) -> bool:
+        """Forgets an anchor. Returns whether its group had no other; the group then goes with it."""
+        vector = self._vector(scope, anchor_id)
+        is_empty = self._leave(anchor_id, group_id, vector)
+        if vector is not None:
+            self._prompts.remove(scope, anchor_id)
+            self._sizes[scope] -= 1
+            if not self._sizes[scope]:
+                del self._sizes[scope]
+        return is_empty
+
+    def regroup(self, scope: bytes, anchor_id: int, old: int, new: int) -> bool:
+        """Lets an anchor lead to another group. Returns whether the old one has gone with it."""
+        vector = self._vector(scope, anchor_id)
+        self._join(scope, anchor_id, new, vector)
+        return self._leave(anchor_id, old, vector)
+
+    def _vector(self, scope: bytes, anchor_id: int) -> Vector | None:
+        try:
+            found: Vector = self._prompts.vectors(scope, [anchor_id])[0]
+            return found
+        except KeyError:
+            return None
+
+    def _join(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
+        group = self.groups[group_id]
+        group.anchors.add(anchor_id)
+        if vector is None or len(group.anchors) == 1:
+            return
+        if group.total is None:
+            known = [known for each in group.anchors if (known := self._vector(scope, each)) is not None]
+            group.total = sum(known, vector * 0)
+        else:
+            group.total += vector
+
+    def _leave(self, anchor_id: int, group_id: int, vector: Vector | None) -> bool:
+        group = self.groups.get(group_id)
+        if group is None:
+            return False
+        group.anchors.discard(anchor_id)
+        if vector is not None and group.total is not None:
+            group.total -= vector
+        if group.anchors:
+            return False
+        self.groups.remove(group_id)
+        return True
+
+    def __len__(self) -> int:
+        return len(self._prompts)
+
+    def settle(self) -> None:
+        """Waits until the indexes have been built, as after loading."""
+        self._prompts.settle()
+        self._answers.settle()
+
+    def close(self) -> None:
+        self._prompts.close()
+        self._answers.close()

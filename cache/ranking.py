@@ -1,0 +1,104 @@
+"""Which entry goes first when there is no room: the one that saves least per byte, for its age."""
+
+import heapq
+import itertools
+from collections.abc import Generator
+
+from msgspec import Struct
+
+
+class _Standing(Struct, gc=False):
+    worth: int
+    bytes: int
+    is_curated: bool
+    clock: float
+    """That of the ranking when it was last used."""
+    turn: int
+    """Of its one valid place in the queue."""
+    hits: int = 1
+
+    @property
+    def priority(self) -> float:
+        return self.clock + self.hits * self.worth / max(self.bytes, 1)
+
+
+class Ranking:
+    """Which entry should go first: Greedy-Dual-Size-Frequency (Cherkasova, "Improving WWW Proxies Performance with
+    Greedy-Dual-Size-Frequency Caching Policy", HP Labs HPL-98-69, 1998): priority = clock + hits * worth / bytes.
+    The clock is the priority of what went last, so that what is no longer used falls behind by itself.
+
+    The queue is lazy: a hit changes no place in it, only what comes up has its place corrected. Every operation takes
+    O(log n), amortised. Hits are counted since the start of the process."""
+
+    def __init__(self) -> None:
+        self._standings: dict[str, _Standing] = {}
+        self._queue: list[tuple[float, int, str]] = []
+        self._clock = 0.0
+        self._turns = itertools.count()
+        self.bytes = 0
+        self.curated = 0
+        self.curated_bytes = 0
+
+    def add(self, entry_id: str, worth: int, size: int, *, is_curated: bool) -> None:
+        standing = _Standing(max(worth, 1), 0, is_curated, self._clock, -1)
+        self._standings[entry_id] = standing
+        self.curated += is_curated
+        self.grow(entry_id, size)
+
+    def grow(self, entry_id: str, size: int) -> None:
+        """So many bytes more."""
+        standing = self._standings[entry_id]
+        standing.bytes += size
+        self.bytes += size
+        if standing.is_curated:
+            self.curated_bytes += size
+        else:  # its priority falls, and places are only ever corrected upwards
+            self._push(entry_id, standing)
+
+    def hit(self, entry_id: str) -> None:
+        standing = self._standings[entry_id]
+        standing.hits += 1
+        standing.clock = self._clock
+
+    def drop(self, entry_id: str) -> None:
+        standing = self._standings.pop(entry_id)
+        self.bytes -= standing.bytes
+        if standing.is_curated:
+            self.curated -= 1
+            self.curated_bytes -= standing.bytes
+
+    def bytes_of(self, entry_id: str) -> int:
+        return self._standings[entry_id].bytes
+
+    def advance(self, entry_id: str) -> None:
+        """This one goes: the clock moves to its priority."""
+        self._clock = max(self._clock, self._standings[entry_id].priority)
+
+    def cheapest(self) -> Generator[str]:
+        """Entries by rising priority, none of them curated. Changes nothing; close it when done."""
+        shown = []
+        try:
+            while self._queue:
+                priority, turn, entry_id = heapq.heappop(self._queue)
+                standing = self._standings.get(entry_id)
+                if standing is None or standing.turn != turn:
+                    continue
+                if standing.priority > priority:
+                    self._push(entry_id, standing)
+                    continue
+                shown.append((priority, turn, entry_id))
+                yield entry_id
+        finally:
+            for place in shown:
+                heapq.heappush(self._queue, place)
+
+    def _push(self, entry_id: str, standing: _Standing) -> None:
+        standing.turn = next(self._turns)
+        heapq.heappush(self._queue, (standing.priority, standing.turn, entry_id))
+        if len(self._queue) > 2 * len(self._standings) + 64:
+            self._queue = [
+                place
+                for place in self._queue
+                if (owner := self._standings.get(place[2])) is not None and owner.turn == place[1]
+            ]
+            heapq.heapify(self._queue)

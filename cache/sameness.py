@@ -1,0 +1,413 @@
+"""Whether two answers of a language model say the same: a probability, and two operating points on it.
+
+Owns the evidence for and against, read off the traits of both answers, and the model that adds it up: one point
+links entries into answer groups, the other labels audits, with a third outcome between same and different.
+Refuses to know questions, entries, and how vectors are made. The weights are fitted by `eval/sameness.py` and lie
+in `sameness.json` beside this module.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from cache import answer_words
+from cache.answer_traits import KNOWN, LIGHT, AnswerTraits, Quantity, answer_traits, root, split_sentences
+
+__all__ = ["AnswerTraits", "Verdict", "answer_traits", "chunks", "compare_audit", "compare_link", "sameness"]
+
+Verdict = Literal["same", "different", "unclear"]
+
+
+# --- the model ---
+
+
+class Weights(Struct, frozen=True, forbid_unknown_fields=True):
+    """The fitted model, as it lies in `sameness.json`."""
+
+    what: str
+    intercept: float
+    weights: dict[str, float]
+    """Name of a piece of evidence -> what one unit of it adds to the log-odds of saying the same."""
+    link: float
+    """At least this probability joins a group."""
+    audit_same: float
+    """At least this probability is `same` to an audit."""
+    audit_different: float
+    """Less than this probability is `different` to an audit; between the two it is unclear."""
+
+
+@lru_cache(maxsize=1)
+def shipped_weights() -> Weights:
+    text = files("cache").joinpath("sameness.json").read_text(encoding="utf-8")
+    return msgspec.json.decode(text, type=Weights)
+
+
+UNSURE: Final = 0.5
+"""What is said where the evidence cannot be read: neither linked, nor called the same or different."""
+
+
+def sameness(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: Weights | None = None) -> float:
+    """The probability that both answers say the same, in [0, 1]; the same in both orders. `similarity` is the cosine
+    of their vectors (see `chunks`). Without `weights` those that are shipped."""
+    known = known_sameness(one, two)
+    if known is not None:
+        return known
+    weights = weights or shipped_weights()
+    total = weights.intercept
+    by_name = weights.weights
+    for name, amount in evidence(one, two, similarity).items():
+        if amount:
+            total += by_name.get(name, 0.0) * amount
+    p = 1 / (1 + math.exp(-total)) if total > -700 else 0.0
+    return min(p, UNSURE) if _other_code(one, two) or _other_code(two, one) else p
+
+
+def compare_link(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: Weights | None = None) -> bool:
+    """Whether two answers belong to one group."""
+    weights = weights or shipped_weights()
+    return sameness(one, two, similarity, weights) >= weights.link
+
+
+def compare_audit(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: Weights | None = None) -> Verdict:
+    """What an audit says of a served answer and a fresh one."""
+    weights = weights or shipped_weights()
+    p = sameness(one, two, similarity, weights)
+    if p >= weights.audit_same:
+        return "same"
+    return "different" if p < weights.audit_different else "unclear"
+
+
+def known_sameness(one: AnswerTraits, two: AnswerTraits) -> float | None:
+    """The probability where it needs no model, else None."""
+    if one.normal == two.normal:
+        return 1.0
+    if one.is_refusal and two.is_refusal:
+        return UNSURE  # neither says anything
+    if not (one.is_english and two.is_english) or not one.normal or not two.normal:
+        return UNSURE
+    if one.sentences == two.sentences:
+        return 0.99
+    return None
+
+
+# --- the evidence ---
+
+_CONTRARY: Final[dict[str, tuple[str, ...]]] = {}
+for _left, _right in answer_words.CONTRARY:
+    _CONTRARY[_left] = (*_CONTRARY.get(_left, ()), _right)
+    _CONTRARY[_right] = (*_CONTRARY.get(_right, ()), _left)
+_STRONG: Final = frozenset(
+    ("before", "after", "it before", "it after", "since", "until", "inside", "outside", "at least", "at most", "above")
+)
+
+
+def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[str, float]:
+    """What speaks for and against, by name; the same in both orders. Amounts are about 0 to 2."""
+    # words
+    only_one, only_two = one.words - two.reach, two.words - one.reach
+    light_one, light_two = one.light - two.reach, two.light - one.reach
+    fewer, more = sorted((len(only_one), len(only_two)))
+    light_fewer, light_more = sorted((len(light_one), len(light_two)))
+    shared, light_shared = len(one.words & two.words), len(one.light & two.light)
+    all_words = len(one.words) + len(two.words)
+    smaller = min(len(one.words), len(two.words))
+    pairs = len(one.pairs & two.pairs)
+    near = pairs / max(len(one.pairs), len(two.pairs), 1)
+    odd_one, odd_two = bool(only_one - KNOWN), bool(only_two - KNOWN)
+    aligned = _aligned(one, two, only_one, only_two)
+    function = [
+        word
+        for word in one.tokens ^ two.tokens
+        if word in answer_words.FUNCTION and root(word) not in (two.reach if word in one.tokens else one.reach)
+    ]
+    # numbers and names
+    numbers_one, numbers_two = _unmatched(one, two), _unmatched(two, one)
+    hard_one = [each for each in numbers_one if each[2] != "1" and (each[1] or each[2] not in one.small_counts)]
+    hard_two = [each for each in numbers_two if each[2] != "1" and (each[1] or each[2] not in two.small_counts)]
+    same_dimension = not {each[1] for each in numbers_one}.isdisjoint(each[1] for each in numbers_two)
+    same_value = not {each[2] for each in numbers_one}.isdisjoint(each[2] for each in numbers_two)
+    rates_one, rates_two = one.rates - two.rates, two.rates - one.rates
+    names_one, names_two = one.names - two.reach, two.names - one.reach
+    code_one, code_two = _other_code(one, two), _other_code(two, one)
+    people_one, people_two = one.people - two.reach, two.people - one.reach
+    reassigned = _reassigned(one, two)
+    # polarity, conditions
+    turned = ((one.denied & two.asserted) | (two.denied & one.asserted)) - LIGHT
+    agreed = len((one.denied & two.denied) | (one.asserted & two.asserted))
+    turned_share = len(turned) / (len(turned) + agreed) if turned else 0.0
+    lead_one, lead_two = one.lead or one.opening, two.lead or two.opening
+    has_other_opening = lead_one * lead_two == -1
+    opposite = sum(
+        (pair, -side) in two.sides and (pair, side) not in two.sides and (pair, -side) not in one.sides
+        for pair, side in one.sides
+    )
+    contrary, strongly_contrary = _contrary(one, two)
+    conditional = len(one.conditional - two.reach) + len(two.conditional - one.reach)
+    other_member = _other_member(one, two)
+    markers = one.markers ^ two.markers
+
+    is_shuffled = one.tokens == two.tokens
+    differs_a_little = bool(
+        function or numbers_one or numbers_two or only_one or only_two or names_one or names_two or reassigned or turned or contrary
+    )
+    flaws = (
+        bool(numbers_one and numbers_two)
+        + same_dimension
+        + bool(names_one and names_two)
+        + bool(rates_one and rates_two)
+        + bool(code_one or code_two)
+        + (odd_one and odd_two)
+        + other_member
+        + (opposite > 0)
+        + (one.lead * two.lead == -1)
+        + (one.is_refusal != two.is_refusal)
+        + bool(people_one and people_two)
+        + (has_other_opening and one.lead + two.lead != 0)
+        + (strongly_contrary > 0)
+    )
+    doubts = (
+        (bool(hard_one) != bool(hard_two))
+        + bool((numbers_one or numbers_two) and not hard_one and not hard_two)
+        + (bool(rates_one) != bool(rates_two))
+        + (bool(names_one) != bool(names_two))
+        + has_other_opening
+        + reassigned
+        + (bool(people_one) != bool(people_two))
+        + len(markers & _DOUBTFUL)
+        + ((one.denials > 0) != (two.denials > 0))
+        + (bool(one.code) != bool(two.code))
+        + (contrary > 0)
+        + (aligned > 0)
+        + bool(turned)
+        + (near > 0.2 and differs_a_little)
+        + is_shuffled
+    )
+    is_sound = flaws == 0
+    is_clean = is_sound and doubts == 0
+    residual_share = (fewer + more) / (all_words + 1)
+    containment = 1 - fewer / smaller if smaller else 1.0
+    found: dict[str, float] = {
+        "similarity": similarity,
+        "similarity over 0.6": max(similarity - 0.6, 0.0),
+        "similarity over 0.8": max(similarity - 0.8, 0.0),
+        "shared words": shared / (shared + fewer + more) if shared + fewer + more else 1.0,
+        "containment": containment,
+        "shared light words": light_shared / (light_shared + light_fewer + light_more) if light_shared + light_more else 1.0,
+        "own words, fewer": min(fewer, 6) / 2,
+        "own words, more": min(more, 10) / 4,
+        "own words, share": residual_share,
+        "own words on both sides": fewer > 0,
+        "own words on no side": more == 0,
+        "odd words on both sides": odd_one and odd_two,
+        "odd words on one side": odd_one != odd_two,
+        "words in the same place": min(aligned, 2),
+        "near": near,
+        "near over 0.2": max(near - 0.2, 0.0),
+        "near over 0.4": max(near - 0.4, 0.0),
+        "near over 0.7": max(near - 0.7, 0.0),
+        "same words in another order": is_shuffled,
+        "near but for something": near * differs_a_little,
+        "near but for little words": near * min(len(function), 2),
+        "near but for numbers": near * bool(numbers_one or numbers_two),
+        "near but for words": near * (fewer > 0),
+        "near but for more words": near * (fewer == 0 < more),
+        "near but for light words": near * (more == 0 < light_fewer),
+        "near but for more light words": near * (more == 0 == light_fewer < light_more),
+        "little words": min(len(function), 4) / 2,
+        "numbers conflict": bool(numbers_one and numbers_two),
+        "numbers of one unit conflict": same_dimension,
+        "numbers conflict in unit only": same_value,
+        "numbers on one side": bool(hard_one) != bool(hard_two),
+        "small counts differ": bool((numbers_one or numbers_two) and not hard_one and not hard_two),
+        "own numbers": min(len(hard_one) + len(hard_two), 4) / 2,
+        "shared numbers": min(len(one.quantities & two.quantities), 4) / 2,
+        "assigned to others": reassigned,
+        "rates conflict": bool(rates_one and rates_two),
+        "rates on one side": bool(rates_one) != bool(rates_two),
+        "names conflict": bool(names_one and names_two),
+        "names on one side": bool(names_one) != bool(names_two),
+        "own names": min(len(names_one), len(names_two)),
+        "shared names": min(len(one.names & two.names), 4) / 2,
+        "code conflicts": bool(code_one and code_two),
+        "code on one side": bool(code_one) != bool(code_two),
+        "code in one only": bool(one.code) != bool(two.code),
+        "other member of a kind": other_member,
+        "opposites": min(opposite, 2),
+        "contrary relations": min(contrary, 2),
+        "strongly contrary relations": min(strongly_contrary, 2),
+        "yes against no": one.lead * two.lead == -1,
+        "no against nothing": min(one.lead, two.lead) == -1 and max(one.lead, two.lead) == 0 and not (one.denials and two.denials),
+        "other opening": has_other_opening,
+        "yes or no against the opening": has_other_opening and one.lead + two.lead != 0,
+        "turned words": min(len(turned), 3),
+        "turned words, share": turned_share,
+        "turned words, any": bool(turned),
+        "denials on one side": (one.denials > 0) != (two.denials > 0),
+        "denials, difference": min(abs(one.denials - two.denials), 3),
+        "own conditions": min(conditional, 4) / 2,
+        "own conditions, any": conditional > 0,
+        "conditions on one side": bool(one.conditional) != bool(two.conditional),
+        "condition markers and own words": len(markers & _CONDITIONS) * min(more, 4) / 4,
+        "refusal": one.is_refusal != two.is_refusal,
+        "length": min(one.length, two.length) / max(one.length, two.length, 1),
+        "shortness": 1 / (1 + min(one.length, two.length)),
+        "flaws": flaws,
+        "flaws, up to two": min(flaws, 2),
+        "doubts": min(doubts, 6),
+        "doubts, up to three": min(doubts, 3),
+        "flaws and doubts": min(flaws * doubts, 8),
+    }
+    if is_sound:
+        found |= {
+            "sound": 1.0,
+            "sound: one doubt": doubts == 1,
+            "sound: two doubts": doubts == 2,
+            "sound: doubts": min(doubts, 6),
+            "sound: similarity": similarity,
+            "sound: own words, share": residual_share,
+            "sound: own words, fewer": min(fewer, 6) / 2,
+            "sound: own words, more": min(more, 10) / 4,
+            "sound: containment": containment,
+            "sound: near": near,
+            "sound: words in the same place": min(aligned, 2),
+        }
+    if is_clean:
+        found |= {
+            "clean": 1.0,
+            "clean: similarity": similarity,
+            "clean: own words, share": residual_share,
+            "clean: own words, more": min(more, 10) / 4,
+            "clean: containment": containment,
+        }
+    return found
+
+
+_DOUBTFUL: Final = frozenset(("only", "unless", "before", "after", "earliest", "never"))
+_CONDITIONS: Final = frozenset(("only", "unless", "if", "but", "when", "also", "extra"))
+
+def _unmatched(one: AnswerTraits, two: AnswerTraits) -> list[Quantity]:
+    """The numbers of `one` that `two` has in no way: not without a unit, as a rate, as part of a code."""
+    if not one.quantities:
+        return []
+    keys, with_unit, bare, hours = set(), set(), set(), set()
+    for value, dimension, written in two.quantities:
+        keys.add((value, dimension))
+        (bare if not dimension else hours if dimension == "clock" else with_unit).add(written)
+    return [
+        quantity
+        for quantity in one.quantities
+        if quantity[:2] not in keys
+        and quantity[:2] not in two.rates
+        and quantity[2] not in bare
+        and not (not quantity[1] and quantity[2] in with_unit)
+        and not (not quantity[1] and not bare and quantity[2] in hours and quantity[2] not in one.small_counts)
+        and quantity[2] not in two.names
+        and quantity[:2] not in (("1", ""), ("1", "times"))
+    ]
+
+
+def _other_code(one: AnswerTraits, two: AnswerTraits) -> bool:
+    """Whether `one` has code that `two` has neither as code nor as words; False if `two` has none at all."""
+    return bool(two.code) and any(token.lower() not in two.tokens for token in one.code - two.code)
+
+
+def _aligned(one: AnswerTraits, two: AnswerTraits, only_one: frozenset[str], only_two: frozenset[str]) -> int:
+    """How many words stand where the other answer has another word: beside the same neighbour."""
+    if not only_one or not only_two:
+        return 0
+    others = [two.neighbours[other] for other in only_two]
+    count = 0
+    for word in only_one:
+        before, after = one.neighbours[word]
+        count += any(
+            not before.isdisjoint(other_before) or not after.isdisjoint(other_after) for other_before, other_after in others
+        )
+    return count
+
+
+def _reassigned(one: AnswerTraits, two: AnswerTraits) -> bool:
+    """Whether two numbers or names share more words with each other's parts of sentences than with their own:
+    adults 14, students 9 against students 14, adults 9."""
+    mine, theirs = one.partners, two.partners
+    items = [item for item in mine if item in theirs]
+    for at, item in enumerate(items):
+        for other in items[at + 1 :]:
+            if mine[item] == mine[other] or theirs[item] == theirs[other]:
+                continue
+            turned = len(mine[item] & theirs[other]) + len(mine[other] & theirs[item])
+            if turned > 1 and turned > 1 + len(mine[item] & theirs[item]) + len(mine[other] & theirs[other]):
+                return True
+    return False
+
+
+def _contrary(one: AnswerTraits, two: AnswerTraits) -> tuple[int, int]:
+    """How many relations have their contrary in the other answer, of the same thing: (all, strong ones)."""
+    total = strong = 0
+    for kind, item in one.relations - two.relations:
+        for other in _CONTRARY.get(kind, ()):
+            if (other, item) in two.relations and (other, item) not in one.relations:
+                total += 1
+                strong += kind in _STRONG
+    return total, strong
+
+
+def _other_member(one: AnswerTraits, two: AnswerTraits) -> bool:
+    groups = {group for group, _ in one.members - two.members}
+    return any(group in groups for group, _ in two.members - one.members)
+
+
+# --- the vector of a long answer ---
+
+MOST_TOKENS: Final = 240
+_PIECES: Final = re.compile(r"[A-Za-z]+|\S")
+_LETTERS_PER_TOKEN: Final = 3
+_SHORT_WORD: Final = 6
+
+
+def chunks(text: str, most_tokens: int = MOST_TOKENS) -> list[str]:
+    """Parts of an answer that each fit an encoder with a little more than `most_tokens`, whole sentences if
+    possible, without courtesy and markup. An answer's vector is the mean of its parts' vectors, brought to unit
+    norm: a function of the text alone. Tokens are estimated from the letters, and rather too many."""
+    core = answer_traits(text).core
+    if _estimate(core) <= most_tokens:
+        return [core] if core.strip() else []
+    parts: list[str] = []
+    open_part, size = "", 0
+    for piece in _fitting(split_sentences(core), most_tokens):
+        tokens = _estimate(piece)
+        if open_part and size + tokens > most_tokens:
+            parts.append(open_part)
+            open_part, size = "", 0
+        open_part, size = f"{open_part} {piece}" if open_part else piece, size + tokens
+    return [*parts, open_part] if open_part else parts
+
+
+def _fitting(sentences: Iterable[str], most_tokens: int) -> Iterable[str]:
+    """The sentences; of one that is too long, its parts, between words if it has any."""
+    for sentence in sentences:
+        if _estimate(sentence) <= most_tokens:
+            yield sentence
+            continue
+        open_part, size = "", 0
+        for word in sentence.split():
+            for at in range(0, len(word), most_tokens):
+                part = word[at : at + most_tokens]
+                tokens = _estimate(part)
+                if open_part and size + tokens > most_tokens:
+                    yield open_part
+                    open_part, size = "", 0
+                open_part, size = f"{open_part} {part}" if open_part else part, size + tokens
+        yield open_part
+
+
+def _estimate(text: str) -> int:
+    """Tokens of a word-piece vocabulary: a short word is one, a longer one several, any other character one."""
+    return sum(
+        1 if len(piece) <= _SHORT_WORD else math.ceil(len(piece) / _LETTERS_PER_TOKEN) for piece in _PIECES.findall(text)
+    )

@@ -1,0 +1,106 @@
+"""Answers to one question in ever other words, as a model would word them on different days.
+
+Each label has facts of its own (a menu, a choice, a number of days, a fee, a contact), drawn from a hash of the label.
+A wording states all of them, in another order, length, politeness and with other synonyms each time.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from eval.streams import Question
+
+_MENUS: Final = (
+    "Settings", "Profile", "Cards", "Payments", "Security", "Help", "Account", "Orders", "Documents", "Limits",
+    "Transfers", "Travel", "Devices", "Statements", "Rewards", "Family", "Insurance", "Exchange", "Savings", "Activity",
+)  # fmt: skip
+_CHOICES: Final = (
+    "Manage", "Request", "Review", "Start", "Confirm", "Report", "Change", "Submit", "Track", "Renew",
+    "Dispute", "Verify",
+    "Activate", "Replace", "Close", "Share", "Download", "Schedule", "Compare", "Unlock",
+)  # fmt: skip
+_TEAMS: Final = (
+    "Meridian desk", "Juniper team", "Atlas service", "Harbour office", "Cobalt line", "Linden group", "Orchid desk",
+    "Falcon team", "Marble office", "Saffron line", "Willow service", "Quartz group",
+)  # fmt: skip
+_OPENINGS: Final = (
+    "", "", "", "Sure! ", "Of course. ", "Happy to help. ", "Thanks for your question! ", "Certainly: ",
+    "Great question. ",
+    "Here is what you need to know. ", "Good to hear from you. ",
+)  # fmt: skip
+_CLOSINGS: Final = (
+    "", "", "", " Let me know if you need anything else.", " I hope this helps!",
+    " Is there anything else I can do for you?",
+    " Feel free to ask if something is unclear.", " Have a nice day!",
+)  # fmt: skip
+_WORDS: Final = "zero one two three four five six seven eight nine ten eleven twelve".split()
+
+
+class Facts(Struct, frozen=True):
+    """What every wording of one answer says."""
+
+    topic: str
+    menu: str
+    choice: str
+    days: int
+    fee: int
+    team: str
+
+
+def facts_of(label: str) -> Facts:
+    """The facts behind a label: always the same ones."""
+    digest = hashlib.sha256(label.encode()).digest()
+    return Facts(
+        topic=" ".join(label.replace("_", " ").replace("|", " ").split())[:120],
+        menu=_MENUS[digest[0] % len(_MENUS)],
+        choice=_CHOICES[digest[1] % len(_CHOICES)],
+        days=2 + digest[2] % 11,
+        fee=1 + digest[3] % 60,
+        team=_TEAMS[digest[4] % len(_TEAMS)],
+    )
+
+
+def worded(label: str, chance: random.Random) -> str:
+    """One wording of the answer behind a label."""
+    facts = facts_of(label)
+    days = _WORDS[facts.days] if chance.random() < 0.3 else str(facts.days)
+    fee = chance.choice((f"{facts.fee} euros", f"EUR {facts.fee}", f"€{facts.fee}"))
+    steps = chance.choice(
+        (
+            f"Open {facts.menu} and choose {facts.choice}.",
+            f"Go to {facts.menu}, then select {facts.choice}.",
+            f"In {facts.menu}, pick {facts.choice}.",
+            f"Please open {facts.menu} in the app and tap {facts.choice}.",
+        )
+    )
+    rest = [
+        chance.choice((f"It takes {days} days.", f"This takes {days} days.", f"Allow {days} days for it.")),
+        chance.choice((f"The fee is {fee}.", f"It costs {fee}.", f"There is a charge of {fee}.")),
+        chance.choice(
+            (
+                f"The {facts.team} can help.",
+                f"For help, contact the {facts.team}.",
+                f"You can ask the {facts.team} for help.",
+            )
+        ),
+    ]
+    chance.shuffle(rest)
+    about = chance.choice(("", "", f"About {facts.topic}: ", f"Regarding {facts.topic}: "))
+    return chance.choice(_OPENINGS) + about + " ".join([steps, *rest]) + chance.choice(_CLOSINGS)
+
+
+def answers_file(questions: Sequence[Question], wordings: int = 12, seed: int = 1) -> Iterator[str]:
+    """JSON Lines for the simulated provider: each question with several wordings of its answer, and the `label` by
+    which a reader tells which answer it got: the wordings of one label are the same for all its questions."""
+    chance = random.Random(seed)
+    made: dict[str, list[str]] = {}
+    for question in questions:
+        texts = made.setdefault(question.answer, [])
+        while len(texts) < wordings:
+            texts.append(worded(question.answer, chance))
+        first, *others = texts
+        yield json.dumps({"question": question.text, "answer": first, "wordings": others, "label": question.answer})

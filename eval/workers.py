@@ -1,0 +1,72 @@
+"""Spreads long, independent pieces of work over processes, with progress. Knows nothing of what they do.
+
+A task is a function of what all tasks share and of a callable that takes progress. Processes are spawned, not
+forked, since the parent has threads; what is shared is sent to each of them once.
+"""
+
+import multiprocessing
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from typing import Any, Final, Generic, Self, TypeVar
+
+Shared = TypeVar("Shared")
+Result = TypeVar("Result")
+Progress = Callable[[int], None]
+_TICK_S: Final = 0.2
+
+
+class Workers(Generic[Shared]):
+    """A context manager. With one process everything runs in this one, one task after the other."""
+
+    def __init__(self, shared: Shared, processes: int) -> None:
+        self._shared = shared
+        self._pool: ProcessPoolExecutor | None = None
+        if processes > 1:
+            context = multiprocessing.get_context("spawn")
+            self._done: Any = context.Queue()
+            self._pool = ProcessPoolExecutor(processes, context, _begin, (shared, self._done))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._done.close()
+
+    def run(self, tasks: Sequence[Callable[[Shared, Progress], Result]], on_progress: Progress) -> list[Result]:
+        """The results in the order of the tasks. Raises what a task raises."""
+        if self._pool is None:
+            return [task(self._shared, on_progress) for task in tasks]
+        futures = [self._pool.submit(_work, task) for task in tasks]
+        left = set(futures)
+        while left:
+            finished, left = wait(left, _TICK_S, FIRST_EXCEPTION)
+            self._pass_on(on_progress)
+            if any(each.exception() is not None for each in finished):
+                for future in left:
+                    future.cancel()
+                break
+        self._pass_on(on_progress)
+        return [future.result() for future in futures if not future.cancelled()]
+
+    def _pass_on(self, on_progress: Progress) -> None:
+        while True:
+            try:
+                on_progress(self._done.get_nowait())
+            except queue.Empty:
+                return
+
+
+# --- inside a process ---
+
+_here: dict[str, Any] = {}
+
+
+def _begin(shared: Any, done: Any) -> None:
+    _here["shared"], _here["done"] = shared, done
+
+
+def _work(task: Callable[[Any, Progress], Any]) -> Any:
+    return task(_here["shared"], _here["done"].put)

@@ -1,0 +1,159 @@
+"""A webhook's signature: only what was signed with the secret, just now and for the first time, is believed."""
+
+import base64
+import os
+from collections.abc import Mapping
+
+import pytest
+
+from app.errors import WebhookInvalid, WebhookRepeated
+from app.webhook import TOLERANCE_S, Received, signature, signing_key, verified_id
+
+NOW = 1_700_000_000
+BODY = b'{"tags":["prices"]}'
+KEY = bytes(range(32))
+
+
+def signed(
+    key: bytes = KEY, *, webhook_id: str = "msg_1", at: int | str = NOW, body: bytes = BODY, **other: str
+) -> dict[str, str]:
+    headers = {"webhook-id": webhook_id, "webhook-timestamp": str(at)}
+    return headers | {"webhook-signature": signature(key, webhook_id, str(at), body)} | other
+
+
+def refused(headers: Mapping[str, str], body: bytes = BODY, now: float = NOW) -> str:
+    with pytest.raises(WebhookInvalid) as raised:
+        verified_id(KEY, headers, body, now)
+    return str(raised.value)
+
+
+def test_the_example_of_the_specification_verifies() -> None:
+    key = signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    assert verified_id(key, headers, b'{"test": 2432232314}', 1614265330) == headers["webhook-id"]
+
+
+@pytest.mark.parametrize("late_s", [-TOLERANCE_S, 0, TOLERANCE_S])
+def test_what_was_signed_just_now_is_believed(late_s: int) -> None:
+    assert verified_id(KEY, signed(), BODY, NOW + late_s) == "msg_1"
+
+
+@pytest.mark.parametrize("late_s", [-TOLERANCE_S - 1, TOLERANCE_S + 1, 10**8])
+def test_an_old_or_early_timestamp_is_refused(late_s: int) -> None:
+    assert "webhook-timestamp" in refused(signed(), now=NOW + late_s)
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_every_header_is_needed(name: str, value: str | None) -> None:
+    headers = {known: text for known, text in signed().items() if known != name or value is not None}
+    refused(headers | ({name: value} if value is not None else {}))
+
+
+def test_one_of_several_signatures_is_enough_while_the_secret_is_changed() -> None:
+    good = signed()["webhook-signature"]
+    both = f"v1,{base64.b64encode(bytes(32)).decode()} {good}"
+    assert verified_id(KEY, signed() | {"webhook-signature": both}, BODY, NOW) == "msg_1"
+
+
+GOOD = signed()["webhook-signature"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["v1,", "v1", "v2" + GOOD[2:], "v1a" + GOOD[2:], GOOD[:-1], GOOD.lower(), GOOD[3:], "v1,ü", "x" * 10_000],
+)
+def test_another_signature_is_refused(given: str) -> None:
+    assert "webhook-signature" in refused(signed() | {"webhook-signature": given})
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (signed(bytes(32)), BODY),
+        (signed(), BODY + b" "),
+        (signed(), b""),
+        (signed() | {"webhook-id": "msg_2"}, BODY),
+        (signed() | {"webhook-timestamp": str(NOW + 1)}, BODY),
+    ],
+    ids=["another key", "another body", "no body", "another id", "another time"],
+)
+def test_everything_that_was_signed_must_be_as_it_was(headers: dict[str, str], body: bytes) -> None:
+    refused(headers, body)
+
+
+@pytest.mark.parametrize("at", ["now", "1e9", "-5", "1700000000.0", " 1700000000x", "١٧٠٠٠٠٠٠٠٠", "9" * 30])
+def test_a_timestamp_is_in_whole_seconds(at: str) -> None:
+    refused(signed(at=at))
+
+
+def test_an_id_has_a_length_that_can_be_remembered() -> None:
+    refused(signed(webhook_id="m" * 257))
+
+
+def test_no_refusal_tells_what_would_have_fitted() -> None:
+    assert GOOD[3:] not in refused(signed() | {"webhook-signature": "v1,x"})
+
+
+@pytest.mark.parametrize("length", [24, 32, 64])
+def test_a_secret_is_whsec_and_base64(length: int) -> None:
+    key = os.urandom(length)
+    assert signing_key("whsec_" + base64.b64encode(key).decode()) == key
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "whsec_",
+        base64.b64encode(KEY).decode(),
+        "whsec_" + base64.b64encode(KEY[:23]).decode(),
+        "whsec_" + base64.b64encode(KEY * 3).decode(),
+        "whsec_not base64!",
+        "whsec_ü",
+        "WHSEC_" + base64.b64encode(KEY).decode(),
+    ],
+)
+def test_another_secret_is_refused_without_being_repeated(secret: str) -> None:
+    with pytest.raises(ValueError, match="whsec_") as raised:
+        signing_key(secret)
+    assert len(secret) < 7 or secret not in str(raised.value)
+
+
+# --- replays ---------------------------------------------------------------------------------------------------
+
+
+def test_an_id_is_obeyed_once() -> None:
+    received = Received()
+    received.take("msg_1", NOW)
+    received.take("msg_2", NOW)
+    with pytest.raises(WebhookRepeated):
+        received.take("msg_1", NOW + 1)
+
+
+@pytest.mark.parametrize("ahead_s", [-TOLERANCE_S, 0, TOLERANCE_S])
+def test_an_id_is_remembered_as_long_as_its_signature_is_good(ahead_s: int) -> None:
+    """Whatever the sender's clock says: it is refused as a repetition, or for its timestamp."""
+    received, headers = Received(), signed(at=NOW + ahead_s)
+    received.take(verified_id(KEY, headers, BODY, NOW), NOW)
+    for later in range(0, 3 * TOLERANCE_S, 10):
+        with pytest.raises((WebhookRepeated, WebhookInvalid)):
+            received.take(verified_id(KEY, headers, BODY, NOW + later), NOW + later)
+
+
+def test_what_could_not_be_obeyed_may_be_sent_again() -> None:
+    received = Received()
+    received.take("msg_1", NOW)
+    received.drop("msg_1")
+    received.take("msg_1", NOW)
+
+
+def test_ids_are_forgotten_in_the_end() -> None:
+    received = Received()
+    for at in range(2_000):
+        received.take(f"msg_{at}", NOW + at)
+    assert len(received._until) <= 2 * TOLERANCE_S + 1

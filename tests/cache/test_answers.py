@@ -1,0 +1,114 @@
+"""Which answers say the same, with the real encoder and the real comparison; and the vector of an answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cache.answers import Answers, EqualComparison, WordedComparison
+from cache.encoder import Encoder
+from cache.groups import Group
+from cache.neighbourhood import Neighbourhood
+from tests.cache.asking import PLAIN, Compass, Keep, Kept, ask
+
+SCOPE = b"s" * 32
+REFUND = (
+    "You can return unused items within 30 days of delivery for a full refund.",
+    "Unused items may be sent back up to 30 days after they were delivered; you then get all your money back.",
+    "Sure! Within 30 days of delivery you may return any item that has not been used, and we refund it in full.",
+)
+NOT_THE_SAME = (
+    "You can return unused items within 14 days of delivery for a full refund.",
+    "You cannot return items, not even unused ones, within 30 days of delivery.",
+    "Delivery takes 3 to 5 working days within Germany.",
+)
+
+
+@pytest.fixture(scope="module")
+def encoder(encoder_folder: Path) -> Iterator[Encoder]:
+    encoder = Encoder.load(encoder_folder)
+    yield encoder
+    encoder.close()
+
+
+@pytest.fixture
+def real(keep: Keep, encoder: Encoder) -> Kept:
+    return keep(encoder, comparison=WordedComparison())
+
+
+async def learn_all(kept: Kept, answers: tuple[str, ...]) -> None:
+    for number, answer in enumerate(answers):
+        await kept.learn(ask(f"What is the policy on matter {'abcdef'[number]}?"), answer)
+
+
+async def test_reworded_answers_form_one_group(real: Kept) -> None:
+    await learn_all(real, REFUND)
+    assert (real.count("entries"), real.count("groups")) == (3, 1)
+
+
+async def test_answers_with_another_number_another_polarity_or_another_subject_do_not(real: Kept) -> None:
+    await learn_all(real, (REFUND[0], *NOT_THE_SAME))
+    assert (real.count("entries"), real.count("groups")) == (4, 4)
+
+
+async def test_an_answer_joins_the_group_that_says_the_same_and_not_the_nearest_that_does_not(
+    encoder: Encoder,
+) -> None:
+    answers = Answers(Neighbourhood(encoder.dim, PLAIN), encoder, WordedComparison())
+    for number, founder in enumerate((*NOT_THE_SAME, REFUND[0])):
+        group = Group(number, SCOPE, bytes([number]), founder)
+        answers._neighbourhood.groups.add(group, await answers.vector(founder))
+    found = answers.group_of(SCOPE, REFUND[1], await answers.vector(REFUND[1]))
+    assert found is not None
+    assert found.answer == REFUND[0]
+    assert answers.group_of(b"t" * 32, REFUND[1], await answers.vector(REFUND[1])) is None
+
+
+async def test_an_audit_has_three_outcomes(encoder: Encoder) -> None:
+    comparison = WordedComparison()
+    answers = Answers(Neighbourhood(encoder.dim, PLAIN), encoder, comparison)
+
+    async def verdict(one: str, two: str) -> str:
+        cosine = float(await answers.vector(one) @ await answers.vector(two))
+        return comparison.verdict(one, two, cosine)
+
+    assert await verdict(REFUND[0], REFUND[0].upper()) == "same"
+    assert await verdict(REFUND[0], REFUND[1]) != "different"
+    assert {await verdict(REFUND[0], other) for other in NOT_THE_SAME} <= {"different", "unclear"}
+    assert await verdict(REFUND[0], NOT_THE_SAME[2]) == "different"
+
+
+@pytest.mark.parametrize("other", ["YES,  within five days", "Yes, within five days!", "  Yes,\nwithin five days."])
+def test_case_space_and_punctuation_do_not_make_another_answer(other: str) -> None:
+    comparison = WordedComparison()
+    assert comparison.identity("Yes, within five days.") == comparison.identity(other)
+
+
+@pytest.mark.parametrize("other", ["Yes, within 5 weeks.", "No, within five days.", "Yes, after five days."])
+def test_other_words_make_another_identity(other: str) -> None:
+    comparison = WordedComparison()
+    assert comparison.identity("Yes, within five days.") != comparison.identity(other)
+
+
+def test_labels_say_the_same_only_if_they_are_equal() -> None:
+    comparison = EqualComparison()
+    assert comparison.links("a", "a", 0.0)
+    assert not comparison.links("a", "A", 1.0)
+    assert comparison.verdict("a", "b", 1.0) == "different"
+    assert comparison.identity("a") != comparison.identity("A")
+
+
+async def test_the_vector_of_an_answer_is_a_function_of_the_text_alone_and_of_unit_norm(encoder: Encoder) -> None:
+    answers = Answers(Neighbourhood(encoder.dim, PLAIN), encoder, WordedComparison())
+    long = " ".join(f"Step {number}: open the page number {number} and choose what you need." for number in range(80))
+    first = await answers.vector(long)
+    await answers.vector(REFUND[0])
+    assert np.array_equal(first, await answers.vector(long))
+    assert float(np.linalg.norm(first)) == pytest.approx(1, abs=1e-5)
+
+
+async def test_what_no_encoder_reads_has_a_vector_near_nothing() -> None:
+    answers = Answers(Neighbourhood(2, PLAIN), Compass({"x": None}), EqualComparison())
+    assert not (await answers.vector("x")).any()
+    assert not (await answers.vector("")).any()
