@@ -7,9 +7,10 @@ DATA := .thriftgate
 ENCODER := $(DATA)/encoder
 BIN := $(VENV)/bin
 MODEL ?= all-MiniLM-L6-v2
+DATASETS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup encoder run demo test check format coverage lock bench clean
+.PHONY: help setup encoder run demo test check format coverage lock bench eval clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -60,6 +61,9 @@ coverage: setup ## Run the tests with coverage, subprocesses included
 
 bench: setup ## Load-test on this machine and write bench-results/
 	$(BIN)/python -m benchmarks.bench
+
+eval: setup ## Measure the cache's hits and errors, on public data too with DATASETS=folder
+	@$(BIN)/thriftgate eval cache $(if $(DATASETS),--data $(DATASETS))
 
 lock: $(VENV)/.installed ## Pin all dependencies anew
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv

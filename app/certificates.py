@@ -76,7 +76,8 @@ def restored(store: EntryStore, routes: Mapping[str, Route], now_us: int) -> dic
 
 def open_doubts(cache_file: sa.Engine) -> dict[str, int]:
     """Route -> how many doubtful hits wait for a person."""
-    counted = sa.select(tables.doubts.c.route, sa.func.count()).where(tables.doubts.c.ruling.is_(None))
+    open_ones = tables.doubts.c.ruling.is_(None)
+    counted = sa.select(tables.doubts.c.route, sa.func.count().label("waiting")).where(open_ones)
     with cache_file.connect() as connection:
         found = connection.execute(counted.group_by(tables.doubts.c.route))
-        return dict(found.tuples().all())
+        return {row.route: row.waiting for row in found}

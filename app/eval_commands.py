@@ -113,7 +113,7 @@ def eval_cache(
                 except ValueError as error:
                     raise Failure(f"{error}.") from None
                 if fit:
-                    priors = _write_prior(priors)
+                    priors = write_prior(priors)
                 report = cache_report.evaluate(
                     material, priors, encoder, settings.encoder_folder, pool, stages, keep=folder
                 )
@@ -127,21 +127,24 @@ def eval_cache(
     if as_json:
         click.echo(figures, nl=False)
     else:
-        out.print(cache_text.as_tables(report))
+        # Into a file the tables are as wide as they need to be.
+        out.print(cache_text.as_tables(report), width=None if out.is_terminal else 200)
     err.print(f"Written to {folder / 'report.html'} and {folder / 'figures.json'}.")
 
 
-def _write_prior(priors: cache_report.Priors) -> cache_report.Priors:
+def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_report.Priors:
     """Says what changes, and replaces the shipped prior."""
     assert priors.whole is not None
+    if priors.shipped is priors.whole:
+        err.print("The shipped prior was fitted for other features.")
     changes = fitting.changes(priors.shipped, priors.whole)
     for what, before, after in changes:
         was = "new" if math.isnan(before) else f"{before:.4f}"
         err.print(f"{what:28} {was:>10} -> {'gone' if math.isnan(after) else f'{after:.4f}'}")
     streams = [name for name in priors.sources if not name.startswith(fitting.SCENES)]
     scenes = [name for name in priors.sources if name.startswith(fitting.SCENES)]
-    _PRIOR.write_text(fitting.to_json(priors.whole, streams, {"scenes": scenes}), encoding="utf-8")
-    err.print(f"{len(changes)} figures changed. Written to {_PRIOR}; restart the gateway to use it.")
+    path.write_text(fitting.to_json(priors.whole, streams, {"scenes": scenes}), encoding="utf-8")
+    err.print(f"{len(changes)} figures changed. Written to {path}; restart the gateway to use it.")
     return msgspec.structs.replace(priors, shipped=priors.whole)
 
 

@@ -170,7 +170,7 @@ class Gateway:
         assert payload is not None
         stored = _decode_stored(payload)
         exchange.age_s = self._cache.age_s(entry)
-        exchange.served = Served(entry.model, Tier(entry.tier), entry.is_rationed)
+        exchange.served = Served(entry.model, Tier.PREMIUM if entry.is_curated else Tier(entry.tier), entry.is_rationed)
         exchange.usage = stored.usage
         body = {**stored.body, "id": f"chatcmpl-{exchange.request_id.removeprefix('req_')}"}
         return self._recorded(exchange, _one(openai.event_from_body(body)))

@@ -50,6 +50,8 @@ from router.prices import Priced
 from router.upstream import Upstream, open_transport
 
 DEVELOPMENT_ROUTE: Final = "development"
+_DEVELOPMENT_MAX_WRONG: Final = 0.05
+"""A wide error budget: somebody who tries the gateway has stored one wording of a question, not several."""
 _LINES_AT_ONCE: Final = 64
 
 
@@ -361,7 +363,7 @@ def routes_of(settings: Settings, models: Mapping[str, Model]) -> dict[str, Rout
     routes = {name: _route(route, models) for name, route in settings.routes.items()}
     if settings.simulates and DEVELOPMENT_ROUTE not in routes:
         first = next(iter(routes.values()))
-        open_cache = msgspec.structs.replace(first.cache, start="prior")
+        open_cache = msgspec.structs.replace(first.cache, start="prior", max_wrong=_DEVELOPMENT_MAX_WRONG)
         routes[DEVELOPMENT_ROUTE] = Route(first.routing, open_cache)
     return routes
 
@@ -433,6 +435,8 @@ def restored_budgets(settings: Settings, engine: sa.Engine, at: datetime) -> Bud
 
 
 def budget_status(budgets: Budgets, at: datetime) -> list[dict[str, Any]]:
+    """Every budget, with what of it went into audits."""
+    audits = {budget.name: budget for budget in budgets if budget.name.endswith(AUDITS)}
     return [
         {
             "name": budget.name,
@@ -440,9 +444,12 @@ def budget_status(budgets: Budgets, at: datetime) -> list[dict[str, Any]]:
             "cap_nano": budget.cap_nano,
             "spent_nano": budgets.account(budget, at).spent_nano,
             "reserved_nano": budgets.account(budget, at).reserved_nano,
+            "audits_cap_nano": audits[budget.name + AUDITS].cap_nano,
+            "audits_spent_nano": budgets.account(audits[budget.name + AUDITS], at).spent_nano,
             "resets_at": period_end(budget.period, at).isoformat(),
         }
         for budget in budgets
+        if budget.name not in audits
     ]
 
 

@@ -5,6 +5,8 @@ linked. Works after the client has been served; nobody waits for it.
 """
 
 import hashlib
+import math
+from functools import lru_cache
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -17,8 +19,13 @@ from cache.neighbourhood import Neighbourhood
 
 Verdict = Literal["same", "different", "unclear"]
 
-CANDIDATES: Final = 12
+CANDIDATES: Final = 16
 """So many of the nearest founding answers are compared."""
+BOTH_AT_LEAST: Final = 0.9
+"""How sure questions and answers must be together to link an answer with the group that was expected."""
+MERGE_AT_LEAST: Final = 0.5
+"""How alike the founding answers of two groups must be that a third answer has linked."""
+_TRAITS_REMEMBERED: Final = 4096
 
 
 class Encodes(Protocol):
@@ -39,8 +46,11 @@ class Comparison(Protocol):
         """Equal for answers that are equal but for case, space and punctuation."""
         ...
 
-    def links(self, one: str, two: str, cosine: float) -> bool:
-        """Whether they belong to one group."""
+    link_at: float
+    """The sameness from which on two answers are linked, whatever was asked."""
+
+    def sameness(self, one: str, two: str, cosine: float) -> float:
+        """The probability that they say the same."""
         ...
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
@@ -51,14 +61,18 @@ class Comparison(Protocol):
 class WordedComparison:
     """By `cache.sameness`: numbers, names, polarity, words and the cosine of the two."""
 
-    def identity(self, answer: str) -> bytes:
-        return hashlib.sha256(sameness.answer_traits(answer).normal.encode()).digest()[:16]
+    def __init__(self) -> None:
+        self.link_at = sameness.shipped_weights().link
+        self._traits = lru_cache(maxsize=_TRAITS_REMEMBERED)(sameness.answer_traits)
 
-    def links(self, one: str, two: str, cosine: float) -> bool:
-        return sameness.compare_link(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
+    def identity(self, answer: str) -> bytes:
+        return hashlib.sha256(self._traits(answer).normal.encode()).digest()[:16]
+
+    def sameness(self, one: str, two: str, cosine: float) -> float:
+        return sameness.sameness(self._traits(one), self._traits(two), cosine)
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
-        return sameness.compare_audit(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
+        return sameness.compare_audit(self._traits(one), self._traits(two), cosine)
 
 
 class EqualComparison:
@@ -67,8 +81,10 @@ class EqualComparison:
     def identity(self, answer: str) -> bytes:
         return hashlib.sha256(answer.encode()).digest()[:16]
 
-    def links(self, one: str, two: str, cosine: float) -> bool:
-        return one == two
+    link_at = 1.0
+
+    def sameness(self, one: str, two: str, cosine: float) -> float:
+        return float(one == two)
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
         return "same" if one == two else "different"
@@ -94,9 +110,46 @@ class Answers:
         norm = float(np.linalg.norm(total))
         return total / norm if norm else total
 
+    def groups_of(
+        self, scope: bytes, answer: str, vector: Vector, expected: int | None = None, p: float = 0.0
+    ) -> list[Group]:
+        """The groups whose founding answers say the same, the largest first; none if none is likely enough.
+        `expected` is the group that the question's neighbourhood speaks for with probability `p`: two independent
+        witnesses, the questions and the answers, may together be surer than either alone."""
+        groups = self._neighbourhood.groups
+        near = groups.near(scope, vector, CANDIDATES)
+        if expected is not None and all(group.id != expected for group, _, _ in near):
+            known, founding = groups.get(expected), groups.vector(expected)
+            if known is not None and founding is not None:
+                near.append((known, known.answer, float(founding @ vector)))
+        found: dict[int, Group] = {}
+        for group, wording, cosine in near:
+            same = self.comparison.sameness(answer, wording, cosine)
+            is_expected = group.id == expected and _logit(same) + _logit(p) >= _logit(BOTH_AT_LEAST)
+            if same >= self.comparison.link_at or is_expected:
+                found[group.id] = group
+        return sorted(found.values(), key=lambda group: -len(group.anchors))
+
     def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
-        """The group whose founding answer says the same and is nearest."""
-        for group, cosine in self._neighbourhood.groups.near(scope, vector, CANDIDATES):
-            if self.comparison.links(answer, group.answer, cosine):
-                return group
-        return None
+        """The largest group whose founding answer says the same."""
+        return next(iter(self.groups_of(scope, answer, vector)), None)
+
+    def is_direct(self, group: Group, answer: str, vector: Vector) -> bool:
+        """Whether the answer says what the group's founding answer says, and not only what another wording does: else
+        a chain of small differences would join what its ends say differently."""
+        founding = self._neighbourhood.groups.vector(group.id)
+        if founding is None:
+            return False
+        return self.comparison.sameness(answer, group.answer, float(founding @ vector)) >= self.comparison.link_at
+
+    def may_merge(self, one: Group, two: Group) -> bool:
+        """Whether two groups to both of which one answer was linked are one: unless their founders speak against it."""
+        mine, other = self._neighbourhood.groups.vector(one.id), self._neighbourhood.groups.vector(two.id)
+        if mine is None or other is None:
+            return False
+        return self.comparison.sameness(one.answer, two.answer, float(mine @ other)) >= MERGE_AT_LEAST
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))

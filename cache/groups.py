@@ -1,7 +1,8 @@
 """Answer groups: entries whose answers say the same, and what their labels have shown.
 
-A group is founded by one answer and compared through that answer ever after: members are never compared with
-members, so that a chain of small differences cannot join what its ends say differently.
+A group is founded by one answer and compared through that answer, and through some wordings that were linked with it
+directly. Other members are never compared with, so that no long chain of small differences joins what its ends say
+differently.
 """
 
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ LONGEST_FOUNDER: Final = 4000
 """Characters of the founding answer that are kept to compare with."""
 SHRINKAGE: Final = 2.0
 """How much evidence, in units of p(1-p), a group needs to move its own offset half the way."""
+WORDINGS_AT_MOST: Final = 6
+"""Other wordings of an answer that a group is also found and compared by."""
 OFFSET_AT_MOST: Final = 2.0
 OFFSET_AT_LEAST: Final = -6.0
 _OVERRULES: Final = 3
@@ -73,6 +76,8 @@ class Group(Struct):
     answer: str
     """The founding answer."""
     evidence: Evidence = msgspec.field(default_factory=Evidence)
+    wordings: dict[int, str] = msgspec.field(default_factory=dict)
+    """Id in the index of answers -> an answer that was linked directly with the founding one; kept in memory only."""
     anchors: set[int] = msgspec.field(default_factory=set)
     total: Vector | None = None
     """Sum of the anchors' vectors; not kept for a single anchor."""
@@ -88,6 +93,7 @@ class Groups:
         self._answers = answers
         self._groups: dict[int, Group] = {}
         self._by_identity: dict[tuple[bytes, bytes], int] = {}
+        self._of_wording: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -118,15 +124,30 @@ class Groups:
         if self._by_identity.get((group.scope, group.identity)) == group_id:
             del self._by_identity[group.scope, group.identity]
         self._answers.remove(group.scope, group_id)
+        for wording in group.wordings:
+            self._answers.remove(group.scope, wording)
+            del self._of_wording[wording]
 
     def of_identity(self, scope: bytes, identity: bytes) -> Group | None:
         group_id = self._by_identity.get((scope, identity))
         return self._groups[group_id] if group_id is not None else None
 
-    def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, float]]:
-        """The groups whose founding answers are nearest, with the cosine."""
-        found = self._answers.search(scope, vector, count)
-        return [(self._groups[group_id], cosine) for group_id, cosine in found if group_id in self._groups]
+    def add_wording(self, group_id: int, wording_id: int, answer: str, vector: Vector) -> None:
+        """Another wording of the group's answer, unless it has enough. `wording_id` is no group's any more."""
+        group = self._groups[group_id]
+        if len(group.wordings) < WORDINGS_AT_MOST:
+            group.wordings[wording_id] = answer[:LONGEST_FOUNDER]
+            self._of_wording[wording_id] = group_id
+            self._answers.add(group.scope, wording_id, vector)
+
+    def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, str, float]]:
+        """The groups with the nearest answers: the group, that wording of its answer, and the cosine."""
+        found = []
+        for answer_id, cosine in self._answers.search(scope, vector, count):
+            group = self._groups.get(self._of_wording.get(answer_id, answer_id))
+            if group is not None:
+                found.append((group, group.wordings.get(answer_id, group.answer), cosine))
+        return found
 
     def vector(self, group_id: int) -> Vector | None:
         """The vector of the founding answer, if it is known."""

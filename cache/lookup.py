@@ -41,6 +41,8 @@ _WRONG_WEIGHT: Final = 3.0
 """A wrong audited hit speaks against its group like so many labels: it has harmed somebody."""
 _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
+_LABELLED_FROM: Final = 0.5
+"""No route serves what is less likely, so nobody will want to know what it would have been."""
 _HITS_REMEMBERED: Final = 20_000
 _CURATED_ANCHORS_AT_MOST: Final = 100
 _REFRESH_AGAIN_US: Final = 60_000_000
@@ -540,7 +542,7 @@ class Cache(Generic[Event]):
         try:
             vector = await self._answers.vector(answer)
             if founded is not None:
-                self._link(founded, answer, vector)
+                self._link(founded, answer, vector, ticket.judgement)
         finally:
             self._forget(replaced)
         judgement = ticket.judgement
@@ -551,28 +553,45 @@ class Cache(Generic[Event]):
             return
         if judgement.neighbour is not None:
             self.trust.miss_labelled(ticket.query.route, ticket.query.policy, judgement, _LABELS[verdict])
-            self.on_label(ticket.query, judgement, verdict)
+            if judgement.claim >= _LABELLED_FROM:
+                self.on_label(ticket.query, judgement, verdict)
         if verdict != "unclear":
             self._teach(ticket, judgement, is_right=verdict == "same")
         if verdict == "same" and ticket.vector is not None:
             self._extend_curated(ticket, judgement.group, ticket.vector)
 
-    def _link(self, entry: Entry, answer: str, vector: Vector) -> None:
+    def _link(self, entry: Entry, answer: str, vector: Vector, judgement: Judgement | None) -> None:
         assert self._answers is not None
         assert self._neighbourhood is not None
         own = self._neighbourhood.groups.get(entry.group_id)
         if own is None:  # purged meanwhile
             return
-        group = self._answers.group_of(entry.scope, answer, vector)
-        if group is None or group.id == own.id:
+        expected, p = None, 0.0
+        if judgement is not None and judgement.blocked_by is None:
+            expected, p = judgement.group, judgement.p
+        found = self._answers.groups_of(entry.scope, answer, vector, expected, p)
+        found = [group for group in found if group.id != own.id]
+        if not found:
             self._describe(own.id, vector)
             return
-        for each in self._store.entries_of_group(own.id):
-            askers = self._askers(group.id, *each.askers)
-            self._store.replace(msgspec.structs.replace(each, group_id=group.id, askers=askers))
+        group, *others = found
+        self._merge(own, group)
+        if self._answers.is_direct(group, answer, vector):
+            self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector)
+        for other in others:
+            if self._answers.may_merge(group, other):
+                self._merge(other, group)
+
+    def _merge(self, old: Group, new: Group) -> None:
+        """Lets all that leads to one group lead to another; the old one goes."""
+        assert self._neighbourhood is not None
+        entries = self._store.entries_of_group(old.id)
+        askers = self._askers(new.id, *(asker for each in entries for asker in each.askers))
+        for each in entries:
+            self._store.replace(msgspec.structs.replace(each, group_id=new.id, askers=askers))
             for anchor in self._store.anchors_of(each.id):
-                if self._neighbourhood.regroup(each.scope, anchor.id, own.id, group.id):
-                    self._store.remove_group(own.id)
+                if self._neighbourhood.regroup(each.scope, anchor.id, old.id, new.id):
+                    self._store.remove_group(old.id)
 
     def _describe(self, group_id: int, vector: Vector | None) -> None:
         """Keeps the vector of a group's founding answer, by which other answers find it."""

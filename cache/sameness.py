@@ -17,7 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from cache import answer_words
-from cache.answer_traits import KNOWN, LIGHT, AnswerTraits, Quantity, answer_traits, root, split_sentences
+from cache.answer_numbers import BARE, CLOCK, HALF_DAY, RANGE, VAGUE_CLOCK
+from cache.answer_text import KNOWN, LIGHT, Quantity, Rate, root, split_sentences
+from cache.answer_traits import AnswerTraits, answer_traits
 
 __all__ = ["AnswerTraits", "Verdict", "answer_traits", "chunks", "compare_audit", "compare_link", "sameness"]
 
@@ -39,7 +41,7 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True):
     audit_same: float
     """At least this probability is `same` to an audit."""
     audit_different: float
-    """Less than this probability is `different` to an audit; between the two it is unclear."""
+    """Less than this probability is `different` to an audit, if there is a plain contradiction as well."""
 
 
 @lru_cache(maxsize=1)
@@ -80,13 +82,31 @@ def compare_audit(one: AnswerTraits, two: AnswerTraits, similarity: float, weigh
     p = sameness(one, two, similarity, weights)
     if p >= weights.audit_same:
         return "same"
-    return "different" if p < weights.audit_different else "unclear"
+    return "different" if p < weights.audit_different and contradict(one, two) else "unclear"
+
+
+_CONTRADICTIONS: Final = (
+    "numbers conflict in one place",
+    "names conflict in one place",
+    "yes against no",
+    "refusal",
+    "opposites",
+)
+
+
+def contradict(one: AnswerTraits, two: AnswerTraits) -> bool:
+    """Whether something in one answer plainly speaks against the other. Unlikely wording alone is none: for what is
+    said in words that the lists do not know, the model takes too many rewordings for another answer."""
+    found = evidence(one, two, 0.0)
+    return any(found[name] for name in _CONTRADICTIONS)
 
 
 def known_sameness(one: AnswerTraits, two: AnswerTraits) -> float | None:
     """The probability where it needs no model, else None."""
     if one.normal == two.normal:
         return 1.0
+    if one.is_cut or two.is_cut:
+        return UNSURE
     if one.is_refusal and two.is_refusal:
         return UNSURE  # neither says anything
     if not (one.is_english and two.is_english) or not one.normal or not two.normal:
@@ -103,7 +123,7 @@ for _left, _right in answer_words.CONTRARY:
     _CONTRARY[_left] = (*_CONTRARY.get(_left, ()), _right)
     _CONTRARY[_right] = (*_CONTRARY.get(_right, ()), _left)
 _STRONG: Final = frozenset(
-    ("before", "after", "it before", "it after", "since", "until", "inside", "outside", "at least", "at most", "above")
+    ("before", "after", "it before", "it after", "since", "until", "inside", "outside", "at least", "at most")
 )
 
 
@@ -133,6 +153,8 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
     same_dimension = not {each[1] for each in numbers_one}.isdisjoint(each[1] for each in numbers_two)
     same_value = not {each[2] for each in numbers_one}.isdisjoint(each[2] for each in numbers_two)
     rates_one, rates_two = one.rates - two.rates, two.rates - one.rates
+    if _is_about_a_month(rates_one) and _is_about_a_month(rates_two):
+        rates_one, rates_two = frozenset(), frozenset()
     names_one, names_two = one.names - two.reach, two.names - one.reach
     code_one, code_two = _other_code(one, two), _other_code(two, one)
     people_one, people_two = one.people - two.reach, two.people - one.reach
@@ -154,7 +176,16 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
 
     is_shuffled = one.tokens == two.tokens
     differs_a_little = bool(
-        function or numbers_one or numbers_two or only_one or only_two or names_one or names_two or reassigned or turned or contrary
+        function
+        or numbers_one
+        or numbers_two
+        or only_one
+        or only_two
+        or names_one
+        or names_two
+        or reassigned
+        or turned
+        or contrary
     )
     flaws = (
         bool(numbers_one and numbers_two)
@@ -198,7 +229,9 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "similarity over 0.8": max(similarity - 0.8, 0.0),
         "shared words": shared / (shared + fewer + more) if shared + fewer + more else 1.0,
         "containment": containment,
-        "shared light words": light_shared / (light_shared + light_fewer + light_more) if light_shared + light_more else 1.0,
+        "shared light words": light_shared / (light_shared + light_fewer + light_more)
+        if light_shared + light_more
+        else 1.0,
         "own words, fewer": min(fewer, 6) / 2,
         "own words, more": min(more, 10) / 4,
         "own words, share": residual_share,
@@ -223,6 +256,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "numbers conflict": bool(numbers_one and numbers_two),
         "numbers of one unit conflict": same_dimension,
         "numbers conflict in unit only": same_value,
+        "numbers conflict in one place": same_dimension and _in_one_place(one, two, numbers_one, numbers_two),
         "numbers on one side": bool(hard_one) != bool(hard_two),
         "small counts differ": bool((numbers_one or numbers_two) and not hard_one and not hard_two),
         "own numbers": min(len(hard_one) + len(hard_two), 4) / 2,
@@ -231,6 +265,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "rates conflict": bool(rates_one and rates_two),
         "rates on one side": bool(rates_one) != bool(rates_two),
         "names conflict": bool(names_one and names_two),
+        "names conflict in one place": _is_renamed(one, two, names_one, names_two),
         "names on one side": bool(names_one) != bool(names_two),
         "own names": min(len(names_one), len(names_two)),
         "shared names": min(len(one.names & two.names), 4) / 2,
@@ -242,7 +277,9 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "contrary relations": min(contrary, 2),
         "strongly contrary relations": min(strongly_contrary, 2),
         "yes against no": one.lead * two.lead == -1,
-        "no against nothing": min(one.lead, two.lead) == -1 and max(one.lead, two.lead) == 0 and not (one.denials and two.denials),
+        "no against nothing": min(one.lead, two.lead) == -1
+        and max(one.lead, two.lead) == 0
+        and not (one.denials and two.denials),
         "other opening": has_other_opening,
         "yes or no against the opening": has_other_opening and one.lead + two.lead != 0,
         "turned words": min(len(turned), 3),
@@ -291,25 +328,51 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
 _DOUBTFUL: Final = frozenset(("only", "unless", "before", "after", "earliest", "never"))
 _CONDITIONS: Final = frozenset(("only", "unless", "if", "but", "when", "also", "extra"))
 
+
+def _is_about_a_month(rates: frozenset[Rate]) -> bool:
+    return rates in ({("1", "month")}, {("40320", "minute")}, {("43200", "minute")})
+
+
 def _unmatched(one: AnswerTraits, two: AnswerTraits) -> list[Quantity]:
     """The numbers of `one` that `two` has in no way: not without a unit, as a rate, as part of a code."""
     if not one.quantities:
         return []
-    keys, with_unit, bare, hours = set(), set(), set(), set()
-    for value, dimension, written in two.quantities:
-        keys.add((value, dimension))
-        (bare if not dimension else hours if dimension == "clock" else with_unit).add(written)
+    others = two.quantities
+    keys = {quantity[:2] for quantity in others}
+    dimensions = {dimension for _, dimension, _ in others}
+    loose = {written for _, dimension, written in others if dimension in _LOOSE}
+    with_unit = {written for _, dimension, written in others if dimension not in (CLOCK, VAGUE_CLOCK)}
+    with_unit |= {value for value, dimension, _ in others if dimension == "month"}  # 12 instalments, a year
+    hours = {written for _, dimension, written in others if dimension in (CLOCK, VAGUE_CLOCK)}
     return [
         quantity
         for quantity in one.quantities
         if quantity[:2] not in keys
         and quantity[:2] not in two.rates
-        and quantity[2] not in bare
-        and not (not quantity[1] and quantity[2] in with_unit)
-        and not (not quantity[1] and not bare and quantity[2] in hours and quantity[2] not in one.small_counts)
+        and quantity[:2] not in (("1", BARE), ("1", "times"))
+        and (quantity[0] != "0" or quantity[1] in dimensions)
         and quantity[2] not in two.names
-        and quantity[:2] not in (("1", ""), ("1", "times"))
+        and quantity[2] not in loose
+        and not (quantity[1] == "month" and quantity[0] in loose)
+        and not (quantity[1] in _LOOSE and quantity[2] in with_unit)
+        and not (quantity[1] == RANGE and quantity[2] in hours)
+        and not (quantity[1] in (CLOCK, VAGUE_CLOCK, "minute") and _is_time_of(quantity, others))
     ]
+
+
+_LOOSE: Final = frozenset((BARE, RANGE, "degree"))
+
+
+def _is_time_of(quantity: Quantity, others: frozenset[Quantity]) -> bool:
+    """Whether a time of day is among the others, if they are vague about the half of the day, or say 17 h."""
+    value, dimension = float(quantity[0]), quantity[1]
+    for other, kind, _ in others:
+        if kind in (CLOCK, VAGUE_CLOCK, "minute") and kind != dimension:
+            distance = abs(value - float(other))
+            is_vague = VAGUE_CLOCK in (kind, dimension)
+            if distance == 0 or (is_vague and distance == HALF_DAY):
+                return True
+    return False
 
 
 def _other_code(one: AnswerTraits, two: AnswerTraits) -> bool:
@@ -321,21 +384,26 @@ def _aligned(one: AnswerTraits, two: AnswerTraits, only_one: frozenset[str], onl
     """How many words stand where the other answer has another word: beside the same neighbour."""
     if not only_one or not only_two:
         return 0
-    others = [two.neighbours[other] for other in only_two]
-    count = 0
-    for word in only_one:
-        before, after = one.neighbours[word]
-        count += any(
-            not before.isdisjoint(other_before) or not after.isdisjoint(other_after) for other_before, other_after in others
-        )
-    return count
+    places_one = [("before", left, right) for left, right in one.pairs if left in only_one]
+    places_one += [("after", right, left) for left, right in one.pairs if right in only_one]
+    places_two = [("before", left, right) for left, right in two.pairs if left in only_two]
+    places_two += [("after", right, left) for left, right in two.pairs if right in only_two]
+    common = {(side, near) for side, _, near in places_one} & {(side, near) for side, _, near in places_two}
+    if not common:
+        return 0
+    return min(
+        len({word for side, word, near in places if (side, near) in common}) for places in (places_one, places_two)
+    )
+
+
+_MOST_ITEMS: Final = 40
 
 
 def _reassigned(one: AnswerTraits, two: AnswerTraits) -> bool:
     """Whether two numbers or names share more words with each other's parts of sentences than with their own:
     adults 14, students 9 against students 14, adults 9."""
     mine, theirs = one.partners, two.partners
-    items = [item for item in mine if item in theirs]
+    items = [item for item in mine if item in theirs][:_MOST_ITEMS]
     for at, item in enumerate(items):
         for other in items[at + 1 :]:
             if mine[item] == mine[other] or theirs[item] == theirs[other]:
@@ -358,8 +426,40 @@ def _contrary(one: AnswerTraits, two: AnswerTraits) -> tuple[int, int]:
 
 
 def _other_member(one: AnswerTraits, two: AnswerTraits) -> bool:
-    groups = {group for group, _ in one.members - two.members}
-    return any(group in groups for group, _ in two.members - one.members)
+    """Whether each names a thing of some kind that the other does not."""
+    mine, theirs = one.members - two.members, two.members - one.members
+    groups = {group for group, _ in mine} & {group for group, _ in theirs}
+    if _WEEKDAYS in groups:
+        # "Not on Sundays" and "Monday to Saturday" are no contradiction.
+        days, others = (sum(group == _WEEKDAYS for group, _ in each) for each in (mine, theirs))
+        if one.denials or two.denials or days != others:
+            groups.discard(_WEEKDAYS)
+    return bool(groups)
+
+
+_WEEKDAYS: Final = next(
+    number for number, group in enumerate(answer_words.ALTERNATIVES) if group.startswith(answer_words.WEEKDAYS[0])
+)
+
+
+def _is_renamed(one: AnswerTraits, two: AnswerTraits, mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Whether one name stands beside the same word as another name in the other answer, and all else is named alike."""
+    if len(mine) != 1 or len(theirs) != 1:
+        return False
+    (left,), (right,) = mine, theirs
+    no_words: frozenset[str] = frozenset()
+    return not one.partners.get(left, no_words).isdisjoint(two.partners.get(right, no_words))
+
+
+def _in_one_place(one: AnswerTraits, two: AnswerTraits, mine: list[Quantity], theirs: list[Quantity]) -> bool:
+    """Whether two different numbers of one unit stand beside a common word, or beside none."""
+    return any(
+        not (one.partners[left] or two.partners[right]) or not one.partners[left].isdisjoint(two.partners[right])
+        for left in mine
+        if left in one.partners
+        for right in theirs
+        if left[1] == right[1] and right in two.partners
+    )
 
 
 # --- the vector of a long answer ---
@@ -409,5 +509,6 @@ def _fitting(sentences: Iterable[str], most_tokens: int) -> Iterable[str]:
 def _estimate(text: str) -> int:
     """Tokens of a word-piece vocabulary: a short word is one, a longer one several, any other character one."""
     return sum(
-        1 if len(piece) <= _SHORT_WORD else math.ceil(len(piece) / _LETTERS_PER_TOKEN) for piece in _PIECES.findall(text)
+        1 if len(piece) <= _SHORT_WORD else math.ceil(len(piece) / _LETTERS_PER_TOKEN)
+        for piece in _PIECES.findall(text)
     )

@@ -3,8 +3,8 @@
 Opposites ("turn on" / "turn off") lie closer in vector space than many true paraphrases; these rules name what
 differs. A rule that fires in vain costs a hit, one that does not fire may cost a wrong answer where a scope holds
 few questions. Owns word lists of general English and a reading of one text in one pass; knows neither vectors
-nor answers. Pure functions over text. Other languages are told apart from English and from each other, and only
-their numbers and names are compared.
+nor answers. Pure functions over text. The lists are English: other languages are told apart from it and from each
+other, but within one of them little more than numbers is seen.
 """
 
 import re

@@ -67,6 +67,8 @@ class Outcome(Struct, frozen=True):
     """Of a hit, whether its answer is the right one; of a miss, whether what might have been served was."""
     kappa: float | None
     is_audited: bool = False
+    answer: str | None = None
+    """What was served from the cache."""
 
 
 class Run(Struct, frozen=True):
@@ -204,7 +206,8 @@ async def _ask(
         if found.follow_up is not None:
             await cache.followed(found.follow_up, _fresh(question, worded))
             await cache.settle()
-        return Outcome(found.disposition, claim, served == question.answer, found.kappa, found.follow_up is not None)
+        is_right, is_audited = served == question.answer, found.follow_up is not None
+        return Outcome(found.disposition, claim, is_right, found.kappa, is_audited, served)
     right = None
     if judgement is not None and judgement.group is not None and judgement.neighbour is not None:
         right = cache.payload_of_group(judgement.group) == question.answer.encode()

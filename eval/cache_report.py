@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from cache.decision import Prior, load_prior
 from cache.encoder import Encoder
-from eval import adversarial, conversations, drift, encoders, fitting
+from cache.sameness import shipped_weights
+from eval import adversarial, conversations, drift, encoders, fitting, sameness
 from eval.baselines import (
     THRESHOLDS,
     Judged,
@@ -41,8 +42,6 @@ from eval.cacheability import (
     FollowUpReport,
     follow_up_report,
     measure_cacheability,
-    measure_follow_ups,
-    read_conversations,
 )
 from eval.intervals import Share, lower_bound, share
 from eval.streams import STREAMS, DataMissing, Question, Vectors, embed, load_faq, load_stream, shuffled
@@ -122,7 +121,7 @@ def gather(plan: Plan, encoder: Encoder, keep: Path | None, stages: Stages) -> M
     development = [pair for pair in adversarial.read_adversarial(path, "dev") if pair.category != "language"]
     traps = adversarial.read_traps(OWN / "faq" / "questions.jsonl", OWN / "faq" / "traps.jsonl")
     if plan.is_quick:
-        pairs, traps = pairs[:: len(pairs) // 150], traps[:: len(traps) // 60]
+        pairs, traps = _every(pairs, 4), _every(traps, 3)
     tested = (*(name for name in STREAMS if name in streams and name in plan.streams), FAQ)
     sets = {name: [question.text for question in questions] for name, questions in streams.items()}
     sets["pairs"] = [text for pair in (*pairs, *development, *traps) for text in (pair.stored, pair.asked)]
@@ -139,6 +138,11 @@ def gather(plan: Plan, encoder: Encoder, keep: Path | None, stages: Stages) -> M
         scenes=[(pair.stored, pair.asked, pair.is_same) for pair in development],
         vectors=vectors,
     )
+
+
+def _every(pairs: list[adversarial.Pair], step: int) -> list[adversarial.Pair]:
+    """Some of them, with neighbours kept together: both directions of a pair stand side by side."""
+    return [pair for place, pair in enumerate(pairs) if place // 2 % step == 0]
 
 
 # --- priors ---
@@ -245,9 +249,10 @@ class BaselineFigures(Struct, frozen=True, kw_only=True):
     curve: tuple[float, ...]
 
 
-def _run(
+def run_once(
     name: str, seed: int, start: Start, max_wrong: float, prior: Prior, material: Material, on_progress: Progress
 ) -> RunFigures:
+    """One replay through the cache."""
     run = asyncio.run(
         run_stream(
             material.order(name, seed),
@@ -304,7 +309,8 @@ def judged_in(outcomes: Sequence[Outcome]) -> Judged:
     )
 
 
-def _compare(name: str, seed: int, material: Material, on_progress: Progress) -> BaselineFigures:
+def compare_once(name: str, seed: int, material: Material, on_progress: Progress) -> BaselineFigures:
+    """One replay of all rules that the cache is compared with."""
     stream = index_stream(material.order(name, seed), material.vectors)
     places = len(stream.vectors)
     nearest = Nearest()
@@ -430,6 +436,8 @@ class CacheReport(Struct, frozen=True, kw_only=True):
     cacheability: CacheabilityReport
     follow_ups: FollowUpReport | None
     conversations: conversations.ConversationFigures | None
+    answers: sameness.Measurement | None
+    """Of the answers' test half; None if no weights are shipped."""
     precision: encoders.PrecisionFigures | None
     determinism: encoders.DeterminismFigures
     drift: tuple[drift.DriftFigures, ...]
@@ -447,7 +455,7 @@ def evaluate(
     plan = material.plan
     seeds = range(1, plan.seeds + 1)
     lengths = {name: len(material.order(name, 1)) for name in material.tested}
-    comparisons = [partial(_compare, name, seed) for name in material.tested for seed in seeds]
+    comparisons = [partial(compare_once, name, seed) for name in material.tested for seed in seeds]
     with stages("Comparisons", plan.seeds * sum(lengths.values())) as advance:
         baselines = workers.run(comparisons, advance)
     # The longest first, so that no process has to wait long for the other at the end.
@@ -459,7 +467,7 @@ def evaluate(
         for budget in plan.budgets
     ]
     with stages("Replays", sum(lengths[name] for name, *_ in settings)) as advance:
-        runs = workers.run([partial(_run, *setting, priors.of[setting[0]]) for setting in settings], advance)
+        runs = workers.run([partial(run_once, *setting, priors.of[setting[0]]) for setting in settings], advance)
     tricks = _tricks(material, priors, workers, stages)
     streams = tuple(
         stream_figures(
@@ -491,6 +499,7 @@ def evaluate(
         cacheability=measure_cacheability(OWN / "cacheability" / "prompts.jsonl", "test"),
         follow_ups=follow_ups,
         conversations=replayed,
+        answers=_sameness(material.plan, encoder, stages),
         precision=_precision(material, priors, folder, keep, stages),
         determinism=_determinism(material, encoder, stages),
         drift=tuple(_drift(material, drift_stream, priors, workers, stages)),
@@ -664,9 +673,9 @@ def _conversations(
     folder = material.plan.data / "trec_cast" if material.plan.data is not None else None
     if folder is None or not folder.is_dir():
         return None, None
-    found = [each for path in sorted(folder.glob("*.json")) for each in read_conversations(path)]
+    found = conversations.read_folder(folder)
     if material.plan.is_quick:
-        found = found[:60]
+        found = found[::5]
     with stages("Conversations", sum(len(each.turns) for each in found)) as advance:
         replayed = conversations.replay_conversations(
             found,
@@ -676,7 +685,20 @@ def _conversations(
             encoder.encode_now,
             advance,
         )
-    return (follow_up_report(found) if material.plan.is_quick else measure_follow_ups(folder)), replayed
+    return follow_up_report(found), replayed
+
+
+def _sameness(plan: Plan, encoder: Encoder, stages: Stages) -> sameness.Measurement | None:
+    try:
+        weights = shipped_weights()
+    except FileNotFoundError:
+        return None
+    with stages("Answers that say the same", 1) as advance:
+        families = sameness.read_families(sameness.FAMILIES / "families-test.jsonl")
+        families = families[::6] if plan.is_quick else families
+        found = sameness.measure(families, weights, encoder, faq=OWN / "faq" / "questions.jsonl")
+        advance(1)
+    return found
 
 
 def _precision(

@@ -3,6 +3,7 @@
 Owns the words and the rounding; refuses to count.
 """
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -18,11 +19,14 @@ from eval.adversarial import CategoryFigures
 from eval.baselines import THRESHOLDS
 from eval.cache_report import DELTAS, LEVELS, CacheReport, Setting, Start, StreamFigures
 from eval.intervals import Share
+from eval.sameness import Measurement, Row
 
 START_LABELS: Final[dict[Start, str]] = {
     "prior": "start = prior: served from the first request on, at the shipped kappa",
     "closed": "start = closed: nothing is served until the route is certified",
 }
+_NARROW: Final = 10
+"""Characters that a heading may always take."""
 _NOTHING: Final = "–"
 
 APPROXIMATIONS: Final = (
@@ -98,8 +102,13 @@ def as_tables(report: CacheReport) -> RenderableType:
 def _rich(sheet: Sheet) -> RenderableType:
     table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE)
     for place, heading in enumerate(sheet.headings):
-        is_figure = place > 0 and not heading.endswith(":")
-        table.add_column(heading.rstrip(":"), justify="right" if is_figure else "left", no_wrap=is_figure)
+        is_text = heading.endswith(":")
+        longest = max((len(row[place]) for row in sheet.rows), default=0)
+        table.add_column(
+            textwrap.fill(heading.removesuffix(":").replace(" %", "\u00a0%"), max(longest, _NARROW)),
+            justify="left" if is_text or not place else "right",
+            no_wrap=not is_text,
+        )
     for number, row in enumerate(sheet.rows):
         table.add_row(*row, style="bold red" if number in sheet.flagged else None)
     return Lines(table, Text(sheet.hint, style="dim")) if sheet.hint else table
@@ -124,6 +133,16 @@ def verdicts(report: CacheReport) -> list[str]:
         found.append(f"Broken: pooled over the streams, wrong per hit is above the budget at {names}.")
     else:
         found.append("Kept: pooled over the streams, wrong per hit is under every budget.")
+    few = [
+        f"{each.stream} at {_budget(each.max_wrong)}, start = {each.start}: "
+        + (f"{percent(each.of_best, 0)} %" if each.of_best is not None else "nothing served")
+        for each in settings
+        if each.stream in _LARGE and (each.of_best or 0.0) < _SERVED
+    ]
+    if few:
+        found.append(f"Broken: less than {percent(_SERVED, 0)} % of the best in hindsight on {'; '.join(few)}.")
+    elif any(each.stream in _LARGE for each in settings):
+        found.append(f"Kept: at least {percent(_SERVED, 0)} % of the best in hindsight on {', '.join(_LARGE)}.")
     quiet = [stream.name for stream in report.streams if all(setting.is_quiet for setting in stream.settings)]
     if quiet:
         found.append(f"Left alone, since too little can be served safely: {', '.join(quiet)}.")
@@ -139,6 +158,14 @@ def verdicts(report: CacheReport) -> list[str]:
     )
     stale = sum(each.stale + each.stale_exact for each in report.drift if each.change.endswith("version"))
     found.append(f"{'Broken' if stale else 'Kept'}: {stale} stale hits after a new knowledge version.")
+    unannounced = [each for each in report.drift if not each.change.endswith("version")]
+    if unannounced:
+        worst = max(unannounced, key=lambda each: each.audited_until_last)
+        found.append(
+            f"{'Kept' if worst.audited_until_last <= _NOTICED else 'Broken'}: when answers change unannounced, the "
+            f"last stale hit comes after {worst.audited_until_last} audited hits ({worst.change}, order {worst.seed}, "
+            f"{worst.stale} stale in all)."
+        )
     if report.conversations is not None:
         crossed = report.conversations.crossed
         found.append(f"{'Broken' if crossed else 'Kept'}: {crossed} follow-ups served from another conversation.")
@@ -146,6 +173,10 @@ def verdicts(report: CacheReport) -> list[str]:
 
 
 _TRICKED: Final = 0.01
+_NOTICED: Final = 200
+_SERVED: Final = 0.8
+_LARGE: Final = ("banking77", "clinc150", "bitext")
+"""Streams on which the cache should serve most of what it could."""
 
 
 # --- the tables ---
@@ -162,6 +193,7 @@ def chapters(report: CacheReport) -> list[Chapter]:
         ),
         Chapter("Questions that only look alike", tuple(_adversarial(report))),
         Chapter("What may be cached", tuple(_cacheability(report))),
+        *((Chapter("Whether two answers say the same", _sameness(report.answers)),) if report.answers else ()),
         Chapter("The encoder", tuple(_encoder(report))),
         Chapter("When the right answers change", (_drift(report),)),
     ]
@@ -246,7 +278,7 @@ def _points(report: CacheReport) -> Sheet:
 
 _SETTING_HEADINGS: Final = (
     "Hits %", "Correct %", "Wrong", "Wrong per hit % (95 % bounds)", "Bound below %", "Best in hindsight %",
-    "Of that %", "Audited", "Last kappa", "State:",
+    "Of that %", "Audited", "Last kappa:", "State:",
 )  # fmt: skip
 
 
@@ -257,7 +289,7 @@ def _settings(report: CacheReport, start: Start) -> Sheet:
         + (", from the first semantic hit on; the requests before it label themselves. " if start == "closed" else ". ")
         + "Bound below: one-sided 95 %; a row above its budget is marked."
     )
-    headings = ("Stream, accepted", *(("Learning",) if start == "closed" else ()), *_SETTING_HEADINGS)
+    headings = ("Stream, accepted", *(("Learning:",) if start == "closed" else ()), *_SETTING_HEADINGS)
     return Sheet(
         START_LABELS[start],
         hint,
@@ -430,6 +462,29 @@ def _cacheability(report: CacheReport) -> Iterable[Sheet]:
             ),
             frozenset({0}) if each.crossed else frozenset(),
         )  # fmt: skip
+
+
+def _sameness(found: Measurement) -> tuple[Sheet, ...]:
+    headings = ("Pairs", "Number", "Linked %", "Audit: same %", "Audit: different %", "Audit: unclear %")
+    about = (
+        f"Links, half of the pairs reworded and half different: precision {bounded(found.precision, 1)} %, recall "
+        f"{bounded(found.recall, 1)} %. Pairs of one family share texts: the bounds are narrow."
+    )
+    return (
+        Sheet("Answers of the test half, by sort of pair", about, headings, _pairs_of_answers(found.rows)),
+        Sheet("Different answers, by what differs", "", headings, _pairs_of_answers(found.kinds)),
+    )
+
+
+def _pairs_of_answers(rows: Sequence[Row]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            row.name,
+            f"{row.linked.trials:,}",
+            *(bounded(each, 1) for each in (row.linked, row.same, row.different, row.unclear)),
+        )
+        for row in rows
+    )
 
 
 def _encoder(report: CacheReport) -> Iterable[Sheet]:

@@ -6,6 +6,7 @@ one that sends no history would. Owns the replay; `eval/cacheability.py` reads t
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from cache.errors import TextTooLong
 from cache.lookup import Cache, Fresh
 from cache.query import CachePolicy
 from eval.cache import open_cache, query_of
-from eval.cacheability import Conversation
+from eval.cacheability import Conversation, read_conversations
 from eval.streams import Vectors
 
 
@@ -37,6 +38,18 @@ class ConversationFigures(Struct, frozen=True, kw_only=True):
     """Of those, the ones that were served anything."""
     examples: tuple[tuple[str, str], ...]
     """(asked alone, what it was served) of those."""
+
+
+def read_folder(folder: Path) -> list[Conversation]:
+    """The conversations of a folder of TREC CAsT topics; `.tsv` files say what utterances mean by themselves, in
+    lines of topic, turn and text: `31_2<TAB>Is throat cancer treatable?`."""
+    meant: dict[tuple[str, str], str] = {}
+    for path in sorted(folder.glob("*.tsv")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, _, text = line.partition("\t")
+            topic, _, turn = name.partition("_")
+            meant[topic, turn] = text.strip()
+    return [each for path in sorted(folder.glob("*.json")) for each in read_conversations(path, meant)]
 
 
 def replay_conversations(

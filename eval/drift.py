@@ -91,7 +91,7 @@ def _count(
     stale = [
         place
         for place, (outcome, concerned) in enumerate(zip(after, is_changed, strict=True))
-        if concerned and outcome.disposition == "semantic" and not outcome.is_right
+        if concerned and outcome.disposition == "semantic" and _is_old(outcome)
     ]
     closed = next(
         (place for place, outcome in enumerate(after) if outcome.kappa is not None and math.isinf(outcome.kappa)), None
@@ -107,10 +107,15 @@ def _count(
         stale_until_closed=sum(closed is None or place < closed for place in stale),
         audited_until_last=_audited(after[: stale[-1] + 1]) if stale else 0,
         stale=len(stale),
-        stale_exact=sum(outcome.disposition == "exact" and not outcome.is_right for outcome in concerned),
+        stale_exact=sum(outcome.disposition == "exact" and _is_old(outcome) for outcome in concerned),
         stale_last_tenth=sum(place >= last_tenth for place in stale),
         served_again=sum(outcome.disposition == "semantic" and bool(outcome.is_right) for outcome in concerned),
     )
+
+
+def _is_old(outcome: Outcome) -> bool:
+    """Whether what was served was said before the change. A wrong answer can be a new one, too."""
+    return outcome.answer is not None and not outcome.answer.endswith(_CHANGED)
 
 
 def _audited(outcomes: Sequence[Outcome]) -> int:

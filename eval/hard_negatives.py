@@ -11,7 +11,8 @@ _ANTONYMS: Final = (
     ("enable", "disable"), ("activate", "deactivate"), ("open", "close"), ("start", "stop"), ("add", "remove"),
     ("increase", "decrease"), ("upgrade", "downgrade"), ("buy", "sell"), ("send", "receive"), ("before", "after"),
     ("with", "without"), ("lock", "unlock"), ("subscribe", "unsubscribe"), ("show", "hide"), ("connect", "disconnect"),
-    ("import", "export"), ("upload", "download"), ("allow", "block"), ("cheapest", "most expensive"), ("lend", "borrow"),
+    ("import", "export"), ("upload", "download"), ("allow", "block"),
+    ("cheapest", "most expensive"), ("lend", "borrow"),
     ("minimum", "maximum"), ("incoming", "outgoing"), ("on", "off"), ("install", "uninstall"), ("deposit", "withdraw"),
 )  # fmt: skip
 _OPPOSITE_OF: Final = dict(_ANTONYMS) | {right: left for left, right in _ANTONYMS}

@@ -21,6 +21,8 @@ from router.ledger.row import LedgerRow
 
 _LABELS: Final[Mapping[str, Label]] = {"same": "right", "different": "wrong", "unclear": "unclear"}
 
+_COUNTED_WITHOUT_DECISION: Final = ("same-text", "no-neighbour")
+
 APPROXIMATIONS: Final = (
     "A changed hit history would have changed what was stored, and so later probabilities: not replayed.",
     "Requests without a comparison have no label; their wrong hits are estimated by 1 - p.",
@@ -66,24 +68,27 @@ class Comparison(Struct, frozen=True):
 
 
 def recorded_requests(rows: Iterable[LedgerRow], on_row: Callable[[], None] = lambda: None) -> list[Recorded]:
-    """The requests with a semantic decision, in the order of the ledger, with their labels."""
+    """The requests of the routes that decide semantically, in the order of the ledger, with their labels: those with a
+    decision, and those that the certifier counted without one, because the same text or nothing near was stored."""
     requests: dict[str, LedgerRow] = {}
     labels: dict[str, Label] = {}
     for row in rows:
         on_row()
-        if row.kind == "request" and row.disposition in ("semantic", "miss", "coalesced") and row.decision is not None:
+        if row.kind == "request" and (row.decision is not None or row.cache_reason in _COUNTED_WITHOUT_DECISION):
             requests[row.request_id] = row
         elif row.kind in ("audit", "label") and row.refers_to is not None and row.verdict is not None:
             labels[row.refers_to] = _LABELS[row.verdict]
+    deciding = {row.route for row in requests.values() if row.decision is not None}
     return [
         Recorded(
             route=row.route,
             claim=msgspec.json.decode(row.decision or "{}", type=_Decision).claim,
-            was_served=row.disposition in ("semantic", "coalesced"),
+            was_served=row.decision is not None and row.disposition in ("semantic", "coalesced"),
             baseline_nano=row.baseline_nano or 0,
             label=labels.get(request_id),
         )
         for request_id, row in requests.items()
+        if row.route in deciding
     ]
 
 

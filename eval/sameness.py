@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -23,9 +23,19 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cache.answer_traits import AnswerTraits, answer_traits, split_sentences
+from cache.answer_text import split_sentences
+from cache.answer_traits import answer_traits
 from cache.errors import TextTooLong
-from cache.sameness import UNSURE, Weights, chunks, evidence, known_sameness, sameness
+from cache.sameness import (
+    UNSURE,
+    Verdict,
+    Weights,
+    chunks,
+    compare_audit,
+    compare_link,
+    evidence,
+    known_sameness,
+)
 from eval.intervals import Share, share
 
 FAMILIES: Final = Path(__file__).parent.parent / "data" / "answers"
@@ -114,7 +124,8 @@ _SYNONYMS: Final = {
     "receive": "get", "begin": "start", "costs": "comes to", "shop": "store", "store": "shop", "quickly": "swiftly",
     "about": "roughly", "usually": "normally", "immediately": "at once", "via": "through", "photo": "picture",
     "picture": "photo", "charged": "billed", "enter": "type in", "is free.": "is free of charge.", "may": "can",
-    "you need": "you require", "at most": "no more than", "at least": "no less than", "keep": "retain", "show": "display",
+    "you need": "you require", "at most": "no more than", "at least": "no less than", "keep": "retain",
+    "show": "display",
 }  # fmt: skip
 _DIGITS: Final = dict(enumerate("two three four five six seven eight nine ten eleven twelve".split(), start=2))
 _LONG_FORMS: Final = {"don't": "do not", "can't": "cannot", "isn't": "is not", "you'll": "you will", "it's": "it is"}
@@ -147,7 +158,9 @@ def variations(text: str, number: int) -> Iterator[tuple[str, str]]:
     yield from ((how, varied) for how, varied in found.items() if varied != text)
 
 
-_ORDER: Final = re.compile(r"\b(?:then|first|next|finally|after that|afterwards|it|this|these|they|that)\b|\b[a-z]+\. [a-z0-9]", re.IGNORECASE)
+_ORDER: Final = re.compile(
+    r"\b(?:then|first|next|finally|after that|afterwards|it|this|these|they|that)\b|\b[a-z]+\. [a-z0-9]", re.IGNORECASE
+)
 """Words that refer to what was said before."""
 _NUMBER: Final = re.compile(r"(?<![\d.,:/€$£-])\b(?:[2-9]|1[0-2])\b(?![\d.,:/%°)-]|\s?[ap]\.?m|\s?[€x])")
 
@@ -166,7 +179,7 @@ def varied_pairs(texts: Iterable[tuple[str, str]]) -> Iterator[Pair]:
         varied = list(variations(text, number))
         for how, other in varied:
             yield Pair(family, "varied", how, text, other)
-        for (how, one), (_, two) in zip(varied, varied[1:], strict=False):
+        for (how, one), (_, two) in pairwise(varied):
             yield Pair(family, "varied", f"{how}, twice", one, two)
 
 
@@ -224,22 +237,16 @@ class Evidence(Struct, frozen=True):
     """(pairs,): the probability where it needs no model, else NaN."""
 
 
-def collect(pairs: Sequence[Pair], texts: Texts, questions: Mapping[str, str] | None = None) -> Evidence:
-    """`questions` by family, if the answers are to be read as answers to them."""
+def collect(pairs: Sequence[Pair], texts: Texts) -> Evidence:
     rows, known = [], []
     for pair in pairs:
-        one, two = _read(pair, questions)
+        one, two = answer_traits(pair.one), answer_traits(pair.two)
         rows.append(evidence(one, two, texts.cosine(pair.one, pair.two)))
         certain = known_sameness(one, two)
         known.append(float("nan") if certain is None else certain)
     names = sorted({name for row in rows for name in row})
     amounts = np.array([[float(row.get(name, 0.0)) for name in names] for row in rows])
     return Evidence(tuple(names), amounts, np.array(known))
-
-
-def _read(pair: Pair, questions: Mapping[str, str] | None) -> tuple[AnswerTraits, AnswerTraits]:
-    question = questions.get(pair.family, "") if questions else ""
-    return answer_traits(pair.one, question), answer_traits(pair.two, question)
 
 
 # --- the fit ---
@@ -254,8 +261,8 @@ LEAST_PRECISION: Final = 0.99
 are texts made to be mistaken and half are neighbours in the FAQ."""
 MOST_FALSE_SAME: Final = 0.01
 """Of different pairs, to an audit."""
-MOST_FALSE_DIFFERENT: Final = 0.001
-"""Of reworded pairs, to an audit: half of what is promised, since thresholds are chosen on these very pairs."""
+MOST_DOUBTED: Final = 0.02
+"""Of reworded pairs, may be so improbable that a plain contradiction makes them different to an audit."""
 _DIGITS_KEPT: Final = 3
 
 
@@ -286,16 +293,18 @@ def fit(families: Sequence[Family], encoder: Encodes, faq: Path = QUESTIONS) -> 
         weights={
             name: round(float(weight), _DIGITS_KEPT) for name, weight in zip(collected.names, weights[:-1], strict=True)
         },
-        link=_link_threshold(*(scores[sorts == sort] for sort in ("reworded", "varied", "other question")), different),
+        link=_link_threshold(
+            {sort: scores[sorts == sort] for sort in _SHARES if sort != "closest"} | {"different": different}
+        ),
         audit_same=_probability(float(np.quantile(different, 1 - MOST_FALSE_SAME))),
-        audit_different=_probability(float(np.quantile(scores[sorts == "reworded"], MOST_FALSE_DIFFERENT))),
+        audit_different=_probability(float(np.quantile(scores[sorts == "reworded"], MOST_DOUBTED))),
     )
 
 
 def _folds(names: Sequence[str]) -> Iterator[NDArray[np.bool_]]:
     """Which pairs each fold leaves out: whole families."""
     different = sorted(set(names))
-    place = {name: number for name, number in zip(different, np.random.default_rng(0).permutation(len(different)), strict=True)}
+    place = dict(zip(different, np.random.default_rng(0).permutation(len(different)).tolist(), strict=True))
     numbers = np.array([place[name] % _FOLDS for name in names])
     yield from (numbers == fold for fold in range(_FOLDS))
 
@@ -306,10 +315,13 @@ def _weigh(sorts: NDArray[np.str_]) -> NDArray[np.float64]:
     for sort, part in _SHARES.items():
         is_sort = sorts == sort
         found[is_sort] = part / max(int(is_sort.sum()), 1)
-    return found * len(sorts) / found.sum()
+    weighed: NDArray[np.float64] = found * len(sorts) / found.sum()
+    return weighed
 
 
-def _regress(amounts: NDArray[np.float64], labels: NDArray[np.float64], weigh: NDArray[np.float64]) -> NDArray[np.float64]:
+def _regress(
+    amounts: NDArray[np.float64], labels: NDArray[np.float64], weigh: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(names + 1,): weights and intercept of a logistic regression, by Newton's method, with a penalty on the squared
     weights of the standardised amounts."""
     mean, spread = amounts.mean(axis=0), amounts.std(axis=0)
@@ -326,20 +338,15 @@ def _regress(amounts: NDArray[np.float64], labels: NDArray[np.float64], weigh: N
         found -= step
         if np.abs(step).max() < 1e-8:
             break
-    weights = found[:-1] / spread
-    return np.append(weights, found[-1] - weights @ mean)
+    weights: NDArray[np.float64] = found[:-1] / spread
+    return np.concatenate([weights, [found[-1] - float(weights @ mean)]])
 
 
-def _link_threshold(
-    reworded: NDArray[np.float64],
-    varied: NDArray[np.float64],
-    other: NDArray[np.float64],
-    different: NDArray[np.float64],
-) -> float:
-    """The least probability from which on links are precise enough."""
-    for score in np.sort(different):
-        right = (np.mean(reworded > score) + np.mean(varied > score)) / 2
-        wrong = (np.mean(different > score) + np.mean(other > score)) / 2
+def _link_threshold(scores: Mapping[str, NDArray[np.float64]]) -> float:
+    """The least probability from which on links are precise enough; `scores` by sort of pair."""
+    for score in np.sort(scores["different"]):
+        linked = {sort: float(np.mean(found > score)) for sort, found in scores.items()}
+        right, wrong = linked["reworded"] + linked["varied"], linked["different"] + linked["other question"]
         if right and right / (right + wrong) >= LEAST_PRECISION:
             return _probability(float(score))
     return 1.0
@@ -378,69 +385,78 @@ class Measurement(Struct, frozen=True):
 
 
 def measure(
-    families: Sequence[Family], weights: Weights, encoder: Encodes, *, with_question: bool = False, faq: Path | None = None
+    families: Sequence[Family],
+    weights: Weights,
+    encoder: Encodes,
+    *,
+    with_variations: bool = True,
+    faq: Path | None = None,
 ) -> Measurement:
-    """What the weights say of families that they were not fitted on, of variations of their answers, and of neighbours
+    """What the weights say of families, of variations of their answers, which are many more texts, and of neighbours
     in the FAQ if it is given."""
     texts = Texts(encoder)
+    own = [(family.id, text) for family in families for text in family.same]
     pairs = [
         *family_pairs(families),
-        *varied_pairs((family.id, text) for family in families for text in family.same),
+        *(varied_pairs(own) if with_variations else ()),
         *(faq_pairs(texts, faq) if faq else ()),
     ]
-    questions = {family.id: family.question for family in families} if with_question else None
-    by_sort: dict[str, list[tuple[Pair, float]]] = defaultdict(list)
-    kinds: dict[str, list[tuple[Pair, float]]] = defaultdict(list)
+    by_sort: dict[str, list[Judged]] = defaultdict(list)
+    kinds: dict[str, list[Judged]] = defaultdict(list)
     for pair in pairs:
-        judged = (pair, sameness(*_read(pair, questions), texts.cosine(pair.one, pair.two), weights))
+        one, two, cosine = answer_traits(pair.one), answer_traits(pair.two), texts.cosine(pair.one, pair.two)
+        judged = Judged(pair, compare_link(one, two, cosine, weights), compare_audit(one, two, cosine, weights))
         by_sort[pair.relation].append(judged)
         if pair.is_closest:
             by_sort["closest different"].append(judged)
         if pair.relation == "different":
             kinds[pair.kind].append(judged)
     half = min(len(by_sort["reworded"]), len(by_sort["different"]))
-    links = [_linked(_spread(by_sort[sort], half), weights) for sort in ("reworded", "different")]
+    links = [sum(each.is_linked for each in _spread(by_sort[sort], half)) for sort in ("reworded", "different")]
     return Measurement(
-        rows=tuple(_row(name, judged, weights) for name, judged in by_sort.items()),
-        kinds=tuple(_row(kind, judged, weights) for kind, judged in sorted(kinds.items())),
+        rows=tuple(_row(name, judged) for name, judged in by_sort.items()),
+        kinds=tuple(_row(kind, judged) for kind, judged in sorted(kinds.items())),
         precision=share(links[0], sum(links)),
         recall=share(links[0], half),
-        by_family={name: _resampled(judged, weights) for name, judged in by_sort.items()},
+        by_family={name: _resampled(judged) for name, judged in by_sort.items()},
     )
 
 
-def _spread(judged: Sequence[tuple[Pair, float]], number: int) -> list[tuple[Pair, float]]:
+class Judged(Struct, frozen=True):
+    """What the two operating points say of a pair."""
+
+    pair: Pair
+    is_linked: bool
+    verdict: Verdict
+
+
+def _spread(judged: Sequence[Judged], number: int) -> list[Judged]:
     """So many of them, evenly spread."""
     return [judged[int(at)] for at in np.linspace(0, len(judged) - 1, number)] if number else []
 
 
-def _linked(judged: Iterable[tuple[Pair, float]], weights: Weights) -> int:
-    return sum(p >= weights.link for _, p in judged)
-
-
-def _row(name: str, judged: Sequence[tuple[Pair, float]], weights: Weights) -> Row:
-    same = sum(p >= weights.audit_same for _, p in judged)
-    different = sum(p < weights.audit_different for _, p in judged)
+def _row(name: str, judged: Sequence[Judged]) -> Row:
+    verdicts = Counter(each.verdict for each in judged)
     return Row(
         name=name,
-        is_same=judged[0][0].is_same,
-        linked=share(_linked(judged, weights), len(judged)),
-        same=share(same, len(judged)),
-        different=share(different, len(judged)),
-        unclear=share(len(judged) - same - different, len(judged)),
+        is_same=judged[0].pair.is_same,
+        linked=share(sum(each.is_linked for each in judged), len(judged)),
+        same=share(verdicts["same"], len(judged)),
+        different=share(verdicts["different"], len(judged)),
+        unclear=share(verdicts["unclear"], len(judged)),
     )
 
 
 _DRAWS: Final = 1000
 
 
-def _resampled(judged: Sequence[tuple[Pair, float]], weights: Weights) -> tuple[float, float]:
+def _resampled(judged: Sequence[Judged]) -> tuple[float, float]:
     """The 95 % interval of the share linked, by the bootstrap over families."""
     linked: Counter[str] = Counter()
     pairs: Counter[str] = Counter()
-    for pair, p in judged:
-        pairs[pair.family] += 1
-        linked[pair.family] += p >= weights.link
+    for each in judged:
+        pairs[each.pair.family] += 1
+        linked[each.pair.family] += each.is_linked
     counts = np.array([[linked[family], pairs[family]] for family in sorted(pairs)])
     draws = np.random.default_rng(0).integers(len(counts), size=(_DRAWS, len(counts)))
     shares = counts[draws, 0].sum(axis=1) / counts[draws, 1].sum(axis=1)
@@ -465,7 +481,15 @@ def to_text(measurement: Measurement, title: str) -> RenderableType:
 
 def _to_table(title: str, rows: Sequence[Row], by_family: Mapping[str, tuple[float, float]]) -> Table:
     table = Table(title=title, box=box.SIMPLE, title_justify="left")
-    for heading in ("pairs", "number", "linked", *(("by family",) if by_family else ()), "audit: same", "different", "unclear"):
+    for heading in (
+        "pairs",
+        "number",
+        "linked",
+        *(("by family",) if by_family else ()),
+        "audit: same",
+        "different",
+        "unclear",
+    ):
         table.add_column(heading, justify="left" if heading == "pairs" else "right")
     for row in rows:
         low, high = by_family.get(row.name, (0.0, 0.0))

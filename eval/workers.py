@@ -5,7 +5,6 @@ forked, since the parent has threads; what is shared is sent to each of them onc
 """
 
 import multiprocessing
-import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from typing import Any, Final, Generic, Self, TypeVar
@@ -24,7 +23,8 @@ class Workers(Generic[Shared]):
         self._pool: ProcessPoolExecutor | None = None
         if processes > 1:
             context = multiprocessing.get_context("spawn")
-            self._done: Any = context.Queue()
+            # Writes before it returns: no progress comes after its task's result.
+            self._done: Any = context.SimpleQueue()
             self._pool = ProcessPoolExecutor(processes, context, _begin, (shared, self._done))
 
     def __enter__(self) -> Self:
@@ -52,11 +52,8 @@ class Workers(Generic[Shared]):
         return [future.result() for future in futures if not future.cancelled()]
 
     def _pass_on(self, on_progress: Progress) -> None:
-        while True:
-            try:
-                on_progress(self._done.get_nowait())
-            except queue.Empty:
-                return
+        while not self._done.empty():
+            on_progress(self._done.get())
 
 
 # --- inside a process ---

@@ -27,7 +27,8 @@ class Tier(IntEnum):
 
 
 class Simulation(Struct, frozen=True):
-    """How the simulated provider behaves. `answers` maps a question to the wordings of its answer; others get a made-up one."""
+    """How the simulated provider behaves. `answers` maps a question to the wordings of its answer; any other question
+    gets a made-up one."""
 
     first_token_ms: float = 0.0
     tokens_per_s: float = 0.0

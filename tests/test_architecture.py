@@ -18,7 +18,8 @@ MEETING_POINTS = {
     "app/errors.py": "the one table of errors: describes those of both",
     "app/settings.py": "the configuration: names what both can be set to",
     "app/database.py": "opens the file of each",
-    "app/command_line.py": "shows the state of each",
+    "app/replay_commands.py": "a command: names what the ledger of the one says of the decisions of the other",
+    "app/filling.py": "what comes in from outside: entries of the one, in the form that the other answers in",
 }
 """Files that may import both `cache` and `router`, and why."""
 

@@ -40,6 +40,7 @@ CONFIGURATION = (
     + route("brief", cache="ttl_s = 1")
     + route("off", cache="mode = 'off'")
     + budget("teams.support.apps.poor", 1)
+    + budget("organisation", 10**15, audits_share=0.0)  # no audits here: each would be one more call
 )
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 TEXT = "Press “Forgot password” – der Link kommt per E-Mail 📧."
@@ -72,6 +73,32 @@ def ask(empty: RunningGateway, provider: Provider) -> Callable[..., httpx.Respon
         return empty.chat(keys[tuple(who.values())], text, **{"model": "large", **fields})
 
     return ask
+
+
+WORDINGS = ("How do I reset my password?", "How can I reset a password?", "How could I reset my password?")
+NEAR = "How can I reset my password?"
+
+
+@pytest.fixture
+def teach(ask: Callable[..., httpx.Response], empty: RunningGateway, provider: Provider) -> Callable[..., None]:
+    """Stores one answer to three wordings of a question: to another wording one alone would not be sure enough.
+    Afterwards no call is noted and no script set."""
+
+    def teach(caller: dict[str, str] | None = None, **fields: Any) -> None:
+        provider.script("large-2025", json_reply(chat_body(TEXT)))
+        entries = empty.status()["cache"]["entries"]
+        for wording in WORDINGS:
+            ask(wording, caller, headers={"cache-control": "no-cache"}, **fields)
+        eventually(lambda: is_linked(empty, entries + len(WORDINGS)))
+        provider.reset()
+
+    return teach
+
+
+def is_linked(gateway: RunningGateway, entries: int) -> bool:
+    """Whether so many answers are stored and have found each other."""
+    found = gateway.status()["cache"]
+    return bool(found["entries"] == entries and found["groups"] < entries)
 
 
 def disposition(answer: httpx.Response) -> str:
@@ -116,24 +143,57 @@ def test_the_same_question_again_costs_nothing(
     )
 
 
-def test_a_paraphrase_hits_where_the_route_starts_at_the_prior(ask: Callable[..., httpx.Response]) -> None:
-    stored = ask("How do I reset my password?")
-    answer = ask("How can I reset my password?")
+def test_a_paraphrase_hits_where_the_route_starts_at_the_prior(
+    ask: Callable[..., httpx.Response], teach: Callable[..., None], empty: RunningGateway, provider: Provider
+) -> None:
+    teach()
+    answer = ask(NEAR)
 
     assert disposition(answer) == "semantic"
-    assert content(answer) == content(stored)
+    assert content(answer) == TEXT
     assert answer.headers["x-thriftgate-cache-reason"] == "uncertified"
-    assert 0.8 <= float(answer.headers["x-thriftgate-confidence"]) < 1
+    assert 0.9 <= float(answer.headers["x-thriftgate-confidence"]) <= 1
+    assert provider.calls == []
+    row = empty.row(request_id=answer.headers["x-request-id"])
+    assert row.avoided_semantic_nano > 0
+    assert row.confidence is not None
+    assert row.kappa is not None
+    assert row.confidence >= row.kappa
 
 
-def test_a_paraphrase_goes_upstream_where_the_route_is_closed(ask: Callable[..., httpx.Response]) -> None:
+def test_a_decision_is_kept_without_any_text(
+    ask: Callable[..., httpx.Response], teach: Callable[..., None], empty: RunningGateway
+) -> None:
+    teach()
+    hit = empty.row(request_id=ask(NEAR).headers["x-request-id"])
+    miss = empty.row(request_id=ask("Which shops sell garden chairs?").headers["x-request-id"])
+
+    for row in (hit, miss):
+        decision = json.loads(row.decision or "")
+        assert set(decision) == {"claim", "group", "blocked", "nearest"}
+        assert len(decision["nearest"]) == 3
+        assert all(isinstance(number, int | float) for neighbour in decision["nearest"] for number in neighbour)
+        assert not any(word in (row.decision or "").lower() for word in ("password", "garden", "forgot"))
+    assert hit.disposition == "semantic"
+    assert miss.disposition == "miss"
+
+
+def test_a_paraphrase_goes_upstream_where_the_route_is_closed_and_labels_what_would_have_been_served(
+    ask: Callable[..., httpx.Response], teach: Callable[..., None], empty: RunningGateway, provider: Provider
+) -> None:
     closed = {"route": "closed"}
-    ask("How do I reset my password?", closed)
-    paraphrase = ask("How can I reset my password?", closed)
+    teach(closed)
+    provider.script("large-2025", json_reply(chat_body(TEXT)))
+    paraphrase = ask(NEAR, closed)
 
     assert disposition(paraphrase) == "miss"
-    assert paraphrase.headers["x-thriftgate-cache-reason"] == "route-closed"
-    assert disposition(ask("How do I reset my password?", closed)) == "exact"
+    assert paraphrase.headers["x-thriftgate-cache-reason"] == "learning"
+    assert disposition(ask(WORDINGS[0], closed)) == "exact"
+    request_id = paraphrase.headers["x-request-id"]
+    label = empty.row(kind="label", refers_to=request_id)
+    assert (label.verdict, label.actual_nano, label.team, label.route) == ("same", 0, "support", "closed")
+    assert label.confidence == empty.row(request_id=request_id).confidence
+    assert not empty.verification().problems
 
 
 @pytest.mark.parametrize(
@@ -221,6 +281,7 @@ DIFFERENCES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 @pytest.mark.parametrize("text", ["How do I reset my password?", "How can I reset my password?"], ids=["same", "near"])
 def test_a_request_that_differs_in_anything_never_shares_an_answer(
     ask: Callable[..., httpx.Response],
+    teach: Callable[..., None],
     provider: Provider,
     caller: dict[str, str],
     fields: dict[str, Any],
@@ -229,6 +290,7 @@ def test_a_request_that_differs_in_anything_never_shares_an_answer(
     def with_text(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [*messages[:-1], {**messages[-1], "content": text}]
 
+    teach()
     plain = ask(None, messages=QUESTION)
     other_fields = {"messages": QUESTION} | fields
     other = ask(None, caller, **(other_fields | {"messages": with_text(other_fields["messages"])}))
@@ -236,8 +298,9 @@ def test_a_request_that_differs_in_anything_never_shares_an_answer(
 
     assert disposition(other) in ("miss", "bypass")
     assert content(other) != content(plain)
-    assert content(back) == content(plain)  # and the other answer has not taken the first one's place
-    assert len(provider.calls) == 2
+    assert disposition(back) in ("exact", "semantic")
+    assert content(back) == content(plain) == TEXT  # and the other answer has not taken the first one's place
+    assert len(provider.calls) == 1
 
 
 def test_two_teams_that_ask_the_same_at_the_same_time_do_not_share_a_flight(
@@ -255,13 +318,16 @@ def test_two_teams_that_ask_the_same_at_the_same_time_do_not_share_a_flight(
     assert [disposition(answer) for answer in answers] == ["miss", "miss"]
 
 
-def test_a_shared_group_shares_between_teams_and_nothing_else(ask: Callable[..., httpx.Response]) -> None:
+def test_a_shared_group_shares_between_teams_and_nothing_else(
+    ask: Callable[..., httpx.Response], teach: Callable[..., None]
+) -> None:
     def by(team: str, **caller: str) -> httpx.Response:
         return ask("How do I reset my password?", {"team": team, "route": "grouped", **caller})
 
-    assert disposition(by("support")) == "miss"
+    teach({"route": "grouped"})
     assert disposition(by("sales")) == "exact"
-    assert disposition(ask("How can I reset my password?", {"team": "legal", "route": "grouped"})) == "semantic"
+    assert disposition(ask(NEAR, {"team": "legal", "route": "grouped"})) == "semantic"
+    assert disposition(ask(NEAR, {"team": "legal"})) == "miss"
     assert disposition(by("sales", env="staging")) == "miss"
 
 
@@ -303,7 +369,7 @@ def test_an_entry_serves_only_within_the_callers_own_output_limit(
     ("text", "reason"),
     [
         ("Where is my order ORD-48213?", "personal"),
-        ("Please cancel the account of ann@example.org.", "personal"),
+        ("Please cancel the account of ann@larkspur.shop.", "personal"),
         ("Is the service down right now?", "volatile"),
         ("What about the second one?", "follow-up"),
         ("   ", "empty"),
@@ -643,18 +709,17 @@ def test_answers_survive_a_restart_and_a_new_knowledge_version_leaves_them_behin
     configuration = scripted(provider) + route("default", cache=f'{PRIOR}\nknowledge_version = "1"')
     gateway = start_gateway(configuration, **ENVIRONMENT)
     key = gateway.key()
-    provider.script(
-        "large-2025", stream_reply(streamed(["Before ", "the restart – ü."])), json_reply(chat_body("After."))
-    )
-    stored = gateway.chat(key, "How do I reset my password?", model="large", stream=True)
+    provider.script("large-2025", stream_reply(streamed(["Before ", "the restart – ü."])))
+    for wording in WORDINGS:
+        gateway.chat(key, wording, model="large", stream=True, headers={"cache-control": "no-cache"})
+    eventually(lambda: is_linked(gateway, len(WORDINGS)))
 
     gateway.restart()
 
-    same = gateway.chat(key, "How do I reset my password?", model="large")
-    near = gateway.chat(key, "How can I reset my password?", model="large", stream=True)
+    same = gateway.chat(key, WORDINGS[0], model="large")
+    near = gateway.chat(key, NEAR, model="large", stream=True)
     assert (disposition(same), disposition(near)) == ("exact", "semantic")
-    assert content(same) == content(near) == content(stored) == "Before the restart – ü."
-    assert len(provider.calls) == 1
+    assert content(same) == content(near) == "Before the restart – ü."
 
     gateway.stop()
     text = gateway.configuration.read_text(encoding="utf-8")
@@ -663,9 +728,11 @@ def test_answers_survive_a_restart_and_a_new_knowledge_version_leaves_them_behin
     )
     gateway.start()
 
-    assert disposition(gateway.chat(key, "How do I reset my password?", model="large")) == "miss"
-    assert disposition(gateway.chat(key, "How can I reset my password?", model="large")) == "semantic"
-    assert len(provider.calls) == 2  # the second answer is the new one's
+    provider.script("large-2025", json_reply(chat_body("After.")))
+    for wording in (*WORDINGS, NEAR):
+        answer = gateway.chat(key, wording, model="large")
+        assert disposition(answer) in ("miss", "semantic")
+        assert content(answer) == "After."
 
 
 def test_the_number_of_answers_is_bounded(start_gateway: Callable[..., RunningGateway], provider: Provider) -> None:
@@ -675,12 +742,14 @@ def test_the_number_of_answers_is_bounded(start_gateway: Callable[..., RunningGa
 
     for question in questions[:5]:
         gateway.chat(key, question, model="large")
-    assert disposition(gateway.chat(key, questions[0], model="large")) == "exact"  # used last, so it stays
+    assert disposition(gateway.chat(key, questions[0], model="large")) == "exact"  # it has saved something: it stays
     gateway.chat(key, questions[5], model="large")
 
     assert gateway.status()["cache"]["entries"] == 5
-    assert disposition(gateway.chat(key, questions[0], model="large")) == "exact"
-    assert disposition(gateway.chat(key, questions[1], model="large")) == "miss"
+    only = {"cache-control": "only-if-cached"}
+    stored = [gateway.chat(key, question, model="large", headers=only).status_code for question in questions]
+    assert (stored[0], stored[5]) == (200, 200)
+    assert sorted(stored) == [200] * 5 + [504]
 
 
 def test_a_broken_cache_file_is_a_miss_and_a_count_and_never_an_error(

@@ -3,10 +3,12 @@
 import base64
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from app.errors import WebhookInvalid, WebhookRepeated
+from app.settings import WEBHOOK, Settings, SettingsInvalid, from_mapping
 from app.webhook import TOLERANCE_S, Received, signature, signing_key, verified_id
 
 NOW = 1_700_000_000
@@ -157,3 +159,33 @@ def test_ids_are_forgotten_in_the_end() -> None:
     for at in range(2_000):
         received.take(f"msg_{at}", NOW + at)
     assert len(received._until) <= 2 * TOLERANCE_S + 1
+
+
+# --- settings --------------------------------------------------------------------------------------------------
+
+
+def settings_with(reference: str, **environment: str) -> Settings:
+    return from_mapping({"cache": {"webhook_secret": reference}}, "test", environment)
+
+
+def test_the_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    secret = "whsec_" + base64.b64encode(KEY).decode()
+    file = tmp_path / "secret"
+    file.write_text(secret + "\n")
+    assert settings_with("env:CMS", CMS=secret).secrets == {WEBHOOK: secret}
+    assert settings_with(f"file:{file}").secrets == {WEBHOOK: secret}
+    assert WEBHOOK not in from_mapping({}, "test", {}).secrets
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2-hunter2-hunter2", "whsec_c2hvcnQ=", "whsec_ü"])
+def test_a_secret_that_cannot_be_one_is_a_problem_of_the_configuration(secret: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"cache\.webhook_secret: ") as raised:
+        settings_with("env:CMS", CMS=secret)
+    assert not secret or secret not in str(raised.value)
+
+
+def test_the_secret_itself_does_not_belong_into_the_file() -> None:
+    secret = "whsec_" + base64.b64encode(KEY).decode()
+    with pytest.raises(SettingsInvalid, match=r"cache\.webhook_secret: must be") as raised:
+        settings_with(secret)
+    assert secret not in str(raised.value)

@@ -132,11 +132,13 @@ class ByLabel:
     """Answers are `label: wording`; those with one label say the same, and of those that begin with `unclear` nobody
     knows what they say."""
 
+    link_at = 0.5
+
     def identity(self, answer: str) -> bytes:
         return hashlib.sha256(answer.casefold().encode()).digest()[:16]
 
-    def links(self, one: str, two: str, cosine: float) -> bool:
-        return self.verdict(one, two, cosine) == "same"
+    def sameness(self, one: str, two: str, cosine: float) -> float:
+        return float(one.partition(":")[0] == two.partition(":")[0] != "unclear")
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
         labels = {one.partition(":")[0], two.partition(":")[0]}

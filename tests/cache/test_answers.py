@@ -10,17 +10,17 @@ from cache.answers import Answers, EqualComparison, WordedComparison
 from cache.encoder import Encoder
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
-from tests.cache.asking import PLAIN, Compass, Keep, Kept, ask
+from tests.cache.asking import PLAIN, ByLabel, Compass, Keep, Kept, ask, pointing
 
 SCOPE = b"s" * 32
 REFUND = (
     "You can return unused items within 30 days of delivery for a full refund.",
-    "Unused items may be sent back up to 30 days after they were delivered; you then get all your money back.",
-    "Sure! Within 30 days of delivery you may return any item that has not been used, and we refund it in full.",
+    "Sure! Within 30 days of delivery you may return unused items for a full refund.",
+    "Of course. You can return unused items within 30 days of delivery for a full refund. Is there anything else?",
 )
 NOT_THE_SAME = (
     "You can return unused items within 14 days of delivery for a full refund.",
-    "You cannot return items, not even unused ones, within 30 days of delivery.",
+    "You cannot return unused items within 30 days of delivery for a full refund.",
     "Delivery takes 3 to 5 working days within Germany.",
 )
 
@@ -65,7 +65,7 @@ async def test_an_answer_joins_the_group_that_says_the_same_and_not_the_nearest_
     assert answers.group_of(b"t" * 32, REFUND[1], await answers.vector(REFUND[1])) is None
 
 
-async def test_an_audit_has_three_outcomes(encoder: Encoder) -> None:
+async def test_an_audit_tells_the_same_in_other_words_from_something_else(encoder: Encoder) -> None:
     comparison = WordedComparison()
     answers = Answers(Neighbourhood(encoder.dim, PLAIN), encoder, comparison)
 
@@ -74,9 +74,9 @@ async def test_an_audit_has_three_outcomes(encoder: Encoder) -> None:
         return comparison.verdict(one, two, cosine)
 
     assert await verdict(REFUND[0], REFUND[0].upper()) == "same"
-    assert await verdict(REFUND[0], REFUND[1]) != "different"
-    assert {await verdict(REFUND[0], other) for other in NOT_THE_SAME} <= {"different", "unclear"}
-    assert await verdict(REFUND[0], NOT_THE_SAME[2]) == "different"
+    assert await verdict(REFUND[0], REFUND[1]) == "same"
+    assert await verdict(REFUND[0], NOT_THE_SAME[0]) == "different"
+    assert "same" not in {await verdict(REFUND[0], other) for other in NOT_THE_SAME}
 
 
 @pytest.mark.parametrize("other", ["YES,  within five days", "Yes, within five days!", "  Yes,\nwithin five days."])
@@ -93,8 +93,8 @@ def test_other_words_make_another_identity(other: str) -> None:
 
 def test_labels_say_the_same_only_if_they_are_equal() -> None:
     comparison = EqualComparison()
-    assert comparison.links("a", "a", 0.0)
-    assert not comparison.links("a", "A", 1.0)
+    assert comparison.sameness("a", "a", 0.0) >= comparison.link_at
+    assert comparison.sameness("a", "A", 1.0) < comparison.link_at
     assert comparison.verdict("a", "b", 1.0) == "different"
     assert comparison.identity("a") != comparison.identity("A")
 
@@ -106,6 +106,23 @@ async def test_the_vector_of_an_answer_is_a_function_of_the_text_alone_and_of_un
     await answers.vector(REFUND[0])
     assert np.array_equal(first, await answers.vector(long))
     assert float(np.linalg.norm(first)) == pytest.approx(1, abs=1e-5)
+
+
+async def test_a_question_that_expects_a_group_makes_up_for_a_little_doubt_and_never_for_another_answer() -> None:
+    class Doubtful(ByLabel):
+        link_at = 0.9
+
+        def sameness(self, one: str, two: str, cosine: float) -> float:
+            return 0.8 * super().sameness(one, two, cosine)
+
+    near = Neighbourhood(2, PLAIN)
+    near.groups.add(Group(1, SCOPE, b"1", "forgot: one wording"), pointing(0))
+    answers = Answers(near, Compass({}), Doubtful())
+    assert answers.group_of(SCOPE, "forgot: another", pointing(5)) is None
+    assert answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.5) == []
+    assert answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.95) == [near.groups[1]]
+    assert answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=2, p=0.95) == []
+    assert answers.groups_of(SCOPE, "gear: something else", pointing(5), expected=1, p=0.999) == []
 
 
 async def test_what_no_encoder_reads_has_a_vector_near_nothing() -> None:

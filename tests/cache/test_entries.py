@@ -23,7 +23,9 @@ from msgspec import structs
 from app.database import CACHE_MIGRATIONS, open_database
 from cache import entries as of_entries
 from cache import tables
-from cache.entries import Anchor, Doubt, Entry, EntryStore, StoredGroup, Unwritten
+from cache import writing as of_writing
+from cache.entries import Anchor, Doubt, Entry, EntryStore, StoredGroup
+from cache.writing import Unwritten
 
 NOW = 1_800_000_000_000_000
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
@@ -1256,7 +1258,7 @@ def test_when_the_disk_does_not_keep_up_entries_live_in_memory_and_each_is_count
     file: Path, open_store: Opener, faults: list[Exception]
 ) -> None:
     store = open_store(max_entries=10_000)
-    room = of_entries._WAITING_AT_MOST
+    room = of_writing._WAITING_AT_MOST
     for name in ("purged", "first"):
         put(store, name)
     store.flush()
@@ -1282,7 +1284,7 @@ def test_large_answers_that_wait_take_a_bounded_amount_of_memory(
     store = open_store(max_bytes=1 << 40)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("begin immediate")
-        payload = b"x" * (of_entries._WAITING_BYTES_AT_MOST // 4)
+        payload = b"x" * (of_writing._WAITING_BYTES_AT_MOST // 4)
         for number in range(20):
             put(store, f"e{number}", payload=payload)
         assert len(faults) > 5
@@ -1296,9 +1298,9 @@ def test_removing_what_was_never_written_leaves_nothing_to_do(
     store = open_store(max_entries=100)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("begin immediate")
-        for number in range(3 * of_entries._WAITING_AT_MOST):
+        for number in range(3 * of_writing._WAITING_AT_MOST):
             put(store, f"e{number}")  # each of them pushes an older one out
-        assert len(store._writer._waiting) <= of_entries._WAITING_AT_MOST
+        assert len(store._writer._waiting) <= of_writing._WAITING_AT_MOST
         other.execute("rollback")
     flush(store)
     assert sorted(cells(file, "select id from entries")) == sorted(ids(store))

@@ -152,7 +152,7 @@ def test_a_group_is_found_by_its_founders_vector_once_that_is_known(groups: Grou
     assert groups.vector(1) is None
     groups.describe(1, pointing(10))
     groups.add(Group(2, SCOPE, b"b", "B"), pointing(40))
-    assert [group.id for group, _ in groups.near(SCOPE, pointing(0), 3)] == [1, 2]
+    assert [group.id for group, _, _ in groups.near(SCOPE, pointing(0), 3)] == [1, 2]
     assert groups.near(b"t" * 32, pointing(0), 3) == []
     assert np.allclose(groups.vector(1), pointing(10))  # type: ignore[arg-type]
 
@@ -203,17 +203,38 @@ async def test_answers_that_are_equal_but_for_case_are_one_group_without_any_com
     assert kept.count("groups") == 1
 
 
-async def test_groups_are_compared_with_their_founder_only(keep: Keep) -> None:
-    """Else a chain of small differences would join what its ends say differently."""
+async def test_a_chain_of_small_differences_does_not_go_on_and_on(keep: Keep) -> None:
+    """At most one other wording lies between an answer and the one that founded its group."""
 
     class Chain(ByLabel):
-        def links(self, one: str, two: str, cosine: float) -> bool:
-            return abs(int(one) - int(two)) <= 1
+        def sameness(self, one: str, two: str, cosine: float) -> float:
+            return float(abs(int(one) - int(two)) <= 1)
 
     kept = keep(comparison=Chain())
-    for text, answer in ((QUESTION, "1"), (PARAPHRASE, "2"), (FAR, "3")):
+    questions = [QUESTION, PARAPHRASE, FAR, "How do I paint a fence?", "Which colours are there?"]
+    for number, text in enumerate(questions, 1):
+        await kept.learn(ask(text), str(number))
+    assert await group_of(kept, questions[0]) == await group_of(kept, questions[1])
+    assert await group_of(kept, questions[3]) != await group_of(kept, questions[0])
+    assert await group_of(kept, questions[4]) != await group_of(kept, questions[0])
+
+
+@pytest.mark.parametrize(("founders", "groups"), [(0.0, 2), (0.9, 1)], ids=["speak against it", "say almost the same"])
+async def test_an_answer_that_says_the_same_as_two_groups_makes_them_one_unless_their_founders_speak_against_it(
+    keep: Keep, founders: float, groups: int
+) -> None:
+    class Bridge(ByLabel):
+        link_at = 0.95
+
+        def sameness(self, one: str, two: str, cosine: float) -> float:
+            return 1.0 if "between" in (one, two) else founders
+
+    kept = keep(comparison=Bridge())
+    for text, answer in ((QUESTION, "one side"), (FAR, "other side"), (PARAPHRASE, "between")):
         await kept.learn(ask(text), answer)
-    assert await group_of(kept, QUESTION) == await group_of(kept, PARAPHRASE) != await group_of(kept, FAR)
+    assert kept.count("groups") == groups
+    kept.cache.purge()
+    assert kept.count("groups") == 0
 
 
 async def test_who_joins_a_group_takes_all_anchors_along(kept: Kept) -> None:
@@ -271,7 +292,12 @@ async def test_a_group_from_another_encoders_time_is_compared_by_a_vector_made_a
         def verdict(self, one: str, two: str, cosine: float) -> Verdict:
             return "same" if cosine > 0.9 else "different"
 
-    directions = {PARAPHRASE: 10, "How might one reset a password?": 12, ANSWER: 230, REWORDED: 232}
+    directions: dict[str, float | None] = {
+        PARAPHRASE: 10,
+        "How might one reset a password?": 12,
+        ANSWER: 230,
+        REWORDED: 232,
+    }
     before = keep(Compass(directions), comparison=ByNearness())
     await before.learn(ask(), ANSWER)
     before.close()

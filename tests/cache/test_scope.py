@@ -53,7 +53,7 @@ def test_a_group_is_not_the_team_of_the_same_name() -> None:
     "policy",
     [
         CachePolicy(start="closed"),
-        CachePolicy(start="prior", similarity_floor=0.99),
+        CachePolicy(start="prior", max_wrong=0.02),
         CachePolicy(start="prior", ttl_s=1),
     ],
     ids=["start", "floor", "ttl"],

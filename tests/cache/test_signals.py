@@ -27,6 +27,7 @@ What does a one-year contract cost? | What does a two-year contract cost?
 Can I return it within two weeks? | Can I return it within 15 days?
 How do I set an alarm in 5 minutes? | How do I set an alarm in 5 hours?
 Which vaccine is due at 6 months? | Which vaccine is due at six years?
+How do I divide 10 by 2? | How do I divide 2 by 10?
 What does error E18 mean? | What does error E81 mean?
 What is in section 4.2? | What is in section 2.4?
 Is the third floor open? | Is the fifth floor open?
@@ -68,6 +69,11 @@ Which drinks are sugar-free? | Which drinks contain sugar?
 I want to borrow money from a friend | I want to lend money to a friend
 What are the advantages of a lease? | What are the disadvantages of a lease?
 Why does the cat eat grass? | Why doesn't the cat eat grass?
+Who should apply? | Who should not apply?
+How do I check a box in a form? | How do I uncheck a box in a form?
+Who inherits from a childless couple? | Who inherits from a couple with children?
+Where do I get on the tram? | Where do I get off the tram?
+What if I accept the terms? | What if I do not accept the terms?
 Is the exam before the holidays? | Is the exam after the holidays?""".splitlines()
 
 ENTITY = """\
@@ -105,6 +111,9 @@ When may a landlord cancel? | When may a tenant cancel?
 Why did Spain attack Portugal? | Why did Portugal attack Spain?
 May my employer end the contract? | May I end the contract with my employer?
 How are sheep protected from dogs? | How are dogs protected from sheep?
+Did Caesar defeat Pompey? | Did Pompey defeat Caesar?
+Can humans infect bats? | Can bats infect humans?
+When was Prussia part of Germany? | When was Germany part of Prussia?
 Who works in an office rather than at home? | Who works at home rather than in an office?""".splitlines()
 
 LANGUAGE = """\
@@ -161,6 +170,8 @@ How do I move a file from A to B? | How do I move a file to B from A?
 Where can I buy a lamp? | Where do you sell lamps?
 How do I watch a film without ads? | How do I avoid ads while I watch a film?
 Is there a way to pause or stop a video? | How do I pause and resume a video?
+How do I stop getting letters? | stop sending letters
+How do I search mail without getting a reply? | How do I search mail without a reply?
 What is the difference between a crow and a raven? | How do ravens and crows differ?
 My phone's pin is locked | The pin of my phone is locked
 How do I stop the phone from ringing? | How do I keep the phone from ringing?

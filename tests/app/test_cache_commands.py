@@ -1,0 +1,350 @@
+"""`thriftgate cache`: the same through a running server and on the files of a stopped one; bad files change nothing."""
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.command_line import main
+from tests.app.configuration import ENVIRONMENT, route, scripted
+from tests.app.provider import Provider, chat_body, json_reply
+from tests.running import ROOT, RunningGateway, eventually, running_gateway
+
+QUESTION = "How do I reset my password?"
+FAQ = ROOT / "data" / "faq" / "questions.jsonl"
+PARAPHRASE = "How can I reset my password?"
+STORED = "Press “Forgot password”; the link is valid for 5 minutes."
+FRESH = "Press “Forgot password”; the link is valid for 60 minutes [bold]at most[/bold]."
+AUDITED = [f"audited-{number}" for number in range(6)]
+"""One for each test: what a route has learnt would change what the next test sees."""
+ROUTES = (
+    route("default", cache='start = "prior"\nmax_wrong_per_hit = 0.2\ntags = ["website"]')
+    + "".join(route(name, cache='start = "prior"\nmax_wrong_per_hit = 0.2\naudit_share = 1.0') for name in AUDITED)
+    + route("other", cache='knowledge_version = "7"')
+    + route("exact", cache='mode = "exact"')
+    + route("off", cache='mode = "off"')
+)
+
+
+@pytest.fixture(scope="module")
+def only(
+    upstream: Provider, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path
+) -> Iterator[RunningGateway]:
+    with running_gateway(tmp_path_factory.mktemp("commands"), scripted(upstream) + ROUTES, ENVIRONMENT) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(only: RunningGateway, provider: Provider) -> RunningGateway:
+    """A running one with nothing stored."""
+    if not only.is_running:
+        only.start()
+    only.admin("POST", "/admin/cache/invalidate", all=True)
+    return only
+
+
+@pytest.fixture(params=["running", "stopped"])
+def leave(request: pytest.FixtureRequest) -> Callable[[RunningGateway], None]:
+    """Leaves the gateway running, or stops it: the commands must do the same."""
+    return lambda gateway: None if request.param == "running" else _stop(gateway)
+
+
+def _stop(gateway: RunningGateway) -> None:
+    gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def unused() -> Iterator[str]:
+    return iter(AUDITED)
+
+
+@pytest.fixture
+def audited(unused: Iterator[str]) -> str:
+    """A route all of whose hits are audited, and that has learnt nothing yet."""
+    return next(unused)
+
+
+Leave = Callable[[RunningGateway], None]
+
+
+def run(gateway: RunningGateway, *arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    words = ["--config", str(gateway.configuration), "cache", *map(str, arguments)]
+    result = CliRunner().invoke(main, words, env={"COLUMNS": "200", **ENVIRONMENT})
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def done(gateway: RunningGateway, *arguments: str | Path) -> str:
+    code, out, err = run(gateway, *arguments)
+    assert code == 0, (out, err)
+    return out
+
+
+def refused(gateway: RunningGateway, *arguments: str | Path, code: int = 2) -> str:
+    found, out, err = run(gateway, *arguments)
+    assert (found, out) == (code, ""), (found, out, err)
+    assert "Traceback" not in err
+    return err
+
+
+def stored(gateway: RunningGateway) -> int:
+    return int(json.loads(done(gateway, "stats", "--json"))["entries"])
+
+
+def fill(gateway: RunningGateway) -> None:
+    """Four entries: two teams on `default`, one of them also in staging, and one team on `other`."""
+    for caller in ({}, {"env": "staging"}, {"team": "sales"}, {"route": "other"}):
+        answer = gateway.chat(gateway.key(**caller), QUESTION, model="large")
+        assert answer.status_code == 200
+
+
+def make_doubt(gateway: RunningGateway, provider: Provider, audited: str) -> None:
+    provider.script("large-2025", json_reply(chat_body(STORED)), json_reply(chat_body(FRESH)))
+    key = gateway.key(route=audited)
+    gateway.chat(key, QUESTION, model="large")
+    assert gateway.chat(key, PARAPHRASE, model="large").headers["x-thriftgate-cache"] == "semantic"
+    eventually(lambda: gateway.admin("GET", "/admin/cache/doubts"))
+
+
+def ask(gateway: RunningGateway, text: str, *, team: str = "support", on: str = "default") -> tuple[str, str]:
+    """The disposition and the answer."""
+    answer = gateway.chat(gateway.key(team=team, route=on), text, model="large")
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-thriftgate-cache"], answer.json()["choices"][0]["message"]["content"]
+
+
+# --- trust -----------------------------------------------------------------------------------------------------
+
+
+def test_certify_shows_every_route_with_its_reason_and_the_same_from_the_files(
+    gateway: RunningGateway, provider: Provider, audited: str
+) -> None:
+    make_doubt(gateway, provider, audited)
+    found = json.loads(done(gateway, "certify", "--json"))
+    shown = done(gateway, "certify")
+    gateway.stop()
+
+    assert json.loads(done(gateway, "certify", "--json")) == found
+    assert done(gateway, "certify") == shown
+    certificate = found[audited]["certificate"]
+    assert (certificate["hits"], certificate["audited"], certificate["wrong"]) == (1, 1, 1)
+    assert found["exact"] == {"mode": "exact", "start": "closed", "doubts": 0, "certificate": None}
+    for heading in ("requests", "hits", "audited", "wrong", "estimate", "bound", "budget", "kappa", "state", "stale"):
+        assert heading in shown
+    for reason in (certificate["reason"], found["other"]["certificate"]["reason"], "off: It uses no cache."):
+        assert reason in shown.replace("\n", " ")
+    assert "20.00% per hit" in shown
+    assert f"inspect --route {audited}" in shown.replace("\n", " ")
+
+
+def test_certify_on_files_changes_nothing(gateway: RunningGateway, provider: Provider, audited: str) -> None:
+    make_doubt(gateway, provider, audited)
+    gateway.stop()
+    before = json.loads(done(gateway, "certify", "--json"))
+    text = gateway.configuration.read_text(encoding="utf-8")
+    gateway.configuration.write_text(text.replace("max_wrong_per_hit = 0.2", "max_wrong_per_hit = 0.1"))
+
+    assert json.loads(done(gateway, "certify", "--json"))[audited]["certificate"]["alarms"] == ["restarted"]
+
+    gateway.configuration.write_text(text, encoding="utf-8")
+    assert json.loads(done(gateway, "certify", "--json")) == before
+
+
+def test_a_doubtful_hit_is_inspected_and_ruled_on(
+    gateway: RunningGateway, provider: Provider, audited: str, leave: Leave
+) -> None:
+    make_doubt(gateway, provider, audited)
+    leave(gateway)
+    (doubt,) = json.loads(done(gateway, "inspect", "--json"))
+    shown = done(gateway, "inspect", "--route", audited, "--limit", "5")
+
+    for text in (QUESTION, PARAPHRASE, STORED, FRESH, f"{doubt['p']:.4f}", doubt["entry_id"], doubt["request_id"]):
+        assert text in shown
+    assert f"thriftgate cache rule {doubt['id']} right|wrong" in shown
+    assert json.loads(done(gateway, "inspect", "--route", "other", "--json")) == []
+
+    assert done(gateway, "rule", str(doubt["id"]), "right") == f"Hit {doubt['id']} was right.\n"
+
+    assert done(gateway, "inspect") == "No hit waits for your judgement.\n"
+
+
+def test_a_hit_that_is_not_there_cannot_be_ruled_on(gateway: RunningGateway, leave: Leave) -> None:
+    leave(gateway)
+    assert "`thriftgate cache inspect` shows them all" in refused(gateway, "rule", "17", "wrong")
+
+
+def test_a_ruling_is_right_or_wrong(gateway: RunningGateway) -> None:
+    for arguments in (["x", "right"], ["0", "right"], ["1", "maybe"], ["1"]):
+        assert "Usage: " in refused(gateway, "rule", *arguments)
+
+
+# --- forgetting ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["purge", "invalidate"])
+def test_what_matches_every_option_is_forgotten(gateway: RunningGateway, leave: Leave, name: str) -> None:
+    fill(gateway)
+    leave(gateway)
+
+    for options, purged in (
+        (["--knowledge-version", "7", "--tag", "website"], 0),
+        (["--knowledge-version", "7"], 1),
+        (["--env", "staging", "--route", "default"], 1),
+        (["--group", "999999"], 0),
+        (["--entry", "none"], 0),
+        (["--tag", "website", "--team", "sales"], 1),
+        (["--all"], 1),
+    ):
+        assert done(gateway, name, *options) == f"{purged} entries are gone.\n"
+    assert stored(gateway) == 0
+
+
+def test_a_purge_without_a_server_is_in_the_admin_log(gateway: RunningGateway) -> None:
+    fill(gateway)
+    gateway.stop()
+    done(gateway, "purge", "--team", "support")
+    with gateway.ledger().connect() as connection:
+        subjects = [row.subject for row in connection.exec_driver_sql("SELECT subject FROM admin_log")]
+    assert subjects[-1] == "team support: 3 entries, by command"
+
+
+def test_a_purge_says_what(gateway: RunningGateway) -> None:
+    for arguments in ([], ["--tag", ""], ["--group", "x"], ["--colour", "red"]):
+        assert "Usage: " in refused(gateway, "purge", *arguments)
+
+
+# --- warming ---------------------------------------------------------------------------------------------------
+
+
+def test_a_csv_file_warms_a_route(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    faq = tmp_path / "faq.csv"
+    faq.write_text(f'question,answer,tags\n{QUESTION},"{STORED}",login;help\nWhat is it?,"A faq, really.",\n')
+    leave(gateway)
+
+    said = done(gateway, "warm", faq, "--route", "default", "--team", "support", "--tag", "faq")
+
+    assert said == "2 questions are answered from now on, for team support on route default.\n"
+    if not gateway.is_running:
+        gateway.start()
+    assert ask(gateway, QUESTION) == ("exact", STORED)
+    assert ask(gateway, QUESTION, team="sales")[0] == "miss"
+    assert gateway.admin("POST", "/admin/cache/invalidate", tag="help")["purged"] == 1
+    assert gateway.admin("POST", "/admin/cache/invalidate", tag="faq")["purged"] == 1
+
+
+def test_json_lines_warm_a_route_with_all_their_wordings(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    lines = FAQ.read_text(encoding="utf-8").splitlines(keepends=True)[:10]
+    faq = tmp_path / "faq.jsonl"
+    faq.write_text("".join(lines), encoding="utf-8")
+    leave(gateway)
+
+    done(gateway, "warm", faq, "--route", "default", "--team", "support")
+
+    items = [json.loads(line) for line in lines]
+    statistics = json.loads(done(gateway, "stats", "--json"))
+    assert statistics["curated"] == statistics["entries"] == sum(1 + len(item["paraphrases"]) for item in items)
+    if not gateway.is_running:
+        gateway.start()
+    for text in (items[0]["question"], *items[0]["paraphrases"]):
+        assert ask(gateway, text) == ("exact", items[0]["answer"])
+
+
+def test_a_bad_line_is_named_and_nothing_is_stored(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    faq = tmp_path / "faq.csv"
+    faq.write_text("question,answer\nHow?,So.\n,So.\nWhy?\n")
+    leave(gateway)
+
+    said = refused(gateway, "warm", faq, "--route", "default", "--team", "support")
+
+    assert "faq.csv has 2 problems:" in said
+    assert "line 3: `question` is empty" in said
+    assert "line 4: has 1 cells less than the header" in said
+    assert stored(gateway) == 0
+
+
+def test_warming_needs_a_team_and_a_route_that_serves(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    faq = tmp_path / "faq.csv"
+    faq.write_text("question,answer\nHow?,So.\n")
+    leave(gateway)
+    for options, word in (
+        (["--route", "nowhere", "--team", "support"], "no route `nowhere`"),
+        (["--route", "off", "--team", "support"], "route `off` is off"),
+        (["--route", "default", "--team", "a/b"], "Names have letters"),
+        (["--route", "default"], "--team"),
+        (["--team", "support"], "--route"),
+        (["--route", "default", "--team", "support", "--tag", ""], "tags"),
+    ):
+        assert word in refused(gateway, "warm", faq, *options)
+    assert stored(gateway) == 0
+
+
+# --- out and in ------------------------------------------------------------------------------------------------
+
+
+def test_an_export_is_imported_into_another_data_folder(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    fill(gateway)
+    answer = ask(gateway, QUESTION)[1]
+    leave(gateway)
+    file = tmp_path / "cache.jsonl"
+
+    assert done(gateway, "export", file) == f"4 entries are in {file}.\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not list(tmp_path.glob("*.part"))
+    assert done(gateway, "import", file) == "0 of 4 entries are stored, 4 were there already.\n"
+    done(gateway, "purge", "--all")
+    assert done(gateway, "import", file) == "4 of 4 entries are stored.\n"
+
+    if not gateway.is_running:
+        gateway.start()
+    assert ask(gateway, QUESTION) == ("exact", answer)
+    assert ask(gateway, PARAPHRASE) == ("semantic", answer)
+
+
+def test_a_file_that_is_no_whole_export_is_refused(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    fill(gateway)
+    leave(gateway)
+    file = tmp_path / "cache.jsonl"
+    done(gateway, "export", file)
+    done(gateway, "purge", "--all")
+    text = file.read_text(encoding="utf-8")
+    for broken, word in (
+        ("", "nothing to import"),
+        (text.replace('"version":1', '"version":2'), "reads form 1"),
+        (text + '{"id": "x"}\n', "Line 6"),
+        (text[:-100], "Line 5"),
+        ("question,answer\n", "Line 1"),
+    ):
+        file.write_text(broken, encoding="utf-8")
+        assert word in refused(gateway, "import", file).replace("\n", " ")
+    assert stored(gateway) == 0
+
+
+def test_a_large_export_is_imported_in_parts(gateway: RunningGateway, tmp_path: Path) -> None:
+    faq, file = tmp_path / "faq.jsonl", tmp_path / "cache.jsonl"
+    items = [{"question": f"What is {n}?", "answer": f"{n} {'is a number. ' * 2000}"} for n in range(40)]
+    faq.write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
+    done(gateway, "warm", faq, "--route", "default", "--team", "support")
+    done(gateway, "export", file)
+    assert file.stat().st_size > 1024 * 1024
+    done(gateway, "purge", "--all")
+    assert done(gateway, "import", file) == "40 of 40 entries are stored.\n"
+    assert json.loads(done(gateway, "stats", "--json"))["curated"] == 40
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing_behind(gateway: RunningGateway, tmp_path: Path) -> None:
+    fill(gateway)
+    gateway.stop()
+    assert "cannot be written" in refused(gateway, "export", tmp_path / "absent" / "cache.jsonl")
+
+
+def test_a_folder_that_a_server_holds_is_left_alone(gateway: RunningGateway) -> None:
+    """Also if the server has not left its address yet."""
+    address = gateway.data_dir / "server.json"
+    known = address.read_bytes()
+    address.unlink()
+    assert "in use by process" in refused(gateway, "stats", code=3)
+    address.write_bytes(known)

@@ -1,0 +1,98 @@
+"""`thriftgate eval cache`: on our own sets it needs no other data; wrong use is told in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.command_line import main
+from app.eval_commands import write_prior
+from cache.decision import load_prior
+from eval.cache_report import Priors
+from tests.eval.made_streams import made_prior
+from tests.running import SIMULATED
+
+
+@pytest.fixture(scope="module")
+def configuration(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("eval")
+    path = folder / "thriftgate.toml"
+    path.write_text(
+        f'[encoder]\nfolder = "{encoder_folder}"\n[server]\ndata_dir = "{folder / "data"}"\n{SIMULATED}',
+        encoding="utf-8",
+    )
+    return path
+
+
+def run(configuration: Path, *arguments: str) -> Result:
+    result = CliRunner().invoke(
+        main, ["--config", str(configuration), "eval", "cache", *arguments], env={"COLUMNS": "200"}
+    )
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_our_own_sets_are_evaluated_without_any_other_data(configuration: Path, tmp_path: Path) -> None:
+    shipped = load_prior()
+
+    result = run(configuration, "--quick", "--budgets", "0.01", "--workers", "1", "--out", str(tmp_path), "--json")
+
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert figures == json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert [stream["name"] for stream in figures["streams"]] == ["faq"]
+    assert figures["streams"][0]["is_in_view"]
+    assert figures["streams"][0]["settings"][0]["requests"] == 1240
+    assert {category["category"] for category in figures["pairs"]} >= {"opposite", "number", "entity", "role"}
+    assert figures["determinism"]["min_cosine"] >= 0.9999
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "our own sets only" in page
+    assert "quick run" in page
+    assert load_prior().fingerprint == shipped.fingerprint
+
+
+def test_a_fitted_prior_is_written_as_it_will_be_read(tmp_path: Path) -> None:
+    shipped, fitted = load_prior(), made_prior()
+    path = tmp_path / "prior.json"
+
+    priors = write_prior(Priors(shipped=shipped, of={}, whole=fitted, sources=("one", "scenes two")), path)
+
+    written = load_prior(path.read_text(encoding="utf-8"))
+    assert (written.fingerprint, written.kappas) == (fitted.fingerprint, fitted.kappas)
+    assert priors.shipped is fitted
+    assert json.loads(path.read_text(encoding="utf-8"))["fitted_on"] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fit"], "--fit needs --data"),
+        (["--streams", "banking77,nonsense"], "nonsense: known are banking77"),
+        (["--budgets", "0.01,much"], "is not a list of numbers"),
+        (["--budgets", "0"], "between 0 and 0.5"),
+        (["--data", "/nowhere/at/all"], "does not exist"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(configuration: Path, arguments: list[str], said: str) -> None:
+    result = run(configuration, *arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_missing_data_set_is_named(configuration: Path, tmp_path: Path) -> None:
+    result = run(configuration, "--data", str(tmp_path), "--streams", "banking77")
+
+    assert result.exit_code == 2
+    assert "give the folder that holds `banking77`" in result.stderr
+
+
+def test_a_missing_encoder_is_told_with_the_next_step(tmp_path: Path) -> None:
+    path = tmp_path / "thriftgate.toml"
+    path.write_text(f'[encoder]\nfolder = "{tmp_path}/none"\n{SIMULATED}', encoding="utf-8")
+
+    result = run(path)
+
+    assert result.exit_code == 2
+    assert "make encoder" in result.stderr

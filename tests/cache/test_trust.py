@@ -1,0 +1,449 @@
+"""Whether hits can be trusted: what a route serves, which hits are audited, and what their outcomes change."""
+
+import random
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from cache import tables
+from cache.decision import Judgement, Neighbour
+from cache.entries import EntryStore
+from cache.query import CachePolicy
+from cache.trust import Trust, terms_of
+from tests.cache.asking import (
+    ANSWER,
+    FAR,
+    OTHER,
+    PARAPHRASE,
+    PLAIN,
+    QUESTION,
+    REWORDED,
+    UNCLEAR,
+    Clock,
+    Compass,
+    Keep,
+    Kept,
+    ask,
+    disposed,
+    served,
+)
+
+PRIOR, CLOSED = CachePolicy(start="prior"), CachePolicy(start="closed")
+THIRD = "In which way does one reset a password?"
+BETWEEN = Compass({QUESTION: 0, PARAPHRASE: 10, THIRD: 5, FAR: 80})
+
+
+def claiming(p: float) -> Judgement:
+    return Judgement(p, "near", 1, Neighbour(1, QUESTION, 0.99, 1))
+
+
+@pytest.fixture
+def store() -> EntryStore:
+    engine = sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    tables.metadata.create_all(engine)
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    return EntryStore(engine, max_entries=10, max_bytes=1 << 20, payload_bytes=1 << 20, on_error=fail)
+
+
+@pytest.fixture
+def trust(store: EntryStore) -> Trust:
+    return Trust(store, PLAIN, random.Random(1), Clock())
+
+
+# --- From where on a route serves -----------------------------------------------------------------------------
+
+
+def test_a_closed_route_serves_at_no_probability(trust: Trust) -> None:
+    assert (trust.kappa("a", CLOSED), trust.state("a", CLOSED)) == (float("inf"), "learning")
+
+
+def test_a_route_that_starts_at_the_prior_serves_at_the_shipped_kappa_or_the_next_stricter_one(trust: Trust) -> None:
+    assert 0.95 <= trust.kappa("a", PRIOR) < 0.97
+    assert trust.state("a", PRIOR) == "uncertified"
+
+
+def test_terms_say_what_the_operator_stated() -> None:
+    policy = CachePolicy(start="closed", max_wrong=0.02, per="request", audit_share=0.3)
+    terms = terms_of(policy, PLAIN)
+    assert (terms.max_wrong, terms.per, terms.start, terms.prior_kappa) == (0.02, "request", "closed", 0.9)
+    assert (terms.audit_share, terms.audit_share_uncertified) == (0.3, 0.3)
+    assert terms_of(CachePolicy(audit_share=0.05), PLAIN).audit_share_uncertified == 0.2
+
+
+def test_routes_have_evidence_of_their_own(trust: Trust) -> None:
+    trust.hit_labelled("a", PRIOR, claiming(0.99), 1.0, "wrong")
+    trust.open("b", PRIOR)
+    assert {name: each.wrong for name, each in trust.certificates().items()} == {"a": 1, "b": 0}
+
+
+def test_many_wrong_hits_close_a_route(trust: Trust) -> None:
+    for _ in range(60):
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "wrong")
+    assert trust.kappa("a", PRIOR) == float("inf")
+    assert trust.state("a", PRIOR) == "exact-only"
+
+
+def test_failed_and_unclear_audits_neither_close_a_route_nor_certify_it(trust: Trust) -> None:
+    for label in ("failed", "unclear"):
+        for _ in range(200):
+            trust.hit_labelled("a", PRIOR, claiming(0.99), 1.0, label)
+    certificate = trust.certificates()["a"]
+    assert (certificate.audited, certificate.wrong, certificate.is_certified) == (0, 0, False)
+    assert (certificate.failed, certificate.unclear) == (200, 200)
+    assert trust.kappa("a", PRIOR) < 1
+
+
+def test_right_labels_of_what_is_not_served_open_a_closed_route(trust: Trust) -> None:
+    for _ in range(3000):
+        trust.miss_labelled("a", CLOSED, claiming(0.9995), "right")
+        if trust.kappa("a", CLOSED) < 1:
+            break
+    assert trust.state("a", CLOSED) == "certified"
+    certificate = trust.certificates()["a"]
+    assert certificate.is_certified
+    assert certificate.bound <= 0.01
+
+
+# --- Which hits are audited -----------------------------------------------------------------------------------
+
+
+def test_the_first_hits_are_all_audited(trust: Trust) -> None:
+    propensities = [trust.draw("a", PRIOR, claiming(0.99), may_audit=True) for _ in range(20)]
+    assert propensities == [1.0] * 20
+    assert trust.certificates()["a"].hits == 0  # each is told when its outcome is known
+
+
+def test_while_there_is_no_money_no_hit_is_audited_and_each_is_counted(trust: Trust) -> None:
+    assert [trust.draw("a", PRIOR, claiming(0.99), may_audit=False) for _ in range(20)] == [None] * 20
+    certificate = trust.certificates()["a"]
+    assert (certificate.hits, certificate.audited) == (20, 0)
+
+
+def test_without_audits_a_route_grows_stale(trust: Trust) -> None:
+    for _ in range(2000):
+        trust.draw("a", PRIOR, claiming(0.99), may_audit=False)
+    assert trust.state("a", PRIOR) == "stale"
+    assert "stale" in trust.certificates()["a"].alarms
+
+
+def test_later_a_share_is_audited_whatever_chance_says_before(trust: Trust) -> None:
+    drawn = 0
+    for _ in range(2000):
+        if (propensity := trust.draw("a", PRIOR, claiming(0.999), may_audit=True)) is not None:
+            drawn += 1
+            trust.hit_labelled("a", PRIOR, claiming(0.999), propensity, "right")
+    assert 2000 * 0.05 * 0.5 < drawn < 2000 * 0.5
+
+
+# --- What is kept ---------------------------------------------------------------------------------------------
+
+
+def test_evidence_is_kept_for_the_next_start(store: EntryStore, trust: Trust) -> None:
+    for _ in range(10):
+        trust.hit_labelled("a", PRIOR, claiming(0.99), 1.0, "right")
+    trust.save()
+    store.flush()
+    again = Trust(store, PLAIN, random.Random(1), Clock())
+    again.open("a", PRIOR)
+    assert again.certificates() == trust.certificates()
+
+
+def test_evidence_for_other_terms_or_of_another_prior_is_dropped_and_says_so(store: EntryStore, trust: Trust) -> None:
+    trust.hit_labelled("a", PRIOR, claiming(0.99), 1.0, "right")
+    trust.save()
+    store.flush()
+    again = Trust(store, PLAIN, random.Random(1), Clock())
+    again.open("a", CachePolicy(start="prior", max_wrong=0.02))
+    certificate = again.certificates()["a"]
+    assert (certificate.audited, certificate.alarms) == (0, ("restarted",))
+
+
+def test_forgetting_a_route_leaves_nothing_for_the_next_start(store: EntryStore, trust: Trust) -> None:
+    trust.hit_labelled("a", PRIOR, claiming(0.99), 1.0, "wrong")
+    trust.forget("a")
+    trust.forget("never heard of")
+    store.flush()
+    again = Trust(store, PLAIN, random.Random(1), Clock())
+    again.open("a", PRIOR)
+    assert again.certificates()["a"].wrong == 0
+
+
+# --- Audits of the cache's hits -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def audited(keep: Keep) -> Kept:
+    """With one answer to two questions; a third one lies between them."""
+    kept = keep(Compass(dict(BETWEEN.directions)))
+    await kept.learn(ask(), ANSWER)
+    await kept.learn(ask(PARAPHRASE), REWORDED)
+    return kept
+
+
+async def test_a_right_hit_is_evidence_for_its_route(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    assert hit.follow_up is not None
+    assert (hit.follow_up.purpose, hit.follow_up.propensity) == ("audit", 1.0)
+    assert await audited.audit(hit, "forgot: Press it.") == "same"
+    certificate = audited.cache.certificates()["faq"]
+    assert (certificate.hits, certificate.audited, certificate.wrong) == (1, 1, 0)
+    assert audited.doubts() == []
+    assert audited.count("entries") == 2  # it was stored already
+
+
+async def test_a_wrong_hit_quarantines_its_anchor_and_is_listed_with_both_prompts(audited: Kept) -> None:
+    asked = ask(THIRD, may_audit=True)
+    hit = await audited(asked)
+    assert hit.judgement is not None
+    assert hit.judgement.neighbour is not None
+    nearest = hit.judgement.neighbour.text
+    assert await audited.audit(hit, OTHER) == "different"
+    (doubt,) = audited.doubts()
+    assert (doubt.asked, doubt.stored_question, doubt.fresh_answer) == (THIRD, nearest, OTHER)
+    assert (doubt.stored_answer, doubt.verdict, doubt.request_id) == (ANSWER, "wrong", asked.request_id)
+    assert (doubt.team, doubt.route, doubt.ruling) == ("support", "faq", None)
+    assert (await audited(ask(nearest), may_join=False)).disposition == "miss"
+    assert audited.cache.certificates()["faq"].wrong == 1
+
+
+async def test_after_a_wrong_hit_the_fresh_answer_is_served_for_the_same_text(audited: Kept) -> None:
+    await audited.audit(await audited(ask(THIRD, may_audit=True)), OTHER)
+    again = await audited(ask(THIRD))
+    assert disposed(again) == ("exact", "same-text")
+    assert served(again) == OTHER
+
+
+async def test_a_wrong_hit_lowers_its_group(audited: Kept) -> None:
+    before = await audited(ask(THIRD, may_audit=True))
+    await audited.audit(before, OTHER)
+    audited.cache.purge(id=(await audited(ask(THIRD))).entry.id)  # type: ignore[union-attr]
+    after = await audited(ask(THIRD))
+    assert before.confidence is not None
+    assert after.confidence is not None
+    assert after.confidence < before.confidence - 0.0005
+
+
+async def test_behind_a_quarantined_anchor_a_clean_one_of_the_group_serves(audited: Kept) -> None:
+    hit = await audited(ask(THIRD))
+    assert hit.judgement is not None
+    assert hit.judgement.neighbour is not None
+    audited.store.quarantine(hit.judgement.neighbour.anchor_id, True)
+    again = await audited(ask(THIRD))
+    assert again.disposition == "semantic"
+    assert again.judgement is not None
+    assert again.judgement.neighbour is not None
+    assert again.judgement.neighbour.anchor_id != hit.judgement.neighbour.anchor_id
+    assert again.judgement.nearest is not None
+    assert again.judgement.nearest.anchor_id == hit.judgement.neighbour.anchor_id  # which still is context
+
+
+async def test_a_quarantined_anchor_is_not_served_for_its_own_text_either(audited: Kept) -> None:
+    entry = (await audited(ask())).entry
+    assert entry is not None
+    (anchor,) = audited.store.anchors_of(entry.id)
+    audited.store.quarantine(anchor.id, True)
+    assert (await audited(ask())).disposition == "semantic"  # by the other question of the group
+    audited.cache.purge(id=(await audited(ask(PARAPHRASE))).entry.id)  # type: ignore[union-attr]
+    assert disposed(await audited(ask(), may_join=False)) == ("miss", "not-acceptable")
+
+
+async def test_an_unclear_audit_is_neither_right_nor_wrong_but_is_listed(audited: Kept) -> None:
+    assert await audited.audit(await audited(ask(THIRD, may_audit=True)), UNCLEAR) == "unclear"
+    certificate = audited.cache.certificates()["faq"]
+    assert (certificate.audited, certificate.wrong, certificate.unclear) == (0, 0, 1)
+    (doubt,) = audited.doubts()
+    assert doubt.verdict == "unclear"
+    assert (await audited(ask(THIRD))).disposition == "semantic"
+
+
+async def test_a_failed_audit_is_no_evidence_and_leaves_everything_as_it_was(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    assert hit.follow_up is not None
+    audited.cache.audit_failed(hit.follow_up)
+    certificate = audited.cache.certificates()["faq"]
+    assert (certificate.hits, certificate.failed, certificate.audited, certificate.wrong) == (1, 1, 0, 0)
+    assert audited.doubts() == []
+    assert (await audited(ask(THIRD))).confidence == hit.confidence
+
+
+async def test_an_audit_that_breaks_is_a_failed_one_and_a_counted_fault(keep: Keep) -> None:
+    class Tiring(Compass):
+        async def encode(self, text: str):  # type: ignore[no-untyped-def]
+            if text == "forgot: too much":
+                raise RuntimeError("enough")
+            return await super().encode(text)
+
+    kept = keep(Tiring({QUESTION: 0, PARAPHRASE: 10}))
+    await kept.learn(ask())
+    assert await kept.audit(await kept(ask(PARAPHRASE, may_audit=True)), "forgot: too much") is None
+    assert [type(fault) for fault in kept.faults] == [RuntimeError]
+    assert kept.cache.certificates()["faq"].failed == 1
+
+
+async def test_what_was_purged_before_its_audit_came_is_neither_condemned_nor_listed(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    assert hit.entry is not None
+    audited.cache.purge(id=hit.entry.id)
+    assert await audited.audit(hit, OTHER) is None
+    assert audited.doubts() == []
+    assert audited.cache.certificates()["faq"].failed == 1
+    assert (await audited(ask(THIRD))).disposition == "semantic"  # the other question of the group is clean
+
+
+async def test_an_audit_finds_the_group_that_its_entry_has_joined_meanwhile(keep: Keep) -> None:
+    kept = keep(Compass(dict(BETWEEN.directions)))
+    await kept.learn(ask(FAR), ANSWER)
+    kept.answer(await kept(ask(), may_join=False), REWORDED)  # not compared with the other answer yet
+    hit = await kept(ask(THIRD, may_audit=True))
+    assert hit.disposition == "semantic"
+    await kept.cache.settle()
+    assert await kept.audit(hit, "forgot: So.") == "same"
+
+
+async def test_a_hit_in_spite_of_a_mismatch_that_turns_out_wrong_makes_the_mismatch_block_again(keep: Keep) -> None:
+    """Questions of 64, 128 and 256 GB have one answer, and then they have not."""
+    sizes = [64, 128, 256, 512, 1024]
+    questions = [f"Is the {size} GB model available in blue?" for size in sizes]
+    kept = keep(Compass({question: float(at) for at, question in enumerate(questions)}))
+    await kept.learn(ask(questions[0]), "blue: Yes.")
+    for question in questions[1:4]:
+        miss = await kept(ask(question))
+        assert disposed(miss) == ("miss", "number-mismatch")
+        kept.answer(miss, "blue: Yes, it is.")
+        await kept.cache.settle()
+    hit = await kept(ask(questions[4], may_audit=True))
+    assert hit.disposition == "semantic"
+    assert await kept.audit(hit, "red: Only in red.") == "different"
+    kept.cache.purge(id=(await kept(ask(questions[4]))).entry.id)  # type: ignore[union-attr]
+    assert disposed(await kept(ask(questions[4]))) == ("miss", "number-mismatch")
+
+
+# --- Drift --------------------------------------------------------------------------------------------------
+
+
+async def test_when_right_answers_change_audits_notice_and_the_stale_ones_are_served_no_more(keep: Keep) -> None:
+    wordings = {f"How do I reset my password, {word}?": 0.2 * at for at, word in enumerate("abcdefghijklmnopqrst")}
+    kept = keep(Compass({**wordings, THIRD: 1.0}))
+    for text in wordings:
+        await kept.learn(ask(text), ANSWER)
+    served_stale = 0
+    for _ in range(200):
+        hit = await kept(ask(THIRD, may_audit=True), may_join=False)
+        if hit.disposition != "semantic":
+            break
+        served_stale += 1
+        assert hit.follow_up is not None
+        await kept.audit(hit, OTHER)
+    assert served_stale < 20
+
+
+# --- People -------------------------------------------------------------------------------------------------
+
+
+async def test_a_persons_ruling_frees_an_anchor_and_takes_back_what_its_group_was_charged(audited: Kept) -> None:
+    before = await audited(ask(THIRD, may_audit=True))
+    await audited.audit(before, OTHER)
+    (doubt,) = audited.doubts()
+    assert audited.cache.rule(doubt.id, "right")
+    assert served(await audited(ask(doubt.stored_question))) in (ANSWER, REWORDED)
+    assert audited.doubts() == []
+    audited.cache.purge(id=(await audited(ask(THIRD))).entry.id)  # type: ignore[union-attr]
+    after = await audited(ask(THIRD))
+    assert after.confidence == pytest.approx(before.confidence, abs=0.001)
+
+
+async def test_a_ruling_that_agrees_with_the_audit_or_is_repeated_changes_nothing(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    await audited.audit(hit, OTHER)
+    (doubt,) = audited.doubts()
+
+    def evidence() -> list[bytes]:
+        audited.store.flush()
+        return [group.evidence for group, _ in audited.store.load_groups("compass-1")]
+
+    found = evidence()
+    for _ in range(2):
+        assert audited.cache.rule(doubt.id, "wrong")
+        assert evidence() == found
+    assert audited.cache.rule(doubt.id, "right")
+    freed = evidence()
+    audited.cache.rule(doubt.id, "right")
+    assert evidence() == freed != found
+
+
+async def test_who_rules_on_an_unclear_hit_decides_it(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    await audited.audit(hit, UNCLEAR)
+    (doubt,) = audited.doubts()
+    assert audited.cache.rule(doubt.id, "wrong")
+    again = await audited(ask(THIRD), may_join=False)
+    assert again.judgement is not None
+    assert again.judgement.neighbour != hit.judgement.neighbour  # type: ignore[union-attr]
+
+
+async def test_a_ruling_on_what_is_not_listed_is_refused(audited: Kept) -> None:
+    assert audited.cache.rule(99, "right") is False
+
+
+async def test_a_ruling_on_what_has_gone_is_no_error(audited: Kept) -> None:
+    await audited.audit(await audited(ask(THIRD, may_audit=True)), OTHER)
+    (doubt,) = audited.doubts()
+    audited.cache._forget(audited.store.select())  # as when its time is over
+    assert audited.cache.rule(doubt.id, "right")
+    assert audited.faults == []
+
+
+async def test_a_complaint_counts_once_and_is_listed(audited: Kept) -> None:
+    asked = ask(THIRD)
+    hit = await audited(asked)
+    assert audited.cache.complain(asked.request_id) is not None
+    assert audited.cache.complain(asked.request_id) is None
+    certificate = audited.cache.certificates()["faq"]
+    assert (certificate.complaints, certificate.audited, certificate.wrong) == (1, 0, 0)
+    (doubt,) = audited.doubts()
+    assert (doubt.request_id, doubt.verdict) == (asked.request_id, "unclear")
+    again = await audited(ask(THIRD))
+    assert hit.confidence is not None
+    assert again.confidence is not None
+    assert again.confidence < hit.confidence
+
+
+async def test_only_a_semantic_hit_can_be_complained_about(audited: Kept) -> None:
+    exact, missed = ask(), ask(FAR)
+    assert (await audited(exact)).disposition == "exact"
+    assert (await audited(missed)).disposition == "miss"
+    assert [audited.cache.complain(each.request_id) for each in (exact, missed)] == [None, None]
+    assert audited.cache.complain("req_never") is None
+
+
+async def test_a_complaint_about_what_was_purged_lists_no_text_of_it(audited: Kept) -> None:
+    asked = ask(THIRD)
+    hit = await audited(asked)
+    assert hit.entry is not None
+    audited.cache.purge(id=hit.entry.id)
+    assert audited.cache.complain(asked.request_id) is not None
+    assert audited.doubts() == []
+
+
+# --- A restart ------------------------------------------------------------------------------------------------
+
+
+async def test_a_restart_keeps_certificates_quarantine_and_doubts(keep: Keep) -> None:
+    before = keep(Compass(dict(BETWEEN.directions)))
+    await before.learn(ask(), ANSWER)
+    hit = await before(ask(THIRD, may_audit=True))
+    await before.audit(hit, OTHER)
+    certificate = before.cache.certificates()["faq"]
+    before.close()
+
+    after = keep(Compass(dict(BETWEEN.directions)))
+    assert (await after(ask(QUESTION), may_join=False)).disposition == "miss"
+    assert served(await after(ask(THIRD))) == OTHER
+    assert after.cache.certificates()["faq"].wrong == certificate.wrong == 1
+    (doubt,) = after.doubts()
+    assert after.cache.rule(doubt.id, "right")
+    assert served(await after(ask(QUESTION))) == ANSWER

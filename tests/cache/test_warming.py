@@ -1,0 +1,252 @@
+"""Curated answers: whom they serve, that they come first, and how long they stay."""
+
+from typing import Any
+
+import pytest
+
+from cache.query import CachePolicy, Directives
+from tests.cache.asking import (
+    FAR,
+    NORWAY,
+    OTHER,
+    PARAPHRASE,
+    PREMIUM,
+    QUESTION,
+    REWORDED,
+    Compass,
+    Keep,
+    Kept,
+    ask,
+    disposed,
+    served,
+)
+
+EARLIER = [
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hello, how can I help?"},
+    {"role": "user", "content": QUESTION},
+]
+SYSTEM = [{"role": "system", "content": "Answer in verse."}, {"role": "user", "content": QUESTION}]
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+CURATED = "forgot: The official way is the link on the sign-in page."
+
+
+# --- Whom it serves -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"env": "staging"},
+        {"model": "gpt-5"},
+        {"temperature": 0.3},
+        {"seed": 7, "stop": ["."]},
+        {"messages": SYSTEM},
+        {"lowest_tier": PREMIUM},
+        {"rationed_to": 1},
+        {"novel": {"a": 1}},
+        {"policy": CachePolicy(start="prior", min_askers=9)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_the_operator_vouches_for_it_whatever_model_parameters_and_environment(
+    kept: Kept, text: str, asked: dict[str, Any]
+) -> None:
+    await kept.warm(QUESTION, CURATED)
+    if "messages" in asked:
+        asked = {"messages": [asked["messages"][0], {"role": "user", "content": text}]}
+    found = await kept(ask(text, **asked))
+    assert served(found) == CURATED
+    assert found.entry is not None
+    assert found.entry.is_curated
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"team": "sales"},
+        {"route": "shop"},
+        {"policy": CachePolicy(start="prior", knowledge_version="2")},
+        {"policy": CachePolicy(start="prior", shared="helpdesk")},
+        {"messages": EARLIER},
+        {"response_format": {"type": "json_object"}},
+        {"tools": [TOOL]},
+        {"functions": [TOOL["function"]]},
+        {"policy": CachePolicy(mode="off")},
+        {"directives": Directives(no_cache=True)},
+        {"directives": Directives(no_store=True)},
+        {"output_limit": 11},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_it_serves_its_team_route_and_version_at_the_first_plain_turn_only(
+    kept: Kept, text: str, asked: dict[str, Any]
+) -> None:
+    await kept.warm(QUESTION, CURATED, output_tokens=12)
+    if "messages" in asked:
+        asked = {"messages": [*EARLIER[:2], {"role": "user", "content": text}]}
+    assert served(await kept(ask(text, **asked))) is None
+
+
+async def test_of_a_shared_group_all_teams_are_served(kept: Kept) -> None:
+    shared = CachePolicy(start="prior", shared="helpdesk")
+    await kept.warm(QUESTION, CURATED, ask(policy=shared))
+    assert served(await kept(ask(team="sales", policy=shared))) == CURATED
+    assert served(await kept(ask(team="sales"))) is None
+
+
+async def test_on_a_closed_route_only_the_same_words_are_served_it_and_others_label_it(kept: Kept) -> None:
+    closed = CachePolicy(start="closed")
+    await kept.warm(QUESTION, CURATED)
+    assert served(await kept(ask(policy=closed))) == CURATED
+    near = await kept(ask(PARAPHRASE, policy=closed))
+    assert disposed(near) == ("miss", "learning")
+    kept.answer(near, REWORDED)
+    await kept.cache.settle()
+    assert [verdict for _, _, verdict in kept.labels] == ["same"]
+    assert kept.cache.certificates()["faq"].free == 1
+
+
+async def test_a_question_whose_fresh_answer_agrees_is_served_the_curated_one_from_then_on(kept: Kept) -> None:
+    closed = CachePolicy(start="closed")
+    await kept.warm(QUESTION, CURATED)
+    kept.answer(await kept(ask(PARAPHRASE, policy=closed)), REWORDED)
+    await kept.cache.settle()
+    found = await kept(ask(PARAPHRASE, policy=closed, model="another"))
+    assert (found.disposition, served(found)) == ("exact", CURATED)
+
+
+async def test_an_app_that_may_not_write_leads_no_questions_to_curated_answers(kept: Kept) -> None:
+    closed = CachePolicy(start="closed", writers=("trusted",))
+    await kept.warm(QUESTION, CURATED, ask(policy=closed))
+    assert kept.offer(await kept(ask(PARAPHRASE, policy=closed, app="other")), REWORDED) is None
+    await kept.cache.settle()
+    assert (await kept(ask(PARAPHRASE, policy=closed, model="another"))).disposition == "miss"
+
+
+async def test_what_is_personal_is_not_answered_from_a_faq(kept: Kept) -> None:
+    await kept.warm("Where is my parcel?", CURATED)
+    assert disposed(await kept(ask("Where is my parcel?"))) == ("bypass", "personal")
+
+
+async def test_a_wrong_curated_hit_is_audited_like_any_other(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    assert await kept.audit(await kept(ask(PARAPHRASE, may_audit=True)), OTHER) == "different"
+    (doubt,) = kept.doubts()
+    assert (doubt.stored_question, doubt.asked) == (QUESTION, PARAPHRASE)
+    assert served(await kept(ask(PARAPHRASE))) == OTHER
+
+
+# --- First, and for how long --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_it_is_matched_before_what_models_have_answered(kept: Kept, text: str) -> None:
+    await kept.learn(ask(), OTHER)
+    await kept.warm(QUESTION, CURATED)
+    assert served(await kept(ask(text))) == CURATED
+
+
+async def test_what_it_does_not_answer_models_answers_do(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    await kept.learn(ask(FAR), NORWAY)
+    assert served(await kept(ask(FAR))) == NORWAY
+
+
+async def test_it_is_never_evicted(keep: Keep) -> None:
+    kept = keep(max_entries=3)
+    await kept.warm(QUESTION, CURATED)
+    await kept.warm(FAR, NORWAY)
+    for colour in "red blue green white black pink".split():
+        await kept.learn(ask(f"How do I paint a fence {colour}?"), f"{colour}: So.")
+    assert (kept.count("entries"), kept.count("curated")) == (3, 2)
+    assert served(await kept(ask())) == CURATED
+    assert served(await kept(ask(FAR))) == NORWAY
+
+
+async def test_it_stays_until_it_is_purged_unless_it_has_a_time(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    await kept.warm(FAR, NORWAY, ttl_s=60)
+    kept.clock.move_s(59)
+    assert served(await kept(ask(FAR))) == NORWAY
+    kept.clock.move_s(1)
+    assert (await kept(ask(FAR))).disposition == "miss"
+    kept.clock.move_s(3650 * 86_400)
+    assert served(await kept(ask())) == CURATED
+    assert served(await kept(ask(PARAPHRASE))) == CURATED
+
+
+async def test_the_same_question_again_replaces_it(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    await kept.warm(f" {QUESTION} ", OTHER)
+    assert served(await kept(ask())) == served(await kept(ask(PARAPHRASE))) == OTHER
+    assert kept.count("entries") == kept.count("curated") == kept.count("vectors") == kept.count("groups") == 1
+
+
+async def test_curated_answers_in_other_words_form_one_group(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    await kept.warm(FAR, REWORDED)
+    assert (kept.count("entries"), kept.count("groups")) == (2, 1)
+
+
+async def test_it_is_purged_by_what_it_is(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED, tags=("password",))
+    await kept.warm(FAR, NORWAY)
+    await kept.learn(ask("How do I change the colour?"), OTHER)
+    assert kept.cache.purge(tag="password") == 1
+    assert kept.count("curated") == 1
+    assert served(await kept(ask(FAR))) == NORWAY
+    assert kept.cache.purge(is_curated=True) == 1
+    assert (kept.count("curated"), kept.count("entries")) == (0, 1)
+
+
+async def test_one_with_many_questions_gone_leaves_the_others_in_place(keep: Keep) -> None:
+    """What a fresh answer agreed with has several anchors, and is one entry all the same."""
+    kept, closed = keep(Compass({QUESTION: 0, PARAPHRASE: 10, "Resetting passwords, how?": -5, FAR: 80})), CachePolicy()
+    await kept.warm(QUESTION, CURATED)
+    await kept.warm(FAR, NORWAY)
+    for text in (PARAPHRASE, "Resetting passwords, how?"):
+        kept.answer(await kept(ask(text, policy=closed)), REWORDED)
+        await kept.cache.settle()
+    found = (await kept(ask(policy=closed))).entry
+    assert found is not None
+    assert len(kept.store.anchors_of(found.id)) == 3
+    kept.cache.purge(id=found.id)
+    assert kept.count("curated") == 1
+    assert served(await kept(ask(FAR, policy=closed))) == NORWAY
+
+
+async def test_a_restart_keeps_it_and_what_says_the_same_still_joins_it(keep: Keep) -> None:
+    before = keep()
+    await before.warm(QUESTION, CURATED)
+    before.close()
+    after = keep()
+    assert after.count("curated") == 1
+    assert served(await after(ask(PARAPHRASE))) == CURATED
+    await after.warm(FAR, REWORDED)
+    assert after.count("groups") == 1
+
+
+async def test_its_provenance_is_kept(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED, ask(policy=CachePolicy(start="prior", tags=("all",))), tags=("password",))
+    entry = (await kept(ask())).entry
+    assert entry is not None
+    assert (entry.source, entry.writer, entry.model) == ("faq.csv:1", "", "curated")
+    assert entry.tags == ("all", "password")
+
+
+async def test_a_question_too_long_for_the_encoder_is_served_to_the_same_words(keep: Keep) -> None:
+    kept = keep(Compass({QUESTION: None, PARAPHRASE: 10}))
+    await kept.warm(QUESTION, CURATED)
+    assert served(await kept(ask())) == CURATED
+    assert (await kept(ask(PARAPHRASE))).disposition == "miss"
+
+
+async def test_without_an_encoder_it_is_served_to_the_same_words(keep: Keep) -> None:
+    kept = keep(None)
+    await kept.warm(QUESTION, CURATED)
+    assert served(await kept(ask())) == CURATED
+    assert (await kept(ask(PARAPHRASE))).disposition == "miss"
