@@ -135,15 +135,20 @@ def certify(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = new_table(
-        *("route", "state", "kappa", "requests", "hits", "audited", "wrong", "unclear"),
-        *("estimate", "bound", "with unclear", "budget", "stale", "alarms", "doubts"),
-    )
-    for name, route in found.items():
-        table.add_row(name, *_certificate_cells(route))
+    # Figures go down and routes across: more figures than a terminal has room for beside each other.
+    cells = {name: _certificate_cells(route) for name, route in found.items()}
+    table = new_table("", *cells)
+    for place, figure in enumerate(_FIGURES):
+        table.add_row(figure, *(column[place] for column in cells.values()))
     out.print(table)
     for name, route in found.items():
         out.print(Text(f"{name}: {_reason(name, route)}"))
+
+
+_FIGURES: Final = (
+    *("state", "kappa", "requests", "hits", "audited", "wrong", "unclear"),
+    *("estimate", "bound", "with unclear", "budget", "stale", "alarms", "doubts"),
+)
 
 
 def _certificate_cells(route: RouteTrust) -> list[str]:

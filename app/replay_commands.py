@@ -1,10 +1,13 @@
 """`thriftgate replay`: recorded traffic under another configuration."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -14,7 +17,7 @@ from app.services import models_of, routes_of
 from app.settings import load
 from cache.decision import load_prior
 from cache.trust import terms_of
-from eval.replay import APPROXIMATIONS, Comparison, recorded_requests, replay
+from eval.replay import APPROXIMATIONS, Comparison, Replayed, recorded_requests, replay
 from router.ledger.reader import row_count, rows_between
 from router.money import usd_text
 
@@ -82,38 +85,26 @@ def replay_command(
     _print(found)
 
 
+_FIGURES: Final[dict[str, Callable[[Replayed], str]]] = {
+    "semantic hits": lambda figures: f"{figures.hits:,}",
+    "expected wrong": lambda figures: f"{figures.expected_wrong:.1f}",
+    "labelled": lambda figures: f"{figures.labelled:,}, of them wrong {figures.labelled_wrong:,}",
+    "avoided USD": lambda figures: usd_text(figures.avoided_nano),
+    "last kappa": lambda figures: "none" if figures.final_kappa is None else f"{figures.final_kappa:.4f}",
+    "state": lambda figures: figures.state,
+}
+
+
 def _print(found: list[Comparison]) -> None:
     if not found:
         _out.print("The ledger has no semantic decisions of these routes yet.")
         return
-    table = Table(title="Semantic hits, as recorded and decided anew")
-    for column in (
-        "route",
-        "",
-        "requests",
-        "hits",
-        "expected wrong",
-        "labelled",
-        "of them wrong",
-        "avoided USD",
-        "kappa",
-        "state",
-    ):
-        table.add_column(column, overflow="fold")
     for each in found:
-        for what, figures in (("recorded", each.recorded), ("anew", each.replayed)):
-            table.add_row(
-                figures.route if what == "recorded" else "",
-                what,
-                f"{figures.requests:,}",
-                f"{figures.hits:,}",
-                f"{figures.expected_wrong:.1f}",
-                f"{figures.labelled:,}",
-                f"{figures.labelled_wrong:,}",
-                usd_text(figures.avoided_nano),
-                "none" if figures.final_kappa is None else f"{figures.final_kappa:.4f}",
-                figures.state,
-            )
-    _out.print(table)
+        table = Table(title=f"Route {each.recorded.route}: {each.recorded.requests:,} decisions", box=box.SIMPLE_HEAD)
+        for column in ("", "as recorded", "decided anew"):
+            table.add_column(column, overflow="fold")
+        for name, figure in _FIGURES.items():
+            table.add_row(name, figure(each.recorded), figure(each.replayed))
+        _out.print(table)
     for line in APPROXIMATIONS:
         _out.print(f"- {line}")

@@ -40,6 +40,7 @@ deployments = [{{ provider = "simulated" }}]
 models = ["gpt-5", "gpt-5-mini", "gpt-5-nano"]
 [routes.default.cache]
 start = "prior"
+max_wrong_per_hit = 0.2
 
 # Spent after some dozens of requests.
 [teams.capped.budget]

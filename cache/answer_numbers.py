@@ -227,6 +227,8 @@ class _Numbers:
             return None
         value, after = found
         unit, end = self._unit(after)
+        if (clock := self._past(value, end, is_minutes=unit in ("minute", "minutes"))) is not None:
+            return clock
         if unit in answer_words.CURRENCIES or unit in ("euro", "euros", "dollar", "dollars"):
             value = _money(value, token.text)
         if unit or isinstance(value, str):
@@ -248,6 +250,18 @@ class _Numbers:
         last = self.found[-1].quantity if self.found else None
         is_whole = last is not None and last[1] in _HUNDREDTHS and self._last_factor == 1
         return is_whole and self._last_at == at and 10 <= value < 100 and float(value).is_integer()
+
+    def _past(self, minutes: str | float, at: int, *, is_minutes: bool) -> int | None:
+        """Ten past six, twenty minutes to nine in the evening."""
+        sign = {"past": 1, "to": -1 if is_minutes else 0}.get(self._text(at), 0)
+        found = _value(self._tokens, at + 1) if sign else None
+        if found is None or isinstance(found[0], str) or isinstance(minutes, str) or minutes >= 60 or found[0] > _HOURS:
+            return None
+        part = self._day_part(found[1])
+        is_later = part is not None and part[0] not in ("morning", "am", "o'clock") and found[0] < 12
+        time = max(60 * found[0] + sign * minutes, 0) + HALF_DAY * is_later
+        is_sure = found[0] > 12 or (part is not None and part[0] != "o'clock")
+        return self._clock(time, part[1] if part else found[1], is_sure=is_sure)
 
     def _hour(self, value: float, part: str, end: int) -> int:
         if part == "o'clock":

@@ -242,7 +242,7 @@ _COURTEOUS: Final = frozenset(
 _VULGAR: Final = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".333", "⅔": ".667"}
 _VULGAR_FRACTION: Final = re.compile(r"(\d?)\s?([½¼¾⅓⅔])")
 _FRACTION: Final = re.compile(r"(?<![\d/.,])(?:(\d{1,2}) )?([123])/([2348])(?![\d/.])")
-_GROUPED: Final = re.compile(r"(?<![\d.,] )(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d.,]*\d)")
+_GROUPED: Final = re.compile(r"(?<!\d )(?<!\d[.,] )(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d.,]*\d)")
 _ENUMERATOR: Final = re.compile(r"\((?:\d|[a-d])\)")
 _DATE: Final = re.compile(r"\b(?:(\d{1,2})[/.](\d{1,2})[/.](\d{4})|(\d{1,2})/(\d{4}))\b")
 _SHORT_DATE: Final = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(?=[\s,;)-]|$)|\b(1[3-9]|2\d|3[01])/(\d{1,2})\b(?![/\d])")
@@ -494,8 +494,10 @@ def code_tokens(code: str) -> list[str]:
 
 
 _SPEAKERS: Final = frozenset("i we ai information details data my our".split())
+_UNABLE: Final = frozenset("cannot not no nothing unable ai beyond outside".split())
 
 
 def is_refusal(parsed: AnswerText) -> bool:
     """Whether it says that it cannot answer."""
-    return any(token.text in _SPEAKERS for token in parsed.tokens) and _REFUSAL.search(parsed.core) is not None
+    texts = {token.text for token in parsed.tokens}  # spares most answers the long expression
+    return bool(texts & _SPEAKERS and texts & _UNABLE) and _REFUSAL.search(parsed.core) is not None

@@ -309,7 +309,7 @@ _SENTENCE_MARKS: Final = frozenset(".!?;\n")
 _FOREIGN: Final = frozenset(answer_words.FOREIGN.split())
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def answer_traits(text: str) -> AnswerTraits:
     """The traits of an answer. They cost about 5 microseconds a word."""
     parsed = answer_text(text)
@@ -372,5 +372,5 @@ def _by_sentence(tokens: Sequence[Token]) -> Iterator[tuple[str, ...]]:
 
 def _is_english(core: str, words: set[str]) -> bool:
     """Whether the word lists fit: more English function words than foreign ones, and letters that English uses."""
-    strange = sum(letter.isalpha() for letter in core if ord(letter) > 0x24F)
+    strange = 0 if core.isascii() else sum(letter.isalpha() for letter in core if ord(letter) > 0x24F)
     return len(words & _FOREIGN) <= len(words & LITTLE) and 10 * strange <= len(core)

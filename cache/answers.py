@@ -4,6 +4,7 @@ Compares answers with answers, through an index of their own, so that two questi
 linked. Works after the client has been served; nobody waits for it.
 """
 
+import asyncio
 import hashlib
 import math
 from functools import lru_cache
@@ -19,13 +20,17 @@ from cache.neighbourhood import Neighbourhood
 
 Verdict = Literal["same", "different", "unclear"]
 
-CANDIDATES: Final = 16
+CANDIDATES: Final = 12
 """So many of the nearest founding answers are compared."""
-BOTH_AT_LEAST: Final = 0.9
+BOTH_AT_LEAST: Final = 0.95
 """How sure questions and answers must be together to link an answer with the group that was expected."""
+ANSWERS_AT_LEAST: Final = 0.6
+"""However sure the questions are, answers that are less likely the same than this are not linked,"""
+QUESTIONS_AT_MOST: Final = 0.95
+"""and the questions say no more than this: a new answer may also mean that the right one has changed."""
 MERGE_AT_LEAST: Final = 0.5
 """How alike the founding answers of two groups must be that a third answer has linked."""
-_TRAITS_REMEMBERED: Final = 4096
+_TRAITS_REMEMBERED: Final = 512
 
 
 class Encodes(Protocol):
@@ -110,7 +115,7 @@ class Answers:
         norm = float(np.linalg.norm(total))
         return total / norm if norm else total
 
-    def groups_of(
+    async def groups_of(
         self, scope: bytes, answer: str, vector: Vector, expected: int | None = None, p: float = 0.0
     ) -> list[Group]:
         """The groups whose founding answers say the same, the largest first; none if none is likely enough.
@@ -124,15 +129,20 @@ class Answers:
                 near.append((known, known.answer, float(founding @ vector)))
         found: dict[int, Group] = {}
         for group, wording, cosine in near:
+            await asyncio.sleep(0)  # requests come first: a comparison is a good part of a millisecond
             same = self.comparison.sameness(answer, wording, cosine)
-            is_expected = group.id == expected and _logit(same) + _logit(p) >= _logit(BOTH_AT_LEAST)
+            both = _logit(same) + _logit(min(p, QUESTIONS_AT_MOST))
+            is_expected = group.id == expected and same >= ANSWERS_AT_LEAST and both >= _logit(BOTH_AT_LEAST)
             if same >= self.comparison.link_at or is_expected:
                 found[group.id] = group
-        return sorted(found.values(), key=lambda group: -len(group.anchors))
+        # Some may have gone meanwhile.
+        return sorted(
+            (group for group in found.values() if groups.get(group.id) is group), key=lambda g: -len(g.anchors)
+        )
 
-    def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
+    async def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
         """The largest group whose founding answer says the same."""
-        return next(iter(self.groups_of(scope, answer, vector)), None)
+        return next(iter(await self.groups_of(scope, answer, vector)), None)
 
     def is_direct(self, group: Group, answer: str, vector: Vector) -> bool:
         """Whether the answer says what the group's founding answer says, and not only what another wording does: else

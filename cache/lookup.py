@@ -167,6 +167,7 @@ class Cache(Generic[Event]):
         self._refreshing: dict[str, int] = {}
         """Entry whose time is over -> when a fresh answer was asked for, in microseconds."""
         self._purges = 0
+        self._linking = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
 
     def load(self) -> None:
@@ -542,7 +543,8 @@ class Cache(Generic[Event]):
         try:
             vector = await self._answers.vector(answer)
             if founded is not None:
-                self._link(founded, answer, vector, ticket.judgement)
+                async with self._linking:  # else two answers at once would each found a group
+                await self._link(founded, answer, vector, ticket.judgement)
         finally:
             self._forget(replaced)
         judgement = ticket.judgement
@@ -560,7 +562,7 @@ class Cache(Generic[Event]):
         if verdict == "same" and ticket.vector is not None:
             self._extend_curated(ticket, judgement.group, ticket.vector)
 
-    def _link(self, entry: Entry, answer: str, vector: Vector, judgement: Judgement | None) -> None:
+    async def _link(self, entry: Entry, answer: str, vector: Vector, judgement: Judgement | None) -> None:
         assert self._answers is not None
         assert self._neighbourhood is not None
         own = self._neighbourhood.groups.get(entry.group_id)
@@ -569,7 +571,10 @@ class Cache(Generic[Event]):
         expected, p = None, 0.0
         if judgement is not None and judgement.blocked_by is None:
             expected, p = judgement.group, judgement.p
-        found = self._answers.groups_of(entry.scope, answer, vector, expected, p)
+        found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
+        current = self._store.entry(entry.id)
+        if current is None or current.group_id != own.id or self._neighbourhood.groups.get(own.id) is not own:
+            return  # purged or linked meanwhile
         found = [group for group in found if group.id != own.id]
         if not found:
             self._describe(own.id, vector)
@@ -585,6 +590,8 @@ class Cache(Generic[Event]):
     def _merge(self, old: Group, new: Group) -> None:
         """Lets all that leads to one group lead to another; the old one goes."""
         assert self._neighbourhood is not None
+        # What audits have charged either with stays charged.
+        new.evidence.offset = min(new.evidence.offset, old.evidence.offset)
         entries = self._store.entries_of_group(old.id)
         askers = self._askers(new.id, *(asker for each in entries for asker in each.askers))
         for each in entries:
@@ -767,11 +774,13 @@ class Cache(Generic[Event]):
                 except TextTooLong:
                     vector = None
             meaning = await self._answers.vector(item.answer) if self._answers is not None else None
+            alike = None
+            if self._answers is not None and meaning is not None:
+                alike = await self._answers.group_of(scope, item.answer, meaning)
             # From here on nothing waits.
             identity = self._comparison.identity(item.answer)
             same = self._neighbourhood.groups.of_identity(scope, identity) if self._neighbourhood else None
-            if same is None and self._answers is not None and meaning is not None:
-                same = self._answers.group_of(scope, item.answer, meaning)
+            same = same or alike
             group_id = same.id if same is not None else self._store.next_group_id()
             if same is None:
                 self._found(group_id, scope, identity, item.answer)

@@ -82,23 +82,34 @@ def compare_audit(one: AnswerTraits, two: AnswerTraits, similarity: float, weigh
     p = sameness(one, two, similarity, weights)
     if p >= weights.audit_same:
         return "same"
-    return "different" if p < weights.audit_different and contradict(one, two) else "unclear"
+    return "different" if p < weights.audit_different and contradict(one, two, p) else "unclear"
 
 
 _CONTRADICTIONS: Final = (
     "numbers conflict in one place",
     "names conflict in one place",
+    "names and numbers conflict",
+    "other names altogether",
     "yes against no",
     "refusal",
     "opposites",
 )
+_LITTLE_COMMON: Final = 0.5
+"""So many of the words in both answers are an answer's own, where they have little in common."""
+_HARDLY_COMMON: Final = 0.6
+_IMPROBABLE: Final = 0.0005
+_LONG_ENOUGH: Final = 8
+"""In words: of shorter answers one may say in a word what the other spells out."""
 
 
-def contradict(one: AnswerTraits, two: AnswerTraits) -> bool:
-    """Whether something in one answer plainly speaks against the other. Unlikely wording alone is none: for what is
-    said in words that the lists do not know, the model takes too many rewordings for another answer."""
+def contradict(one: AnswerTraits, two: AnswerTraits, p: float) -> bool:
+    """Whether something in one answer plainly speaks against the other, or they are about other things. An improbable
+    wording alone does not: words that the lists do not know make many a rewording improbable."""
     found = evidence(one, two, 0.0)
-    return any(found[name] for name in _CONTRADICTIONS)
+    if any(found[name] for name in _CONTRADICTIONS):
+        return True
+    is_long = min(one.length, two.length) >= _LONG_ENOUGH
+    return is_long and p < _IMPROBABLE and found["own words, share"] > _HARDLY_COMMON
 
 
 def known_sameness(one: AnswerTraits, two: AnswerTraits) -> float | None:
@@ -156,6 +167,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
     if _is_about_a_month(rates_one) and _is_about_a_month(rates_two):
         rates_one, rates_two = frozenset(), frozenset()
     names_one, names_two = one.names - two.reach, two.names - one.reach
+    names_conflict = bool(names_one and names_two)
     code_one, code_two = _other_code(one, two), _other_code(two, one)
     people_one, people_two = one.people - two.reach, two.people - one.reach
     reassigned = _reassigned(one, two)
@@ -190,7 +202,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
     flaws = (
         bool(numbers_one and numbers_two)
         + same_dimension
-        + bool(names_one and names_two)
+        + names_conflict
         + bool(rates_one and rates_two)
         + bool(code_one or code_two)
         + (odd_one and odd_two)
@@ -264,7 +276,9 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "assigned to others": reassigned,
         "rates conflict": bool(rates_one and rates_two),
         "rates on one side": bool(rates_one) != bool(rates_two),
-        "names conflict": bool(names_one and names_two),
+        "names conflict": names_conflict,
+        "other names altogether": names_conflict and not one.names & two.names and residual_share > _LITTLE_COMMON,
+        "names and numbers conflict": names_conflict and bool(numbers_one and numbers_two),
         "names conflict in one place": _is_renamed(one, two, names_one, names_two),
         "names on one side": bool(names_one) != bool(names_two),
         "own names": min(len(names_one), len(names_two)),
@@ -452,8 +466,9 @@ def _is_renamed(one: AnswerTraits, two: AnswerTraits, mine: frozenset[str], thei
 
 
 def _in_one_place(one: AnswerTraits, two: AnswerTraits, mine: list[Quantity], theirs: list[Quantity]) -> bool:
-    """Whether two different numbers of one unit stand beside a common word, or beside none."""
-    return any(
+    """Whether two different numbers of one unit stand beside a common word, or beside none. Where one answer has more
+    numbers of its own, one may have been derived from others, or not been understood."""
+    return len(mine) == len(theirs) and any(
         not (one.partners[left] or two.partners[right]) or not one.partners[left].isdisjoint(two.partners[right])
         for left in mine
         if left in one.partners

@@ -847,7 +847,7 @@ class Traits(Struct, frozen=True):
     languages: frozenset[str]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _stem(word: str) -> str:
     word = word.removesuffix("'s").removesuffix("'")
     return stem(_IRREGULAR.get(word, word))
@@ -892,7 +892,7 @@ _POLES: Final = _sided(
 _COUNTERPARTS: Final = _sided(_COUNTERPART_PAIRS)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _turned(word: str) -> tuple[frozenset[str], frozenset[str]]:
     """(opposites of the word by prefix or suffix, what it turns back)."""
     opposed: set[str] = set()

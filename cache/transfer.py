@@ -150,7 +150,7 @@ async def restore(cache: Cache[Any], kept: Kept, policies: Mapping[str, CachePol
         return "purged"
     if _is_present(store, kept):
         return "present"
-    entry = kept.to_entry(_group(cache, kept, answer, meaning))
+    entry = kept.to_entry(await _group(cache, kept, answer, meaning))
     first_key = exact_key(kept.scope, texts[0])
     older = store.by_key(first_key)
     if entry.is_curated:
@@ -190,14 +190,14 @@ async def _vector(cache: Cache[Any], kept: Kept, text: str, policy: CachePolicy)
         return None
 
 
-def _group(cache: Cache[Any], kept: Kept, answer: str, vector: Vector | None) -> int:
+async def _group(cache: Cache[Any], kept: Kept, answer: str, vector: Vector | None) -> int:
     """The id of the group that says the same, or of a new one."""
     groups = cache._neighbourhood.groups if cache._neighbourhood is not None else None
     identity = cache._comparison.identity(answer) if answer else kept.id.encode()
     if groups is not None:
         same = groups.of_identity(kept.scope, identity)
         if same is None and vector is not None and cache._answers is not None:
-            same = cache._answers.group_of(kept.scope, answer, vector)
+            same = await cache._answers.group_of(kept.scope, answer, vector)
         if same is not None:
             return same.id
     group = Group(cache._store.next_group_id(), kept.scope, identity, answer)

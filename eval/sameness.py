@@ -261,7 +261,7 @@ LEAST_PRECISION: Final = 0.99
 are texts made to be mistaken and half are neighbours in the FAQ."""
 MOST_FALSE_SAME: Final = 0.01
 """Of different pairs, to an audit."""
-MOST_DOUBTED: Final = 0.02
+MOST_DOUBTED: Final = 0.005
 """Of reworded pairs, may be so improbable that a plain contradiction makes them different to an audit."""
 _DIGITS_KEPT: Final = 3
 

@@ -18,7 +18,7 @@ WORDINGS = ("How do I reset my password?", "How can I reset a password?", "How c
 NEAR = "How can I reset my password?"
 RIGHT = "Choose “Forgot password” on the sign-in page and follow the link that we email you within 5 minutes."
 REWORDED = "Sure! " + RIGHT
-WRONG = "The shop in Oslo opens at 10 am and closes at 6 pm from Monday to Saturday."
+WRONG = "Choose “Forgot password” on the sign-in page and follow the link that we email you within 90 minutes."
 COST = 12 * 10_000 + 7 * 40_000  # of one scripted answer of `large`
 WORST = 60_000_000  # more than one request without an output limit may cost
 

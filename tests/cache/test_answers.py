@@ -59,10 +59,10 @@ async def test_an_answer_joins_the_group_that_says_the_same_and_not_the_nearest_
     for number, founder in enumerate((*NOT_THE_SAME, REFUND[0])):
         group = Group(number, SCOPE, bytes([number]), founder)
         answers._neighbourhood.groups.add(group, await answers.vector(founder))
-    found = answers.group_of(SCOPE, REFUND[1], await answers.vector(REFUND[1]))
+    found = await answers.group_of(SCOPE, REFUND[1], await answers.vector(REFUND[1]))
     assert found is not None
     assert found.answer == REFUND[0]
-    assert answers.group_of(b"t" * 32, REFUND[1], await answers.vector(REFUND[1])) is None
+    assert await answers.group_of(b"t" * 32, REFUND[1], await answers.vector(REFUND[1])) is None
 
 
 async def test_an_audit_tells_the_same_in_other_words_from_something_else(encoder: Encoder) -> None:
@@ -118,11 +118,11 @@ async def test_a_question_that_expects_a_group_makes_up_for_a_little_doubt_and_n
     near = Neighbourhood(2, PLAIN)
     near.groups.add(Group(1, SCOPE, b"1", "forgot: one wording"), pointing(0))
     answers = Answers(near, Compass({}), Doubtful())
-    assert answers.group_of(SCOPE, "forgot: another", pointing(5)) is None
-    assert answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.5) == []
-    assert answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.95) == [near.groups[1]]
-    assert answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=2, p=0.95) == []
-    assert answers.groups_of(SCOPE, "gear: something else", pointing(5), expected=1, p=0.999) == []
+    assert await answers.group_of(SCOPE, "forgot: another", pointing(5)) is None
+    assert await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.5) == []
+    assert await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.95) == [near.groups[1]]
+    assert await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=2, p=0.95) == []
+    assert await answers.groups_of(SCOPE, "gear: something else", pointing(5), expected=1, p=0.999) == []
 
 
 async def test_what_no_encoder_reads_has_a_vector_near_nothing() -> None:

@@ -225,7 +225,7 @@ def test_other_languages_are_linked_only_where_the_text_is_equal(one: str, two: 
         ("a quarter of an hour", "15 min"),
         ("1½ cups", "one and a half cups"),
         ("2 pm", "14:00"),
-        ("half past six", "6:30"),
+        ("half past six in the morning", "6:30"),
         ("six in the evening", "18:00"),
         ("€1,500", "one thousand five hundred euros"),
         ("22 cents", "0.22 EUR"),
@@ -235,6 +235,16 @@ def test_other_languages_are_linked_only_where_the_text_is_equal(one: str, two: 
         ("55 x 40 x 20 cm", "55 by 40 by 20 centimetres"),
         ("from 5 to 10 kg", "5 kg to 10 kg"),
         ("2 GB", "2000 MB"),
+        ("an hour and a half", "90 minutes"),
+        ("1 h 30 min", "1.5 hours"),
+        ("19 euros and 50 cents", "€19.50"),
+        ("1 m 40", "140 cm"),
+        ("two thirds", "67 %"),
+        ("2.400 €", "2,400 euros"),
+        ("7.5k", "7,500"),
+        ("seven and a half thousand", "7500"),
+        ("quarter to nine in the evening", "20:45"),
+        ("fourteen minutes past ten in the evening", "22:14"),
     ],
 )
 def test_a_quantity_is_the_same_however_it_is_written(one: str, two: str) -> None:
@@ -246,6 +256,25 @@ def test_a_quantity_is_the_same_however_it_is_written(one: str, two: str) -> Non
 )
 def test_another_unit_is_another_quantity(one: str, two: str) -> None:
     assert quantities(f"It is {one}.").isdisjoint(quantities(f"It is {two}."))
+
+
+def test_so_many_times_a_day_is_every_so_many_hours() -> None:
+    assert answer_traits("Take it three times a day.").rates == answer_traits("Take it every 8 hours.").rates
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("Open from nine to half past five.", "Open from 9:00 to 17:30."),
+        ("Open 9 to 5.", "Open from 9 am to 5 pm."),
+        ("30 degrees at most.", "No more than 30 °C."),
+        ("In 6, 12 or 24 monthly instalments.", "Over half a year, one year or two years."),
+        ("The market ends on 23.12.", "The market ends on December 23."),
+        ("No deliveries on Sundays.", "Deliveries are made from Monday to Saturday."),
+    ],
+)
+def test_what_may_be_the_same_in_another_form_is_no_contradiction(one: str, two: str) -> None:
+    assert verdict(one, two, 0.7) != "different"
 
 
 def test_how_often_is_no_duration() -> None:
