@@ -544,7 +544,7 @@ class Cache(Generic[Event]):
             vector = await self._answers.vector(answer)
             if founded is not None:
                 async with self._linking:  # else two answers at once would each found a group
-                await self._link(founded, answer, vector, ticket.judgement)
+                    await self._link(founded, answer, vector, ticket.judgement)
         finally:
             self._forget(replaced)
         judgement = ticket.judgement
