@@ -572,9 +572,8 @@ class Cache(Generic[Event]):
         if judgement is not None and judgement.blocked_by is None:
             expected, p = judgement.group, judgement.p
         found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
-        current = self._store.entry(entry.id)
-        if current is None or current.group_id != own.id or self._neighbourhood.groups.get(own.id) is not own:
-            return  # purged or linked meanwhile
+        if self._neighbourhood.groups.get(own.id) is not own:
+            return  # purged meanwhile
         found = [group for group in found if group.id != own.id]
         if not found:
             self._describe(own.id, vector)

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cache
-from cache.decision import FEATURES, GroupView, Judgement, Neighbour, Prior, judge, load_prior
+from cache.decision import FEATURES, TWIN, GroupView, Judgement, Neighbour, Prior, judge, load_prior
 from cache.index import Vector
 from tests.cache.asking import PLAIN, pointing, weights_of
 
 RESET = "How do I reset my password?"
+ASKED = "How can I reset my password?"
 SHIPPED = load_prior()
 _ids = count(1)
 
@@ -30,7 +31,7 @@ def near(degrees: float, group: int = 1, text: str = RESET, *, is_servable: bool
 
 def judged(
     *found: tuple[Neighbour, Vector],
-    text: str = RESET,
+    text: str = ASKED,
     prior: Prior = PLAIN,
     views: dict[int, GroupView] | None = None,
     candidate: int | None = None,
@@ -256,3 +257,18 @@ def test_a_decision_has_no_clock_no_chance_and_no_file_to_ask(module: str) -> No
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             imports.add(node.module.partition(".")[0])
     assert not imports & IMPURE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["how do i reset my password", "Hello, how do I reset my password? Thanks", "How do I  RESET my password ?!"],
+)
+def test_the_same_words_with_other_case_punctuation_or_politeness_are_almost_sure(text: str) -> None:
+    judgement = judged(near(60, 1), near(5, 2, "How do I change my name?"), text=text)
+    assert judgement.group == 1
+    assert judgement.claim >= TWIN
+
+
+@pytest.mark.parametrize("text", ["How do I reset his password?", "Do I reset my password how?", "Thanks!"])
+def test_other_words_or_another_order_are_not_the_same_words(text: str) -> None:
+    assert judged(near(60), text=text).claim < TWIN
