@@ -62,9 +62,16 @@ FEATURES: Final = (
 """In the order of the weights."""
 
 
-_POLITE: Final = re.compile(
-    r"\b(?:please|pls|hello|hi|hey|thanks|thank you|good (?:morning|afternoon|evening))\b(?: there\b)?"
+_GREETING: Final = re.compile(
+    r"^(?:\W*\b(?:(?:hi|hello|hey|greetings)(?: there| all| everyone| folks| team| support)?|good (?:morning|afternoon"
+    r"|evening|day)|excuse me|pardon me|sorry|(?:please help|help please)(?=:)|(?:(?:a|my|one|quick|short|simple) )?"
+    r"question(?=:))(?!['\w]))+"
 )
+_FAREWELL: Final = re.compile(
+    r"(?:\b(?:many thanks|thanks(?: a lot| so much| in advance)?|thank you(?: very much| so much)?|thx|tia|ty|cheers"
+    r"|(?:kind |best )?regards|greetings|bye|ta)\b\W*)+$"
+)
+_PLEASE: Final = re.compile(r"\b(?:please|pls)\b")
 _FOLDED_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -215,7 +222,8 @@ def judge(
 @lru_cache(maxsize=4096)
 def folded(text: str) -> str:
     """The words of a text alone: no case, no punctuation, no politeness. Empty where only politeness is left."""
-    return " ".join(_FOLDED_WORD.findall(_POLITE.sub(" ", text.casefold().replace("’", "'"))))
+    plain = _PLEASE.sub(" ", text.casefold().replace("’", "'"))
+    return " ".join(_FOLDED_WORD.findall(_FAREWELL.sub("", _GREETING.sub("", plain.strip()))))
 
 
 def _friends(neighbours: Sequence[Neighbour], group: int) -> list[Neighbour]:
