@@ -43,6 +43,8 @@ _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
 _LABELLED_FROM: Final = 0.5
 """No route serves what is less likely, so nobody will want to know what it would have been."""
+_LEARNING_AT_MOST: Final = 200
+"""So many fresh answers wait to be linked and compared."""
 _HITS_REMEMBERED: Final = 20_000
 _CURATED_ANCHORS_AT_MOST: Final = 100
 _REFRESH_AGAIN_US: Final = 60_000_000
@@ -486,9 +488,9 @@ class Cache(Generic[Event]):
             for anchor in self._store.anchors_of(each.id):
                 self._store.quarantine(anchor.id, True)
         self._put(entry, ticket.key, ticket.text, fresh.payload, ticket.vector, replaced=None)
-        if self._answers is None:  # nothing is compared
+        learning = self._label(ticket, fresh.text, entry if same is None else None, replaced.values())
+        if not self._soon(learning):
             self._forget(replaced.values())
-        self._soon(self._label(ticket, fresh.text, entry if same is None else None, replaced.values()))
         return entry.id if self._store.entry(entry.id) is not None else None
 
     def _askers(self, group_id: int, *askers: str) -> tuple[str, ...]:
@@ -516,19 +518,23 @@ class Cache(Generic[Event]):
 
     # --- learning, after the client has been served ---
 
-    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+    def _soon(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Learns in the background; False if that is not possible, or too much waits already: a label less is better
+        than a queue that takes memory and time from requests."""
+
         async def guarded() -> None:
             try:
                 await work
             except Exception as error:  # noqa: BLE001  learning must never stop serving; counted by on_fault
                 self._on_fault(error)
 
-        if self._answers is None:
+        if self._answers is None or len(self._later) >= _LEARNING_AT_MOST:
             work.close()
-            return
+            return False
         task = asyncio.get_running_loop().create_task(guarded())
         self._later.add(task)
         task.add_done_callback(self._later.discard)
+        return True
 
     async def settle(self) -> None:
         """Waits until all fresh answers are linked and have labelled what would have been served."""
