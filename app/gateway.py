@@ -26,11 +26,11 @@ from app.exchange import Exchange, Reserved, Served, StoredAnswer
 from app.inbound import Inbound
 from app.keys import Caller
 from app.observer import Observer
-from cache.answers import Verdict
 from cache.decision import Judgement
 from cache.flights import Flight, FlightAbandoned
 from cache.lookup import Cache, FollowUp, Fresh, Lookup, directives_from
 from cache.query import Acceptance, CachePolicy, Query
+from cache.sameness import Verdict
 from router.budgets import Budgets
 from router.catalogue import Deployment, Model, RoutingPolicy, Tier
 from router.chat import ChatEvent

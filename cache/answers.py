@@ -7,8 +7,7 @@ linked. Works after the client has been served; nobody waits for it.
 import asyncio
 import hashlib
 import math
-from functools import lru_cache
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from cache.errors import TextTooLong
 from cache.groups import LONGEST_FOUNDER, Group
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
-
-Verdict = Literal["same", "different", "unclear"]
+from cache.sameness import Verdict
 
 CANDIDATES: Final = 12
 """So many of the nearest founding answers are compared."""
@@ -30,7 +28,6 @@ QUESTIONS_AT_MOST: Final = 0.95
 """and the questions say no more than this: a new answer may also mean that the right one has changed."""
 MERGE_AT_LEAST: Final = 0.5
 """How alike the founding answers of two groups must be that a third answer has linked."""
-_TRAITS_REMEMBERED: Final = 512
 
 
 class Encodes(Protocol):
@@ -68,16 +65,15 @@ class WordedComparison:
 
     def __init__(self) -> None:
         self.link_at = sameness.shipped_weights().link
-        self._traits = lru_cache(maxsize=_TRAITS_REMEMBERED)(sameness.answer_traits)
 
     def identity(self, answer: str) -> bytes:
-        return hashlib.sha256(self._traits(answer).normal.encode()).digest()[:16]
+        return hashlib.sha256(sameness.answer_traits(answer).normal.encode()).digest()[:16]
 
     def sameness(self, one: str, two: str, cosine: float) -> float:
-        return sameness.sameness(self._traits(one), self._traits(two), cosine)
+        return sameness.sameness(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
-        return sameness.compare_audit(self._traits(one), self._traits(two), cosine)
+        return sameness.compare_audit(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
 
 
 class EqualComparison:

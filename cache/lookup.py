@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from cache.answers import Answers, Comparison, Encodes, Verdict, WordedComparison
+from cache.answers import Answers, Comparison, Encodes, WordedComparison
 from cache.cacheability import Cacheability, cacheability
 from cache.certificate import Certificate
 from cache.decision import Judgement, Neighbour, Prior, load_prior
@@ -29,6 +29,7 @@ from cache.index import Vector
 from cache.lifetime import lifetime_s
 from cache.neighbourhood import Neighbourhood
 from cache.query import CachePolicy, Directives, Disposition, Query
+from cache.sameness import Verdict
 from cache.scope import Split, curated_scope, exact_key, normalised, scope_of, split, takes_curated
 from cache.signals import traits
 from cache.trust import Trust
@@ -268,10 +269,6 @@ class Cache(Generic[Event]):
         if cosine < _EQUIVALENT_AT_LEAST or leader.vector is None:
             return None
         p = self._neighbourhood.judge_pending(ticket.text, vector, judgement, ticket.scope, leader.text, leader.vector)
-        theirs = leader.judgement
-        if theirs is not None and theirs.group is not None and theirs.group == judgement.group:
-            # Both are right about the same group with at least this probability.
-            p = max(p, judgement.claim + theirs.claim - 1)
         if p < kappa:
             return None
         claim = msgspec.structs.replace(judgement, p=p, neighbour=Neighbour(-1, leader.text, cosine, -1), group=None)
@@ -864,10 +861,6 @@ class Cache(Generic[Event]):
             "in_flight": len(self._flights),
             "encoder": getattr(self._encoder, "model", None),
         }
-
-    async def finish(self) -> None:
-        """Waits for what is being learnt, before closing."""
-        await self.settle()
 
     def close(self) -> None:
         self.trust.save()

@@ -96,10 +96,6 @@ class Neighbourhood:
         judgement = judge(text, vector, neighbours, vectors, views, size, self.prior, offsets, candidate=_PENDING)
         return judgement.claim
 
-    def nearest(self, scope: bytes, vector: Vector, count: int) -> list[tuple[int, float]]:
-        """Ids of the nearest anchors, with the cosine."""
-        return self._prompts.search(scope, vector, count)
-
     def add(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
         """An anchor that leads to a known group. Without a vector it only keeps the group alive."""
         if vector is not None:

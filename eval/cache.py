@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 from msgspec import Struct
-from numpy.typing import NDArray
 from sqlalchemy.pool import StaticPool
 
 from cache import tables
@@ -25,7 +24,7 @@ from cache.errors import TextTooLong
 from cache.index import Vector
 from cache.lookup import Cache, Fresh, Screen
 from cache.query import Acceptance, CachePolicy, Directives, Query
-from cache.scope import Split, normalised
+from cache.scope import Split
 from eval.streams import Question, Vectors
 
 _MODEL: Final = "model"
@@ -221,11 +220,6 @@ async def _ask(
 
 def _fresh(question: Question, worded: Callable[[str], str]) -> Fresh:
     return Fresh(_MODEL, 2, False, 20, worded(question.answer), question.answer.encode())
-
-
-def known_vectors(questions: Sequence[Question], vectors: Mapping[str, NDArray[np.float32]]) -> Vectors:
-    """The vectors of these questions only."""
-    return {text: vectors[text] for question in questions if (text := normalised(question.text)) in vectors}
 
 
 def policy_of(max_wrong: float, start: str, **others: Any) -> CachePolicy:
