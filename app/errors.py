@@ -1,4 +1,4 @@
-"""Errors as clients see them: one table from our error trees to status codes, one body in OpenAI's shape.
+"""Errors as clients see them: one table from our error trees to status codes. The caller's surface gives them a body.
 
 A body says what was bad and how to mend it, names the field where there is one, and never carries a secret,
 an address or a stack trace.
@@ -6,7 +6,6 @@ an address or a stack trace.
 
 from typing import Final
 
-import msgspec
 from litestar.exceptions import (
     ClientException,
     HTTPException,
@@ -27,7 +26,7 @@ from router.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from router.sse import data_block
+from router.surfaces.surface import Failure
 
 
 class KeyInvalid(Exception):
@@ -80,7 +79,8 @@ class ClientGone(Exception):
 
 
 class Described(Struct, frozen=True):
-    """What goes into a response: `kind` and `code` are OpenAI's `type` and `code`."""
+    """What goes into a response: `kind` and `code` are OpenAI's `type` and `code`. The caller's surface gives it its
+    form."""
 
     status: int
     kind: str
@@ -89,15 +89,8 @@ class Described(Struct, frozen=True):
     param: str | None = None
     headers: dict[str, str] = {}
 
-    @property
-    def body(self) -> bytes:
-        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
-        return msgspec.json.encode({"error": error})
-
-    @property
-    def frame(self) -> bytes:
-        """The same body as the event that ends a stream which can no longer change its status."""
-        return data_block(self.body)
+    def failure(self, request_id: str | None) -> Failure:
+        return Failure(self.status, self.kind, self.code, self.message, self.param, request_id)
 
 
 _REQUEST: Final = "invalid_request_error"

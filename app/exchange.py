@@ -95,6 +95,9 @@ class Exchange(Struct, kw_only=True):
     events: list[ChatEvent] = []
     usage: Usage | None = None
     """As the provider counted, or as the stored entry says."""
+    dropped: tuple[str, ...] = ()
+    """Fields of the request that the provider was not told, because its protocol has no form for them."""
+    upstream_request_id: str | None = None
     upstream_ns: int = 0
     """Time spent waiting for providers until the first event."""
     first_event_ns: int | None = None
@@ -269,6 +272,10 @@ class Exchange(Struct, kw_only=True):
             found["x-thriftgate-tier"] = self.served.tier.label
             if self.served.is_rationed:
                 found["x-thriftgate-rationed"] = "true"
+        if self.dropped:
+            found["x-thriftgate-warning"] = f"not passed on: {', '.join(self.dropped)}"
+        if self.upstream_request_id is not None:
+            found["x-thriftgate-upstream-request-id"] = self.upstream_request_id
         if self.reserved is not None and self.reserved.output_limit is not None:
             found["x-thriftgate-output-limit"] = self.reserved.output_limit
         row = self.row or (self.to_row() if lookup.entry is not None else None)

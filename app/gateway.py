@@ -8,55 +8,40 @@ joined it and the cache may want its answer: a client that leaves does not end i
 """
 
 import asyncio
-import itertools
-import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
 from msgspec import Struct
 
+from app.calls import Calls, status_of
 from app.errors import ClientGone, NotCached, RouteUnknown
-from app.exchange import Exchange, Reserved, Served, StoredAnswer
+from app.exchange import Exchange, Served, StoredAnswer
 from app.inbound import Inbound
 from app.keys import Caller
-from app.observer import Observer
 from cache.decision import Judgement
 from cache.flights import Flight, FlightAbandoned
 from cache.lookup import Cache, FollowUp, Fresh, Lookup, directives_from
 from cache.query import Acceptance, CachePolicy, Query
 from cache.sameness import Verdict
 from router.budgets import Budgets
-from router.catalogue import Deployment, Model, RoutingPolicy, Tier
-from router.chat import ChatEvent
-from router.errors import (
-    BudgetExceeded,
-    LedgerUnavailable,
-    ModelUnknown,
-    NoCandidate,
-    RouterError,
-    UpstreamCut,
-    UpstreamError,
-)
-from router.ledger.row import LedgerRow, Status
-from router.ledger.writer import Closing, Ledger, Opening
-from router.plan import AUTO, Candidate, plan
-from router.prices import worst_case_nano
+from router.catalogue import Model, RoutingPolicy, Tier
+from router.chat import ChatEvent, ChatRequest
+from router.errors import LedgerUnavailable, ModelUnknown, RouterError
+from router.ledger.row import LedgerRow
+from router.ledger.writer import Closing, Ledger
+from router.plan import AUTO
 from router.protocols import openai
-from router.retry import wait_before_repeat_s
-from router.upstream import OpenCall, Upstream
 
 _JOINS: Final = 3
 """How often a request joins others' flights before it goes its own way."""
 _FOLLOW_UPS_AT_MOST: Final = 32
 """So many audits and refreshes at the same time."""
-_CLAMP_AT_LEAST_TOKENS: Final = 256
-"""An answer shorter than this is not worth clamping to: a cheaper model or a refusal is better."""
 
 
 class Route(Struct, frozen=True):
@@ -84,9 +69,8 @@ class Gateway:
         team_baselines: Mapping[str, str],
         budgets: Budgets,
         cache: Cache[ChatEvent],
+        calls: Calls,
         ledger: Ledger,
-        upstream: Upstream,
-        observer: Observer,
         now: Callable[[], datetime],
     ) -> None:
         self._routes = routes
@@ -94,12 +78,12 @@ class Gateway:
         self._team_baselines = team_baselines
         self._budgets = budgets
         self._cache = cache
+        self._calls = calls
         self._ledger = ledger
-        self._upstream = upstream
-        self._observer = observer
         self._now = now
         self._under_way: set[Flight[ChatEvent]] = set()
         self._following: set[asyncio.Task[None]] = set()
+        self._labelling: set[asyncio.Task[None]] = set()
 
     # --- one request -----------------------------------------------------------------------------------------
 
@@ -123,7 +107,7 @@ class Gateway:
 
     def _admit(self, caller: Caller, inbound: Inbound) -> Exchange:
         """Decodes and checks the request, and says what the cache and the ledger need to know of it."""
-        request = openai.decode_request(inbound.body)
+        request = inbound.surface.decode_request(inbound.body, inbound.forwarded)
         route = self._routes.get(caller.route)
         if route is None:
             raise RouteUnknown(caller.route)
@@ -139,7 +123,7 @@ class Gateway:
             team=caller.team,
             env=caller.env,
             route=caller.route,
-            mapping=request.mapping,
+            mapping=_scoped(request),
             output_limit=request.output_limit,
             acceptance=Acceptance(request.model, floor, self._budgets.ceiling(caller.budgets, arrived_at)),
             policy=route.cache,
@@ -197,17 +181,17 @@ class Gateway:
                 async for event in events:
                     exchange.see(event)
                     if event.is_last:
-                        await self._record(exchange)
+                        await self._calls.record(exchange)
                     yield event
         except RouterError as error:
-            exchange.status, exchange.error_class = _status_of(error), type(error).__name__
+            exchange.status, exchange.error_class = status_of(error), type(error).__name__
             raise
         finally:
             if exchange.row is None:
                 if exchange.status == "ok":
                     exchange.status = "client_closed"
                 with anyio.CancelScope(shield=True):
-                    await self._record(exchange)
+                    await self._calls.record(exchange)
             if exchange.lookup.follow_up is not None:
                 self._follow(exchange, exchange.lookup.follow_up)
 
@@ -241,13 +225,13 @@ class Gateway:
         )
         fresh: Fresh | None = None
         try:
-            call = await self._call(exchange)
+            call = await self._calls.open(exchange)
             async with aclosing(call.events()) as events:  # type: ignore[type-var]
                 async for event in events:
                     exchange.see(event)
             fresh = self._fresh(exchange)
         except RouterError as error:
-            exchange.status, exchange.error_class = _status_of(error), type(error).__name__
+            exchange.status, exchange.error_class = status_of(error), type(error).__name__
         except asyncio.CancelledError:
             exchange.status = "client_closed"
             raise
@@ -258,7 +242,7 @@ class Gateway:
                 else:
                     exchange.verdict = await self._cache.followed(follow_up, fresh)
                 with suppress(LedgerUnavailable):
-                    await self._record(exchange)
+                    await self._calls.record(exchange)
 
     def label(self, query: Query, judgement: Judgement, verdict: Verdict) -> None:
         """Keeps in the ledger what a fresh answer says of the stored one that was not served instead."""
@@ -279,8 +263,8 @@ class Gateway:
             actual_nano=0,
         )
         task = asyncio.get_running_loop().create_task(self._record_quietly(row))
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
+        self._labelling.add(task)
+        task.add_done_callback(self._labelling.discard)
 
     async def _record_quietly(self, row: LedgerRow) -> None:
         with suppress(LedgerUnavailable):  # counted where requests are refused for it
@@ -309,16 +293,16 @@ class Gateway:
     async def _lead(self, exchange: Exchange, flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:
         """The way upstream, from the plan to the stored entry. Its row is closed however it ends."""
         try:
-            call = await self._call(exchange)
+            call = await self._calls.open(exchange)
             async with aclosing(call.events()) as events:  # type: ignore[type-var]
                 async for event in events:
                     exchange.see(event)
                     if event.is_last:
-                        await self._record(exchange)
+                        await self._calls.record(exchange)
                         self._store(exchange)
                     yield event
         except RouterError as error:
-            exchange.status, exchange.error_class = _status_of(error), type(error).__name__
+            exchange.status, exchange.error_class = status_of(error), type(error).__name__
             raise
         except (asyncio.CancelledError, GeneratorExit):
             exchange.status = "client_closed"
@@ -330,128 +314,7 @@ class Gateway:
             if exchange.row is None:
                 if exchange.status == "ok":
                     exchange.status = "upstream_error"
-                await self._record(exchange)
-
-    async def _call(self, exchange: Exchange) -> OpenCall:
-        """Tries the plan's candidates in order until one has sent its first event. Raises the first refusal
-        of a budget if none fitted, else the last failure."""
-        request, caller = exchange.request, exchange.caller
-        ceiling = self._budgets.ceiling(caller.budgets, exchange.arrived_at)
-        routing = self._routes[caller.route].routing
-        exchange.plan = plan(request, routing, ceiling, exchange.arrived_at)
-        refusal: RouterError | None = None
-        failure: UpstreamError | None = None
-        for candidate, deployment in exchange.plan.deployments():
-            for repeats in itertools.count():
-                try:
-                    reserved = self._reserve(exchange, candidate, deployment, refusal, failure)
-                except (BudgetExceeded, NoCandidate) as error:
-                    if exchange.kind == "audit":  # another model's answer would measure something else
-                        raise
-                    refusal = refusal or error
-                    break
-                try:
-                    return await self._attempt(exchange, reserved)
-                except UpstreamError as error:
-                    failure = error
-                if not failure.retryable:
-                    raise failure
-                wait_s = wait_before_repeat_s(failure, repeats, deployment.provider.retries, random.random())
-                if wait_s is None:
-                    break
-                await asyncio.sleep(wait_s)
-        raise failure or refusal or NoCandidate({})
-
-    def _reserve(
-        self,
-        exchange: Exchange,
-        candidate: Candidate,
-        deployment: Deployment,
-        refusal: RouterError | None,
-        failure: UpstreamError | None,
-    ) -> Reserved:
-        """Takes the worst case from every budget that applies, with a shorter output if the route allows it.
-        `refusal` and `failure` say what became of better candidates. Raises BudgetExceeded, or NoCandidate for a
-        model without a price under a cap."""
-        request, budgets, at = exchange.request, exchange.budgets, exchange.arrived_at
-        routing, chosen = self._routes[exchange.caller.route].routing, exchange.plan
-        assert chosen is not None
-        input_tokens = request.input_bound(candidate.model.context_tokens)
-        prices = deployment.priced.effective_prices(at, input_tokens)
-        if prices is None and self._budgets.has_cap(budgets):
-            raise NoCandidate({candidate.model.name: "its price is unknown, so a budget cannot hold it"})
-
-        def worst_nano(output_tokens: int) -> int:
-            return worst_case_nano(input_tokens, output_tokens * request.choices, prices) if prices else 0
-
-        output_tokens, clamped = request.output_at_most or candidate.model.max_output_tokens, None
-        free_nano = self._budgets.free_nano(budgets, at)
-        may_clamp = routing.clamp_output and request.output_limit is None and exchange.kind != "audit"
-        if prices and prices.output and free_nano is not None and worst_nano(output_tokens) > free_nano and may_clamp:
-            payable = (free_nano - worst_nano(0)) * 1_000_000 // (prices.output * request.choices) - 1
-            if payable >= _CLAMP_AT_LEAST_TOKENS:
-                output_tokens = clamped = payable
-        money = self._budgets.reserve(budgets, worst_nano(output_tokens), at)
-        exchange.attempts += 1
-        return Reserved(
-            id=f"{exchange.request_id}/{exchange.attempts}",
-            attempt=exchange.attempts,
-            money=money,
-            deployment=deployment,
-            model=candidate.model,
-            output_limit=clamped,
-            is_rationed=refusal is not None or chosen.is_rationed(candidate.model),
-            route_reason=chosen.reason_for(candidate.model, refused=refusal is not None, failed=failure is not None),
-        )
-
-    async def _attempt(self, exchange: Exchange, reserved: Reserved) -> OpenCall:
-        """One call at one deployment; its reservation is in the file before anything is sent. If it fails,
-        its own row closes it. Raises UpstreamError."""
-        deployment = reserved.deployment
-        exchange.reserved = reserved
-        try:
-            body = openai.encode_request(
-                exchange.request,
-                deployment.upstream_model,
-                reserved.output_limit,
-                deployment.provider.limit_field,
-            )
-            await self._ledger.open(Opening(reserved.id, reserved.money.amount_nano, exchange.to_draft(reserved)))
-        except RouterError:
-            exchange.reserved = None
-            self._budgets.settle(reserved.money, 0)
-            raise
-        exchange.served, exchange.deployment = reserved.served, deployment
-        asked_ns = time.perf_counter_ns()
-        try:
-            return await self._upstream.open(deployment, body, is_stream=exchange.request.stream)
-        except UpstreamError as error:
-            exchange.served = exchange.deployment = exchange.reserved = None
-            await self._record_attempt(exchange, reserved, error)
-            raise
-        finally:
-            exchange.upstream_ns += time.perf_counter_ns() - asked_ns
-
-    # --- the record -------------------------------------------------------------------------------------------
-
-    async def _record(self, exchange: Exchange) -> None:
-        """Settles the budgets and writes the row; returns when it is in the file. Raises LedgerUnavailable."""
-        row = exchange.to_row()
-        reserved = exchange.reserved
-        if reserved is not None and (row.actual_nano or 0) > reserved.money.amount_nano:
-            row = msgspec.structs.replace(row, error_class="BilledBeyondReservation")
-        exchange.row = row
-        # Settled first: the row is on its way into the file, even if whoever waits for it here is cancelled.
-        if reserved is not None:
-            self._budgets.settle(reserved.money, row.actual_nano or 0)
-        self._observer.closed(row)
-        await self._ledger.record(Closing(row, reserved.id if reserved else None))
-
-    async def _record_attempt(self, exchange: Exchange, reserved: Reserved, error: UpstreamError) -> None:
-        row = exchange.to_attempt_row(reserved, type(error).__name__, is_billed=error.billed == "unknown")
-        self._budgets.settle(reserved.money, row.actual_nano or 0)
-        self._observer.closed(row)
-        await self._ledger.record(Closing(row, reserved.id))
+                await self._calls.record(exchange)
 
     def _store(self, exchange: Exchange) -> None:
         ticket = exchange.lookup.ticket
@@ -479,8 +342,8 @@ class Gateway:
 
     async def drain(self, grace_s: float) -> None:
         """Waits for what is under way, then gives up what is left; every row is closed either way."""
-        if self._following:
-            await asyncio.wait(self._following, timeout=grace_s)
+        if following := self._following | self._labelling:
+            await asyncio.wait(following, timeout=grace_s)
         for task in list(self._following):
             task.cancel()
         flights = list(self._under_way)
@@ -525,15 +388,13 @@ async def _one(event: ChatEvent) -> AsyncIterator[ChatEvent]:
     yield event
 
 
+def _scoped(request: ChatRequest) -> dict[str, Any]:
+    """What the cache sees of a request: headers that belong to it are a part of it."""
+    return {**request.mapping, "forwarded": request.forwarded} if request.forwarded else request.mapping
+
+
 _stored_decoder: Final = msgspec.json.Decoder(StoredAnswer)
 
 
 def _decode_stored(payload: bytes) -> StoredAnswer:
     return _stored_decoder.decode(payload)
-
-
-def _status_of(error: RouterError) -> Status:
-    """How the row calls it."""
-    if isinstance(error, UpstreamCut):
-        return "upstream_cut"
-    return "upstream_error" if isinstance(error, UpstreamError) else "refused"

@@ -16,11 +16,23 @@ from app.inbound import Inbound, labels_from
 from app.rendering import event_stream, json_body
 from router.errors import ModelUnknown
 from router.plan import AUTO
+from router.surfaces import openai
+from router.surfaces.surface import Surface
+
+_FORWARDED: Final = ("anthropic-beta", "anthropic-version", "openai-beta")
+"""Headers that say what the request means in its own dialect."""
+_SURFACE_BY_PATH: Final[dict[str, Surface]] = {}
+"""Paths below which errors have another form than OpenAI's."""
 
 
 @post("/v1/chat/completions", status_code=200)
 async def chat_completions(request: HttpRequest) -> Response[Any]:
     """OpenAI's chat completions."""
+    return await _answered(request, openai)
+
+
+async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
+    """One request of any surface through the gateway."""
     started_ns = time.perf_counter_ns()
     request.state.request_id = request_id = f"req_{uuid.uuid4().hex}"
     services = services_of(request)
@@ -32,7 +44,9 @@ async def chat_completions(request: HttpRequest) -> Response[Any]:
 
     inbound = Inbound(
         request_id=request_id,
+        surface=surface,
         body=await body_of(request, services.max_body_bytes),
+        forwarded={name: value for name in _FORWARDED if (value := request.headers.get(name))},
         started_ns=started_ns,
         cache_control=request.headers.get("cache-control"),
         labels=labels_from(request.headers.get("x-thriftgate-labels")),
@@ -43,11 +57,11 @@ async def chat_completions(request: HttpRequest) -> Response[Any]:
     exchange = answer.exchange
     if exchange.request.stream:
         return Stream(
-            closing(event_stream(answer, lambda error: _described(request, error))),
+            closing(event_stream(answer, surface, lambda error: _described(request, error).failure(request_id))),
             media_type="text/event-stream",
             headers=exchange.headers() | {"cache-control": "no-store"},
         )
-    body = await json_body(answer)
+    body = await json_body(answer, surface)
     return Response(body, media_type=JSON, headers=exchange.headers())
 
 
@@ -131,4 +145,10 @@ def on_error(request: HttpRequest, error: Exception) -> Response[Any]:
     described = _described(request, error)
     request_id = getattr(request.state, "request_id", None)
     headers = described.headers | ({"x-request-id": request_id} if request_id else {})
-    return Response(described.body, status_code=described.status, media_type=JSON, headers=headers)
+    body = _surface_of(request).failure_body(described.failure(request_id))
+    return Response(body, status_code=described.status, media_type=JSON, headers=headers)
+
+
+def _surface_of(request: HttpRequest) -> Surface:
+    """Whose errors the caller of this path understands."""
+    return next((surface for path, surface in _SURFACE_BY_PATH.items() if request.url.path.startswith(path)), openai)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from router.errors import RequestInvalid
+from router.surfaces.surface import Surface
 
 _LABELS_AT_MOST_BYTES = 1024
 
@@ -17,7 +18,11 @@ class Inbound(Struct):
     """`disconnected` returns when the client has gone."""
 
     request_id: str
+    surface: Surface
+    """The API that the client speaks."""
     body: bytes
+    forwarded: dict[str, str]
+    """Headers that belong to the request in the client's dialect."""
     started_ns: int
     cache_control: str | None
     labels: str | None

@@ -1,37 +1,35 @@
-"""Turns an answer's events into the bytes of a response: one JSON body, or server-sent events.
+"""Turns an answer's events into the bytes of a response: one JSON body, or a stream of server-sent events.
 
 Whatever came in the form that the client asked for passes untouched, less a usage chunk that only the gateway
-asked for. The other form is converted.
+asked for. Everything else takes the canonical form, and the client's surface writes it.
 """
 
 from collections.abc import AsyncIterator, Callable
 
-import msgspec
-
-from app.errors import Described
 from app.gateway import Answer
 from router.protocols import openai
-from router.sse import data_block
+from router.surfaces.surface import Failure, Surface
 
 
-async def json_body(answer: Answer) -> bytes:
+async def json_body(answer: Answer, surface: Surface) -> bytes:
     """The whole answer as one JSON body. Raises what made it fail."""
     events = [event async for event in answer.events]
     whole = next((event for event in events if event.kind == "body"), None)
-    return whole.raw if whole is not None else msgspec.json.encode(openai.body_from_events(events))
+    if whole is not None and whole.dialect == surface.DIALECT:
+        return whole.raw
+    return surface.body(openai.body_from_events(events), answer.exchange.request, answer.exchange.request_id)
 
 
-async def event_stream(answer: Answer, describe: Callable[[Exception], Described]) -> AsyncIterator[bytes]:
-    """The answer as server-sent events. A failure after the first one ends the stream with an error event and
-    without `[DONE]`, so that nobody takes the answer for complete."""
-    wants_usage = answer.exchange.request.wants_usage
+async def event_stream(
+    answer: Answer, surface: Surface, describe: Callable[[Exception], Failure]
+) -> AsyncIterator[bytes]:
+    """The answer as server-sent events. A failure after the first one ends the stream with an error event, so that
+    nobody takes the answer for complete."""
+    request = answer.exchange.request
+    writer = surface.Writer(request, answer.exchange.request_id)
     try:
         async for event in answer.events:
-            if event.kind == "body":
-                for chunk in openai.chunks_from_body(event.data or {}, wants_usage):
-                    yield data_block(msgspec.json.encode(chunk))
-                yield openai.DONE
-            elif wants_usage or not event.is_usage_only:
-                yield event.raw
+            if written := writer.write(event):
+                yield written
     except Exception as error:  # noqa: BLE001  the status has been sent: an error event is all that can be said
-        yield describe(error).frame
+        yield surface.failure_frame(describe(error))

@@ -24,6 +24,7 @@ import structlog
 from msgspec import Struct
 
 from app import filling
+from app.calls import Calls
 from app.certificates import STATES, RouteTrust, open_doubts, trust_of
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
 from app.errors import NotFound, RouteUnknown
@@ -242,15 +243,21 @@ async def open_services(
 
         providers = {d.provider.name: d.provider for model in models.values() for d in model.deployments}
         upstream = Upstream(transports or {name: open_transport(provider) for name, provider in providers.items()})
+        calls = Calls(
+            routes={name: route.routing for name, route in routes.items()},
+            budgets=budgets,
+            ledger=ledger,
+            upstream=upstream,
+            observer=observer,
+        )
         gateway = Gateway(
             routes=routes,
             models=models,
             team_baselines={name: team.baseline for name, team in settings.teams.items() if team.baseline},
             budgets=budgets,
             cache=cache,
+            calls=calls,
             ledger=ledger,
-            upstream=upstream,
-            observer=observer,
             now=clock,
         )
         cache.on_label = gateway.label
@@ -327,6 +334,7 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
     simulation = provider.simulation
     return Provider(
         name=name,
+        protocol=provider.protocol,
         base_url=(provider.base_url or "http://simulated/v1").rstrip("/"),
         api_key=settings.secrets.get(name),
         simulation=Simulation(

@@ -98,6 +98,7 @@ class ProviderSettings(Struct, frozen=True):
     """[providers.NAME]: one account at one endpoint."""
 
     protocol: Literal["openai"] = "openai"
+    """The wire format that it speaks."""
     base_url: str | None = None
     """Up to and including `/v1`. Not needed for a simulation."""
     api_key: str | None = None

@@ -42,6 +42,8 @@ class Provider(Struct, frozen=True):
     name: str
     base_url: str
     api_key: str | None = None
+    protocol: str = "openai"
+    """The wire format: a module of `router/protocols`."""
     simulation: Simulation | None = None
     """Set for the provider that needs no network; `base_url` is then not used."""
     limit_field: str = "max_completion_tokens"

@@ -28,6 +28,12 @@ class ChatRequest(Struct, frozen=True):
     """The client's own limit in tokens (`max_completion_tokens`, else `max_tokens`)."""
     body_bytes: int
     """Size of the request as it arrived: an upper bound of its input tokens for a byte-level tokeniser."""
+    dialect: str = "openai"
+    """What the client spoke. A protocol of the same name sends `original` with named edits, and converts nothing."""
+    original: dict[str, Any] | None = None
+    """The request as the client sent it, where its dialect is not the canonical one."""
+    forwarded: dict[str, str] = {}
+    """Headers that belong to the request in its own dialect."""
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -70,13 +76,15 @@ class ChatEvent(Struct, frozen=True):
 
     `body` is a whole JSON answer, `chunk` one streamed event, `done` the event that ends a stream,
     `comment` a block without data (keep-alive). `raw` holds the bytes as they came, an SSE block with its
-    blank line included, so that they can be passed on untouched. `data` is the decoded payload.
+    blank line included, so that they can be passed on untouched to a client of the same `dialect`. `data` is the
+    payload in canonical form: None where that has no place for it (the start of a text block at Anthropic).
     """
 
     kind: Literal["body", "chunk", "done", "comment"]
     raw: bytes
     data: dict[str, Any] | None = None
     usage: Usage | None = None
+    dialect: str = "openai"
 
     @property
     def is_last(self) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 import aiohttp
@@ -24,12 +25,14 @@ from router.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from router.protocols import openai
+from router.protocols import wire_format
+from router.protocols.wire import StreamReader, Wire
 from router.simulated import SimulatedProvider
-from router.sse import Blocks, BlockTooLong
+from router.sse import BlockTooLong
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _READ_OUT_AT_MOST_S: Final = 0.25
+_REQUEST_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
 # aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
 _NOT_SENT: Final = (aiohttp.ClientConnectorError, httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -42,6 +45,8 @@ class OpenCall(Struct):
     begun: list[ChatEvent]
     """What has come so far: the first event that says something, and the comments before it."""
     rest: AsyncIterator[ChatEvent]
+    request_id: str | None = None
+    """The provider's own id of the call."""
 
     async def events(self) -> AsyncIterator[ChatEvent]:
         """The first event and all others, ending in one that `is_last`. Raises UpstreamError."""
@@ -77,14 +82,16 @@ class Upstream:
         for transport in self._transports.values():
             await transport.aclose()
 
-    async def open(self, deployment: Deployment, body: bytes, *, is_stream: bool) -> OpenCall:
+    async def open(self, deployment: Deployment, wire: Wire, *, is_stream: bool) -> OpenCall:
         """Sends the request and awaits the first event that says something. Raises UpstreamError."""
         provider = deployment.provider
+        url = provider.base_url + wire.path
+        headers = wire_format(provider.protocol).authorised(wire, url, provider.api_key, datetime.now(UTC))
         request = httpx.Request(
             "POST",
-            provider.base_url + openai.PATH,
-            headers=openai.headers(provider.api_key),
-            content=body,
+            url,
+            headers=headers,
+            content=wire.body,
             extensions={"timeout": {"connect": provider.connect_timeout_s, "read": provider.idle_timeout_s}},
         )
         events: AsyncIterator[ChatEvent] | None = None
@@ -101,21 +108,26 @@ class Upstream:
             if isinstance(error, UpstreamError) or not isinstance(error, Exception):
                 raise
             raise _as_upstream_error(error, deployment) from error
-        return OpenCall(begun, events)
+        return OpenCall(begun, events, _request_id(response.headers))
+
+
+def _request_id(headers: httpx.Headers) -> str | None:
+    """Under the names that providers give it."""
+    return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
 
 
 async def _events(response: httpx.Response, is_stream: bool, deployment: Deployment) -> AsyncIterator[ChatEvent]:
     chunks = response.stream.__aiter__()  # type: ignore[union-attr]
+    wire = wire_format(deployment.provider.protocol)
     try:
         if response.status_code >= 300:
             body = _without(deployment.provider.api_key, await _whole(chunks))
-            raise openai.parse_error(response.status_code, response.headers, body, time.time())
-        is_event_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
-        if is_stream and is_event_stream:
-            async for event in _streamed(chunks):
+            raise wire.parse_error(response.status_code, response.headers, body, time.time())
+        if is_stream and response.headers.get("content-type", "").lower().startswith(wire.STREAM_TYPE):
+            async for event in _streamed(chunks, wire.Reader()):
                 yield event
         else:
-            yield openai.parse_body(await _whole(chunks))
+            yield wire.parse_body(await _whole(chunks))
     except UpstreamError:
         raise
     except Exception as error:
@@ -139,31 +151,20 @@ async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join(parts)
 
 
-async def _streamed(chunks: AsyncIterator[bytes]) -> AsyncIterator[ChatEvent]:
-    """A stream's events. One that ends after a finish reason without `[DONE]` gets its end from us; one that
-    ends before is cut. Half an event at the end is dropped (WHATWG HTML, "Server-sent events", 9.2.6)."""
-    blocks = Blocks()
-    has_finished = False
+async def _streamed(chunks: AsyncIterator[bytes], reader: StreamReader) -> AsyncIterator[ChatEvent]:
+    """A stream's events, up to the one that ends it. Raises UpstreamCut for a stream without an end."""
     size = 0
     async for chunk in chunks:
         size += len(chunk)
         if size > MAX_ANSWER_BYTES:
             raise UpstreamMalformed("The provider's answer is too long.", billed="unknown")
-        for block in blocks.feed(chunk):
-            event = openai.parse_block(block)
-            has_finished = has_finished or bool(event.finish_reasons)
+        for event in reader.feed(chunk):
             yield event
             if event.is_last:
                 await _read_out(chunks)
                 return
-    if (rest := blocks.rest()).strip() and (last := _whole_event(rest + b"\n\n")) is not None:
-        has_finished = has_finished or bool(last.finish_reasons)
-        yield last
-        if last.is_last:
-            return
-    if not has_finished:
-        raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
-    yield ChatEvent(kind="done", raw=openai.DONE)
+    for event in reader.end():
+        yield event
 
 
 async def _read_out(chunks: AsyncIterator[bytes]) -> None:
@@ -173,13 +174,6 @@ async def _read_out(chunks: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(_READ_OUT_AT_MOST_S):
             async for _ in chunks:
                 pass
-
-
-def _whole_event(block: bytes) -> ChatEvent | None:
-    try:
-        return openai.parse_block(block)
-    except UpstreamMalformed:
-        return None
 
 
 def _as_upstream_error(error: Exception, deployment: Deployment) -> UpstreamError:

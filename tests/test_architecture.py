@@ -99,10 +99,10 @@ def test_only_the_hot_path_and_the_composition_hold_what_acts_in_both() -> None:
     assert acting == {"app/gateway.py", "app/services.py"}
 
 
-def test_only_the_hot_path_decides_where_a_request_goes() -> None:
+def test_only_one_file_decides_where_a_request_goes() -> None:
     deciding = {str(path.relative_to(ROOT)) for path in sources("app") if "router.plan.plan" in names(path)}
 
-    assert deciding == {"app/gateway.py"}
+    assert deciding == {"app/calls.py"}
 
 
 @pytest.mark.parametrize("path", [*files("router"), *files("cache")])

@@ -1,123 +1,65 @@
-"""OpenAI's chat completion protocol: requests, answers, streamed chunks and errors.
+"""OpenAI's chat completion protocol towards providers: requests, answers, streamed chunks and errors; and the two
+forms of an answer in it, which are the canonical ones.
 
 Pure functions over bytes and mappings. Wire facts: OpenAI API reference, "Create chat completion",
 "The chat completion chunk object" and "Error codes".
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
-from router.errors import RequestInvalid, UpstreamMalformed, UpstreamRejected
-from router.sse import block_data, data_block
+from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
+from router.protocols.wire import (
+    Wire,
+    checked,
+    count,
+    decoded_object,
+    encoded,
+    object_or_none,
+    rejection,
+    retry_after_s,
+    text_of,
+)
+from router.sse import Blocks, block_data, data_block
 from router.usage import Usage
 
 PATH: Final = "/chat/completions"
+STREAM_TYPE: Final = "text/event-stream"
 DONE: Final = data_block(b"[DONE]")
-
-# Statuses after which another attempt may succeed; 401 and 403 are about our key, so another deployment may.
-_RETRYABLE_STATUS: Final = frozenset({401, 402, 403, 408, 409, 425, 429})
-# Statuses whose message speaks of the caller's request; the others' may tell of our account, key or address.
-_ABOUT_THE_REQUEST: Final = frozenset({400, 404, 409, 413, 415, 422})
-
-
-class _ContentPart(Struct):
-    type: str
-
-
-class _Message(Struct):
-    role: str
-    content: str | list[_ContentPart] | None = None
-
-
-class _StreamOptions(Struct):
-    include_usage: bool | None = None
-
-
-# More than any model writes, and so little that its worst case fits a column of the ledger.
-_Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-
-
-class _ChatBody(Struct):
-    """The fields that we rely on; every other field passes unchecked."""
-
-    model: Annotated[str, Meta(min_length=1, max_length=256)]
-    messages: Annotated[list[_Message], Meta(min_length=1)]
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    max_tokens: _Limit | None = None
-    max_completion_tokens: _Limit | None = None
-    n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: str | list[str] | None = None
-    user: str | None = None
-    metadata: dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
-    response_format: dict[str, Any] | None = None
-
-
-# --- what a client sends ---------------------------------------------------------------------------------
-
-
-def decode_request(body: bytes) -> ChatRequest:
-    """The checked request. Raises RequestInvalid that names the field."""
-    try:
-        mapping = msgspec.json.decode(body)
-    except RecursionError:
-        raise RequestInvalid("The body is nested too deeply.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestInvalid(f"The body is not valid JSON: {error}.") from None
-    if not isinstance(mapping, dict):
-        raise RequestInvalid("The body must be a JSON object.")
-    try:
-        checked = msgspec.convert(mapping, _ChatBody)
-    except msgspec.ValidationError as error:
-        raise RequestInvalid.from_validation(error) from None
-    for position, (message_, raw) in enumerate(zip(checked.messages, mapping["messages"], strict=True)):
-        if message_.role == "user" and raw.get("content") is None:
-            raise RequestInvalid("A user message needs content.", f"messages[{position}].content")
-    options = checked.stream_options
-    return ChatRequest(
-        mapping=mapping,
-        model=checked.model,
-        stream=bool(checked.stream),
-        wants_usage=bool(options and options.include_usage),
-        output_limit=checked.max_completion_tokens or checked.max_tokens,
-        body_bytes=len(body),
-    )
-
 
 # --- what we send upstream --------------------------------------------------------------------------------
 
 
-def encode_request(request: ChatRequest, model: str, output_limit: int | None, limit_field: str) -> bytes:
-    """The upstream request: the client's mapping with three named edits.
+def encode(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> Wire:
+    """The upstream request: the canonical mapping with three named edits.
 
-    The model is the deployment's; a stream carries usage; `output_limit`, where the gateway sets one,
-    replaces the client's in the field the client used, else in `limit_field`.
-    Raises RequestInvalid where JSON has no form for a value (an integer beyond 64 bits).
+    The model is the deployment's; a stream carries usage; `output_limit`, where the gateway sets one, replaces the
+    client's in the field the client used, else in the provider's `limit_field`. Raises RequestInvalid.
     """
-    mapping = {**request.mapping, "model": model}
+    return Wire(PATH, encoded(edited(request, deployment, output_limit)))
+
+
+def edited(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> dict[str, Any]:
+    """The mapping that goes upstream. Raises RequestInvalid for a field that only another protocol has."""
+    mapping = {**request.mapping, "model": deployment.upstream_model}
     if request.stream:
         mapping["stream_options"] = {**(mapping.get("stream_options") or {}), "include_usage": True}
     if output_limit is not None:
         used = [name for name in ("max_completion_tokens", "max_tokens") if mapping.get(name)]
-        mapping.update(dict.fromkeys(used or [limit_field], output_limit))
-    try:
-        return msgspec.json.encode(mapping)
-    except (OverflowError, TypeError, ValueError, RecursionError) as error:
-        raise RequestInvalid(f"The request cannot be passed on: {error}.") from None
+        mapping.update(dict.fromkeys(used or [deployment.provider.limit_field], output_limit))
+    return mapping
 
 
-def headers(api_key: str | None) -> dict[str, str]:
-    sent = {"content-type": "application/json", "accept-encoding": "identity"}
+def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
+    """The headers; a bearer token does not depend on the request or the time."""
+    sent = {"content-type": "application/json", "accept-encoding": "identity", **wire.headers}
     return {**sent, "authorization": f"Bearer {api_key}"} if api_key else sent
 
 
@@ -148,7 +90,7 @@ class _AnswerChunk(Struct):
 def parse_body(body: bytes) -> ChatEvent:
     """A whole JSON answer. Raises UpstreamMalformed, or UpstreamRejected for an error sent as a success."""
     data = _decode_object(body)
-    _check(data, _AnswerBody)
+    checked(data, _AnswerBody)
     return ChatEvent(kind="body", raw=body, data=data, usage=parse_usage(data.get("usage")))
 
 
@@ -160,27 +102,15 @@ def parse_block(block: bytes) -> ChatEvent:
     if payload.strip() == b"[DONE]":
         return ChatEvent(kind="done", raw=block)
     data = _decode_object(payload)
-    _check(data, _AnswerChunk)
+    checked(data, _AnswerChunk)
     return ChatEvent(kind="chunk", raw=block, data=data, usage=parse_usage(data.get("usage")))
 
 
 def _decode_object(payload: bytes) -> dict[str, Any]:
-    try:
-        data = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamMalformed("The provider's answer is not valid JSON.", billed="unknown") from None
-    if not isinstance(data, dict):
-        raise UpstreamMalformed("The provider's answer is not a JSON object.", billed="unknown")
+    data = decoded_object(payload)
     if data.get("error"):
         raise _rejection(200, data["error"], None)
     return data
-
-
-def _check(data: dict[str, Any], kind: type[Struct]) -> None:
-    try:
-        msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
-        raise UpstreamMalformed(f"The provider's answer is malformed: {error}.", billed="unknown") from None
 
 
 def parse_usage(payload: Any) -> Usage | None:
@@ -188,7 +118,7 @@ def parse_usage(payload: Any) -> Usage | None:
     inside `completion_tokens`. None where the payload holds no usable counts."""
     if not isinstance(payload, dict):
         return None
-    prompt, completion = _count(payload.get("prompt_tokens")), _count(payload.get("completion_tokens"))
+    prompt, completion = count(payload.get("prompt_tokens")), count(payload.get("completion_tokens"))
     if prompt is None or completion is None:
         return None
     cached = min(_detail(payload, "prompt_tokens_details", "cached_tokens"), prompt)
@@ -204,65 +134,52 @@ def parse_usage(payload: Any) -> Usage | None:
 
 def _detail(payload: Mapping[str, Any], group: str, name: str) -> int:
     details = payload.get(group)
-    return (_count(details.get(name)) or 0) if isinstance(details, dict) else 0
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else None
+    return (count(details.get(name)) or 0) if isinstance(details, dict) else 0
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> UpstreamRejected:
     """The provider's refusal as ours. Its message is kept only where it speaks of the caller's request."""
-    try:
-        payload = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        payload = None
-    said = payload.get("error") if isinstance(payload, dict) else None
-    return _rejection(status, said, retry_after_s(headers, now_s))
+    return _rejection(status, (object_or_none(body) or {}).get("error"), retry_after_s(headers, now_s))
 
 
 def _rejection(status: int, said: Any, retry_after: float | None) -> UpstreamRejected:
-    said = said if isinstance(said, dict) else {"message": said if isinstance(said, str) else None}
-
-    def text(name: str) -> str | None:
-        value = said.get(name)
-        return value if isinstance(value, str) else None
-
-    return UpstreamRejected(
-        (text("message") if status in _ABOUT_THE_REQUEST else None)
-        or f"The provider answered with an error (status {status}).",
-        status=status,
-        # A redirect, a success that carries an error and every 5xx say nothing about the request itself.
-        retryable=status in _RETRYABLE_STATUS or status >= 500 or status < 400,
-        code=text("code"),
-        error_type=text("type"),
-        param=text("param"),
-        retry_after_s=retry_after,
+    said = {"message": said} if isinstance(said, str) else said
+    return rejection(
+        status,
+        text_of(said, "message"),
+        code=text_of(said, "code"),
+        error_type=text_of(said, "type"),
+        param=text_of(said, "param"),
+        retry_after=retry_after,
     )
 
 
-def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Seconds from `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3: seconds or a date)."""
-    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after", "")
-    if (seconds := _number(value)) is not None:
-        return seconds
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    # A date is in GMT; one that says "-0000" is parsed without a time zone.
-    return max((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_s, 0.0)
+class Reader:
+    """A stream's events. One that ends after a finish reason without `[DONE]` gets its end from us; one that ends
+    before is cut. Half an event at the end is dropped (WHATWG HTML, "Server-sent events", 9.2.6)."""
 
+    def __init__(self) -> None:
+        self._blocks = Blocks()
+        self._has_finished = False
 
-def _number(text: str) -> float | None:
-    """Not below 0; None for what is no number, or not a finite one."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return max(value, 0.0) if math.isfinite(value) else None
+    def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
+        for block in self._blocks.feed(chunk):
+            yield self._seen(parse_block(block))
+
+    def end(self) -> Iterator[ChatEvent]:
+        if (rest := self._blocks.rest()).strip():
+            with suppress(UpstreamMalformed):
+                last = self._seen(parse_block(rest + b"\n\n"))
+                yield last
+                if last.is_last:
+                    return
+        if not self._has_finished:
+            raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
+        yield ChatEvent(kind="done", raw=DONE)
+
+    def _seen(self, event: ChatEvent) -> ChatEvent:
+        self._has_finished = self._has_finished or bool(event.finish_reasons)
+        return event
 
 
 # --- between the two forms of an answer ------------------------------------------------------------------

@@ -12,8 +12,8 @@ from router.catalogue import Deployment, Model, Provider, RoutingPolicy, Tier
 from router.chat import ChatRequest
 from router.ledger.row import LedgerRow, price_columns, usage_columns
 from router.prices import Priced, PriceOverride, UnitPrices
-from router.protocols import openai
 from router.savings import REASONS, of_call
+from router.surfaces import openai
 from router.usage import Usage
 
 AT = datetime(2026, 6, 17, 12, 30, tzinfo=UTC)
@@ -82,7 +82,7 @@ def policy(*models: Model, **fields: Any) -> RoutingPolicy:
 def request(text: str = "Hello", **fields: Any) -> ChatRequest:
     """A decoded chat completion request with one user message, unless `messages` says otherwise."""
     body = {"model": "auto", "messages": [{"role": "user", "content": text}]} | fields
-    return openai.decode_request(json.dumps(body).encode())
+    return openai.decode_request(json.dumps(body).encode(), {})
 
 
 def ledger_row(request_id: str = "req_1", **fields: Any) -> LedgerRow:

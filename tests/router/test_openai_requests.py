@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,11 +12,17 @@ from hypothesis import strategies as st
 from openai import OpenAI
 from pydantic import BaseModel
 
+from router.catalogue import Deployment, Provider
 from router.chat import ChatRequest
 from router.errors import RequestInvalid
-from router.protocols.openai import decode_request, encode_request, headers
+from router.prices import Priced
+from router.protocols.openai import authorised, encode
+from router.protocols.wire import Wire
+from router.surfaces import openai as surface
 from tests.router.samples import quick, request
 
+WIRE = Wire("/chat/completions", b"")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = {"role": "user", "content": "Hello"}
 TOOL = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object", "properties": {}}}}
 
@@ -24,9 +31,18 @@ def body(**fields: Any) -> bytes:
     return json.dumps({"model": "gpt-5", "messages": [USER]} | fields).encode()
 
 
+def decoded(raw: bytes) -> ChatRequest:
+    return surface.decode_request(raw, {})
+
+
+def upstream_bytes(asked: ChatRequest, limit: int | None = None, limit_field: str = "max_completion_tokens") -> bytes:
+    provider = Provider("here", "http://here.invalid/v1", limit_field=limit_field)
+    return encode(asked, Deployment("here/m", provider, "upstream-model", Priced("here", "m")), limit).body
+
+
 def sent(asked: ChatRequest, limit: int | None = None, limit_field: str = "max_completion_tokens") -> dict[str, Any]:
     """What the upstream gets."""
-    found: dict[str, Any] = json.loads(encode_request(asked, "upstream-model", limit, limit_field))
+    found: dict[str, Any] = json.loads(upstream_bytes(asked, limit, limit_field))
     return found
 
 
@@ -135,7 +151,7 @@ SDK_CALLS: dict[str, Callable[[OpenAI], object]] = {
 def test_every_shape_of_the_official_sdk_is_taken_and_passed_on_unchanged(call: Callable[[OpenAI], object]) -> None:
     raw = sdk_body(call)
 
-    asked = decode_request(raw)
+    asked = decoded(raw)
 
     edited = {"model": "upstream-model", **({"stream_options": {"include_usage": True}} if asked.stream else {})}
     assert asked.body_bytes == len(raw)
@@ -258,7 +274,7 @@ def test_what_only_refers_to_something_may_fill_the_whole_context(kind: str) -> 
 )
 def test_a_bad_field_is_named(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
-        decode_request(body(**fields))
+        decoded(body(**fields))
 
     assert refused.value.param == param
     assert not refused.value.retryable
@@ -270,7 +286,7 @@ def test_a_missing_field_is_named(missing: str) -> None:
     del fields[missing]
 
     with pytest.raises(RequestInvalid) as refused:
-        decode_request(json.dumps(fields).encode())
+        decoded(json.dumps(fields).encode())
 
     assert refused.value.param == missing
     assert f"`{missing}`" in str(refused.value)
@@ -298,7 +314,7 @@ def test_a_missing_field_is_named(missing: str) -> None:
 )
 def test_what_is_not_json_is_refused_without_a_field(raw: bytes) -> None:
     with pytest.raises(RequestInvalid, match="The body is") as refused:
-        decode_request(raw)
+        decoded(raw)
 
     assert refused.value.param is None
 
@@ -306,7 +322,7 @@ def test_what_is_not_json_is_refused_without_a_field(raw: bytes) -> None:
 @pytest.mark.parametrize("raw", [b"null", b"[]", b'"gpt-5"', b"5", b"true"])
 def test_json_that_is_no_object_is_refused(raw: bytes) -> None:
     with pytest.raises(RequestInvalid, match="must be a JSON object"):
-        decode_request(raw)
+        decoded(raw)
 
 
 json_values = st.recursive(
@@ -330,7 +346,7 @@ some_fields = st.dictionaries(
 @example(b'{"model": "m", "messages": [{"role": "user", "content": []}]}')
 def test_any_body_is_taken_or_refused_in_our_own_words(raw: bytes) -> None:
     try:
-        asked = decode_request(raw)
+        asked = decoded(raw)
     except RequestInvalid:
         return
     assert sent(asked)["messages"] == json.loads(raw)["messages"]
@@ -346,7 +362,7 @@ def test_any_body_is_taken_or_refused_in_our_own_words(raw: bytes) -> None:
 def test_fields_that_nobody_here_knows_survive_untouched(fields: dict[str, Any]) -> None:
     unknown = {f"x_{name}": value for name, value in fields.items()}
 
-    upstream = sent(decode_request(body(**unknown)))
+    upstream = sent(decoded(body(**unknown)))
 
     assert {name: value for name, value in upstream.items() if name.startswith("x_")} == unknown
 
@@ -363,7 +379,7 @@ def test_fields_that_nobody_here_knows_survive_untouched(fields: dict[str, Any])
 )
 def test_of_duplicate_keys_only_the_one_that_was_checked_is_sent(duplicates: bytes) -> None:
     raw = body()[:-1] + b", " + duplicates + b"}"
-    encoded = encode_request(decode_request(raw), "upstream-model", None, "max_tokens")
+    encoded = upstream_bytes(decoded(raw))
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         assert len(pairs) == len(dict(pairs))
@@ -374,14 +390,14 @@ def test_of_duplicate_keys_only_the_one_that_was_checked_is_sent(duplicates: byt
 
 
 def test_the_number_of_answers_that_is_reserved_for_is_the_one_that_is_sent() -> None:
-    asked = decode_request(body()[:-1] + b', "n": 100, "n": 2}')
+    asked = decoded(body()[:-1] + b', "n": 100, "n": 2}')
 
     assert asked.choices == sent(asked)["n"] == 2
 
 
 def test_a_duplicate_that_is_bad_is_refused() -> None:
     with pytest.raises(RequestInvalid) as refused:
-        decode_request(b'{"n": 2, "n": 1000, "model": "a", "messages": [{"role": "user", "content": "x"}]}')
+        decoded(b'{"n": 2, "n": 1000, "model": "a", "messages": [{"role": "user", "content": "x"}]}')
 
     assert refused.value.param == "n"
 
@@ -436,9 +452,9 @@ def test_encoding_leaves_the_request_as_it_was() -> None:
 
 
 def test_the_upstreams_answer_is_to_come_uncompressed_and_with_our_key() -> None:
-    assert headers("sk-1") == {
+    assert authorised(WIRE, "", "sk-1", NOW) == {
         "content-type": "application/json",
         "accept-encoding": "identity",
         "authorization": "Bearer sk-1",
     }
-    assert "authorization" not in headers(None)
+    assert "authorization" not in authorised(WIRE, "", None, NOW)

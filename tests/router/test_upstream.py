@@ -21,6 +21,7 @@ from router.errors import (
 )
 from router.prices import Priced
 from router.protocols import openai
+from router.protocols.wire import Wire as WireRequest
 from router.retry import wait_before_repeat_s
 from router.simulated import SimulatedProvider
 from router.sse import MAX_BLOCK_BYTES
@@ -40,7 +41,9 @@ from tests.router.misbehaving import (
 )
 
 KEY = "sk-very-secret-key"
-REQUEST = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+REQUEST = WireRequest(
+    "/chat/completions", json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+)
 EVENTS = "text/event-stream"
 
 
@@ -192,7 +195,7 @@ async def test_the_request_is_sent_as_given_with_our_key_and_for_an_uncompressed
         await line.events(stream=False)
         (seen,) = line.provider.requests
 
-    assert seen.body == REQUEST
+    assert seen.body == REQUEST.body
     assert seen.headers["authorization"] == f"Bearer {KEY}"
     assert (seen.headers["accept-encoding"], seen.headers["content-type"]) == ("identity", "application/json")
 

@@ -1,0 +1,72 @@
+"""The port of a client API: what a surface module offers. Pure functions over bytes and the canonical form.
+
+Protocols (`router/protocols`) are the other side: what providers speak.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from router.chat import ChatEvent, ChatRequest
+from router.errors import RequestInvalid
+
+
+class Failure(Struct, frozen=True):
+    """What a client is told of an error; `kind` and `code` are OpenAI's `type` and `code`."""
+
+    status: int
+    kind: str
+    code: str | None
+    message: str
+    param: str | None = None
+    request_id: str | None = None
+
+
+class AnswerWriter(Protocol):
+    """Writes one stream; knows what it has written so far."""
+
+    def __init__(self, request: ChatRequest, request_id: str) -> None: ...
+
+    def write(self, event: ChatEvent) -> bytes:
+        """The bytes that this event becomes; none for what the client's API has no form for."""
+        ...
+
+
+class Surface(Protocol):
+    """What a surface module offers."""
+
+    DIALECT: str
+    """The protocol of the same name converts nothing."""
+
+    @property
+    def Writer(self) -> "type[AnswerWriter]": ...  # noqa: N802  a class of the module
+
+    def decode_request(self, body: bytes, forwarded: Mapping[str, str]) -> ChatRequest:
+        """The checked request. `forwarded` are the headers that belong to it (`anthropic-beta`, e.g.), which the same
+        protocol passes on. Raises RequestInvalid that names the field."""
+        ...
+
+    def body(self, answer: Mapping[str, Any], request: ChatRequest, request_id: str) -> bytes:
+        """A whole answer for the client, from its canonical body."""
+        ...
+
+    def failure_body(self, failure: Failure) -> bytes: ...
+
+    def failure_frame(self, failure: Failure) -> bytes:
+        """What ends a stream that can no longer change its status, so that nobody takes it for complete."""
+        ...
+
+
+def decoded_mapping(body: bytes) -> dict[str, Any]:
+    """A request's JSON object. Raises RequestInvalid."""
+    try:
+        mapping = msgspec.json.decode(body)
+    except RecursionError:
+        raise RequestInvalid("The body is nested too deeply.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestInvalid(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(mapping, dict):
+        raise RequestInvalid("The body must be a JSON object.")
+    return mapping
