@@ -335,6 +335,8 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
     return Provider(
         name=name,
         protocol=provider.protocol,
+        api_version=provider.api_version,
+        region=provider.region,
         base_url=(provider.base_url or "http://simulated/v1").rstrip("/"),
         api_key=settings.secrets.get(name),
         simulation=Simulation(

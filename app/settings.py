@@ -97,8 +97,12 @@ class SimulationSettings(Struct, frozen=True):
 class ProviderSettings(Struct, frozen=True):
     """[providers.NAME]: one account at one endpoint."""
 
-    protocol: Literal["openai"] = "openai"
+    protocol: Literal["openai", "azure", "anthropic", "gemini", "bedrock", "ollama"] = "openai"
     """The wire format that it speaks."""
+    api_version: str | None = None
+    """Azure's `api-version` or Anthropic's `anthropic-version`, where another than the built-in one is wanted."""
+    region: str | None = None
+    """The AWS region of Bedrock."""
     base_url: str | None = None
     """Up to and including `/v1`. Not needed for a simulation."""
     api_key: str | None = None

@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from router.balance import Balance
+from router.breaker import BreakerPolicy
 from router.prices import Priced
 
 Strategy = Literal["balanced", "cost-first", "pinned"]
@@ -37,13 +39,18 @@ class Simulation(Struct, frozen=True):
 
 
 class Provider(Struct, frozen=True):
-    """One account at one endpoint. `api_key` never appears in a log, an error or a repr."""
+    """One account at one endpoint, or several: each has its key. Keys never appear in a log, an error or a repr."""
 
     name: str
     base_url: str
-    api_key: str | None = None
+    api_keys: tuple[str, ...] = ()
+    """None of them = the endpoint wants none."""
     protocol: str = "openai"
     """The wire format: a module of `router/protocols`."""
+    api_version: str | None = None
+    """Azure's `api-version`, Anthropic's `anthropic-version`."""
+    region: str | None = None
+    """Where Bedrock signs for."""
     simulation: Simulation | None = None
     """Set for the provider that needs no network; `base_url` is then not used."""
     limit_field: str = "max_completion_tokens"
@@ -53,6 +60,8 @@ class Provider(Struct, frozen=True):
     idle_timeout_s: float = 60.0
     retries: int = 1
     """Further attempts at the same deployment, before the first byte and where nothing was billed."""
+    health_check_s: float = 0.0
+    """After so long without a call it is asked for its models, which costs nothing. 0 = never."""
 
     def __repr__(self) -> str:
         return f"Provider({self.name}, {self.base_url})"
@@ -65,6 +74,18 @@ class Deployment(Struct, frozen=True):
     provider: Provider
     upstream_model: str
     priced: Priced
+    priority: int = 0
+    """Lower numbers are tried first; those with the same share the load."""
+    weight: float = 1.0
+    """Its share of that load. 0 = only when the others are out."""
+    region: str | None = None
+    max_concurrency: int = 256
+    """So many calls at the same time, fewer while the provider limits our rate."""
+    queue: int = 64
+    """So many requests may wait for a turn, if no other deployment is free."""
+    queue_s: float = 5.0
+    """None that would wait longer is let in."""
+    breaker: BreakerPolicy = BreakerPolicy()
 
 
 class Model(Struct, frozen=True):
@@ -92,3 +113,13 @@ class RoutingPolicy(Struct, frozen=True):
     """Whether the gateway may set an output limit where the client set none and the budget is short."""
     baseline: str
     """The model that `auto` is compared with in savings, where the team declares none."""
+    balance: Balance = "latency"
+    """How the load is shared among deployments of the same priority."""
+    region: str | None = None
+    """Deployments of this region, or of none, go first."""
+    rank: int = 1
+    """How important the route is when not all can be served: 0 before 1 before 2."""
+    hedge: bool = False
+    """Whether a second deployment is asked when the first has not answered by its own 95th percentile."""
+    short_answer_mode: bool = False
+    """Whether an economy model that stands in for failed better ones answers briefly, below the floor if need be."""

@@ -2,6 +2,17 @@
 
 The canonical shape of a request is OpenAI's chat completion request, because it is what clients send most:
 `mapping` is that request as decoded, with every field the client sent, known to us or not.
+
+Where other protocols have more than it, the canonical form takes the names under which compatible providers have it:
+
+    reasoning_content   on assistant messages and deltas: the text of the model's reasoning
+    thinking_blocks     on assistant messages: reasoning as Anthropic and Bedrock sign it, `thinking` or `redacted_thinking`
+    top_k               on the request: an integer
+    thinking            on the request: `{"type": "enabled", "budget_tokens": n}` or `{"type": "disabled"}`, finer than
+                        `reasoning_effort`
+    cache_control       on messages, content parts and tools: `{"type": "ephemeral", "ttl": "5m" | "1h"}`
+    is_error            on tool messages: the tool failed
+    file                content part, `file_data` (data URL), `file_url` or `file_id`, and `filename`
 """
 
 from typing import Any, Final, Literal

@@ -65,3 +65,8 @@ def block_data(block: bytes) -> bytes | None:
 def data_block(payload: bytes) -> bytes:
     """A block that carries this one-line payload."""
     return b"data: " + payload + b"\n\n"
+
+
+def named_block(event: str, payload: bytes) -> bytes:
+    """A block with an event name, as Anthropic's Messages and OpenAI's Responses send them."""
+    return b"event: " + event.encode() + b"\n" + data_block(payload)

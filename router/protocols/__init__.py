@@ -1,16 +1,16 @@
 """The wire formats that providers speak: each a module of pure functions behind the port of `wire.py`."""
 
-from collections.abc import Mapping
-from typing import Final
+from functools import cache
+from importlib import import_module
+from typing import Final, cast
 
-from router.protocols import openai
 from router.protocols.wire import WireFormat
 
-_FORMATS: Final[Mapping[str, WireFormat]] = {"openai": openai}
+PROTOCOLS: Final = ("openai", "azure", "anthropic", "gemini", "bedrock", "ollama")
+"""Their modules are imported when a provider speaks them: some bring large libraries."""
 
-PROTOCOLS: Final = tuple(_FORMATS)
 
-
+@cache
 def wire_format(protocol: str) -> WireFormat:
     """The module of this protocol; its name comes from checked settings."""
-    return _FORMATS[protocol]
+    return cast(WireFormat, import_module(f"router.protocols.{protocol}"))
