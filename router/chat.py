@@ -6,7 +6,7 @@ The canonical shape of a request is OpenAI's chat completion request, because it
 Where other protocols have more than it, the canonical form takes the names under which compatible providers have it:
 
     reasoning_content   on assistant messages and deltas: the text of the model's reasoning
-    thinking_blocks     on assistant messages: reasoning as Anthropic and Bedrock sign it, `thinking` or `redacted_thinking`
+    thinking_blocks     on assistant messages: reasoning as Anthropic and Bedrock sign it
     top_k               on the request: an integer
     thinking            on the request: `{"type": "enabled", "budget_tokens": n}` or `{"type": "disabled"}`, finer than
                         `reasoning_effort`

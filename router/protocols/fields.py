@@ -15,13 +15,15 @@ HARMLESS: Final = frozenset(
         "prompt_cache_key",
         "prompt_cache_retention",
         "safety_identifier",
+        "seed",
         "service_tier",
         "store",
+        "top_k",
         "user",
         "verbosity",
     }
 )
-"""Canonical fields that steer speed, price, bookkeeping or style. Without them the answer is still one to the question."""
+"""Canonical fields that steer speed, price, bookkeeping, style or chance: without them the answer still fits the question."""
 
 
 def left_out(mapping: Mapping[str, Any], converted: Iterable[str], protocol: str) -> tuple[str, ...]:

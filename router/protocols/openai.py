@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
+from router.protocols.fields import left_out
 from router.protocols.wire import (
     Wire,
     checked,
@@ -38,23 +39,65 @@ DONE: Final = data_block(b"[DONE]")
 
 
 def encode(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> Wire:
-    """The upstream request: the canonical mapping with three named edits.
+    """The upstream request: the canonical mapping with three named edits; where the client spoke another protocol,
+    without what OpenAI has no form for.
 
     The model is the deployment's; a stream carries usage; `output_limit`, where the gateway sets one, replaces the
     client's in the field the client used, else in the provider's `limit_field`. Raises RequestInvalid.
     """
-    return Wire(PATH, encoded(edited(request, deployment, output_limit)))
+    mapping, dropped = (request.mapping, ()) if request.dialect == "openai" else _plain(request.mapping)
+    return Wire(PATH, encoded(_edited(request, mapping, deployment, output_limit)), dropped=dropped)
 
 
-def edited(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> dict[str, Any]:
-    """The mapping that goes upstream. Raises RequestInvalid for a field that only another protocol has."""
-    mapping = {**request.mapping, "model": deployment.upstream_model}
+def _edited(
+    request: ChatRequest, mapping: Mapping[str, Any], deployment: Deployment, output_limit: int | None
+) -> dict[str, Any]:
+    mapping = {**mapping, "model": deployment.upstream_model}
     if request.stream:
         mapping["stream_options"] = {**(mapping.get("stream_options") or {}), "include_usage": True}
     if output_limit is not None:
         used = [name for name in ("max_completion_tokens", "max_tokens") if mapping.get(name)]
         mapping.update(dict.fromkeys(used or [deployment.provider.limit_field], output_limit))
     return mapping
+
+
+_FIELDS: Final = frozenset(
+    "model messages stream stream_options max_tokens max_completion_tokens n temperature top_p stop user metadata tools "
+    "tool_choice parallel_tool_calls response_format reasoning_effort seed logprobs top_logprobs frequency_penalty "
+    "presence_penalty logit_bias modalities audio store service_tier verbosity safety_identifier prompt_cache_key".split()
+)
+_EFFORT_BY_BUDGET: Final = ((2048, "low"), (8192, "medium"))
+"""Thinking budgets in tokens, up to which the effort on the right is the nearest word for them."""
+
+
+def _plain(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The canonical request without what only other protocols know, and which fields that cost. Raises RequestInvalid."""
+    plain = dict(mapping)
+    thinking = plain.pop("thinking", None)
+    if thinking is not None and plain.get("reasoning_effort") is None:
+        plain["reasoning_effort"] = _effort(thinking)
+    dropped = left_out(plain, _FIELDS, "openai")
+    messages = [_plain_message(message) for message in plain["messages"]]
+    return {name: plain[name] for name in plain if name in _FIELDS} | {"messages": messages}, dropped
+
+
+def _effort(thinking: Mapping[str, Any]) -> str | None:
+    if thinking.get("type") != "enabled":
+        return None
+    budget = thinking.get("budget_tokens") or 0
+    return next((effort for limit, effort in _EFFORT_BY_BUDGET if budget <= limit), "high")
+
+
+_EXTENSIONS: Final = ("reasoning_content", "thinking_blocks", "cache_control", "is_error")
+"""What other protocols have on messages: earlier reasoning is not for another model, and cache marks are hints."""
+
+
+def _plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in message.items() if name not in _EXTENSIONS}
+    if isinstance(content := plain.get("content"), list):
+        parts = [{name: value for name, value in part.items() if name not in _EXTENSIONS} for part in content]
+        plain["content"] = parts
+    return plain
 
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
