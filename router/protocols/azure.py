@@ -20,8 +20,8 @@ __all__ = ["STREAM_TYPE", "Reader", "authorised", "encode", "parse_body", "parse
 
 API_VERSION: Final = "2024-10-21"
 """The latest stable version, where the provider names none."""
-_TOKEN_PREFIX: Final = "eyJ"
-"""How every JSON web token begins: an Entra token, not a key."""
+_ENTRA: Final = "eyJ"
+"""How every JSON web token begins: such a credential is a token of Entra, not a key."""
 
 
 def encode(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> Wire:
@@ -34,6 +34,6 @@ def encode(request: ChatRequest, deployment: Deployment, output_limit: int | Non
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
     """The headers, with the key where Azure wants it."""
-    if api_key is None or api_key.startswith(_TOKEN_PREFIX):
+    if api_key is None or api_key.startswith(_ENTRA):
         return openai.authorised(wire, url, api_key, at)
     return openai.authorised(wire, url, None, at) | {"api-key": api_key}

@@ -23,7 +23,7 @@ HARMLESS: Final = frozenset(
         "verbosity",
     }
 )
-"""Canonical fields that steer speed, price, bookkeeping, style or chance: without them the answer still fits the question."""
+"""Canonical fields that steer speed, price, bookkeeping, style or chance: an answer without them still fits."""
 
 
 def left_out(mapping: Mapping[str, Any], converted: Iterable[str], protocol: str) -> tuple[str, ...]:

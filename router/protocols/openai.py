@@ -39,7 +39,7 @@ DONE: Final = data_block(b"[DONE]")
 
 
 def encode(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> Wire:
-    """The upstream request: the canonical mapping with three named edits; where the client spoke another protocol,
+    """The upstream request: the canonical mapping with three named edits, and where the client spoke another protocol,
     without what OpenAI has no form for.
 
     The model is the deployment's; a stream carries usage; `output_limit`, where the gateway sets one, replaces the
@@ -62,23 +62,26 @@ def _edited(
 
 
 _FIELDS: Final = frozenset(
-    "model messages stream stream_options max_tokens max_completion_tokens n temperature top_p stop user metadata tools "
-    "tool_choice parallel_tool_calls response_format reasoning_effort seed logprobs top_logprobs frequency_penalty "
-    "presence_penalty logit_bias modalities audio store service_tier verbosity safety_identifier prompt_cache_key".split()
+    "model messages stream stream_options max_tokens max_completion_tokens n temperature top_p stop user metadata "
+    "tools tool_choice parallel_tool_calls response_format reasoning_effort seed logprobs top_logprobs "
+    "frequency_penalty presence_penalty logit_bias modalities audio store service_tier verbosity safety_identifier "
+    "prompt_cache_key".split()
 )
 _EFFORT_BY_BUDGET: Final = ((2048, "low"), (8192, "medium"))
 """Thinking budgets in tokens, up to which the effort on the right is the nearest word for them."""
 
 
 def _plain(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The canonical request without what only other protocols know, and which fields that cost. Raises RequestInvalid."""
+    """The canonical request without what only other protocols know, and the fields left out. Raises RequestInvalid."""
     plain = dict(mapping)
     thinking = plain.pop("thinking", None)
     if thinking is not None and plain.get("reasoning_effort") is None:
         plain["reasoning_effort"] = _effort(thinking)
     dropped = left_out(plain, _FIELDS, "openai")
-    messages = [_plain_message(message) for message in plain["messages"]]
-    return {name: plain[name] for name in plain if name in _FIELDS} | {"messages": messages}, dropped
+    plain["messages"] = [_plain_message(message) for message in plain["messages"]]
+    if plain.get("tools"):
+        plain["tools"] = [_without_extensions(tool) for tool in plain["tools"]]
+    return {name: value for name, value in plain.items() if name in _FIELDS and value is not None}, dropped
 
 
 def _effort(thinking: Mapping[str, Any]) -> str | None:
@@ -93,11 +96,14 @@ _EXTENSIONS: Final = ("reasoning_content", "thinking_blocks", "cache_control", "
 
 
 def _plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {name: value for name, value in message.items() if name not in _EXTENSIONS}
+    plain = _without_extensions(message)
     if isinstance(content := plain.get("content"), list):
-        parts = [{name: value for name, value in part.items() if name not in _EXTENSIONS} for part in content]
-        plain["content"] = parts
+        plain["content"] = [_without_extensions(part) for part in content]
     return plain
+
+
+def _without_extensions(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name not in _EXTENSIONS}
 
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
