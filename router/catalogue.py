@@ -1,5 +1,6 @@
 """What can be called: tiers, providers, models and their deployments, and what a route lets the router do."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Literal
 
@@ -9,7 +10,7 @@ from router.balance import Balance
 from router.breaker import BreakerPolicy
 from router.prices import Priced
 
-Strategy = Literal["balanced", "cost-first", "pinned"]
+Strategy = Literal["balanced", "cost-first", "performance-first", "failover-first", "pinned", "weighted"]
 
 
 class Tier(IntEnum):
@@ -113,6 +114,12 @@ class RoutingPolicy(Struct, frozen=True):
     """Whether the gateway may set an output limit where the client set none and the budget is short."""
     baseline: str
     """The model that `auto` is compared with in savings, where the team declares none."""
+    weights: Mapping[str, float] = {}
+    """Under the strategy `weighted`: a model's part of the conversations."""
+    explore_share: float = 0.0
+    """So many of the `auto` requests go to another eligible model than the best, to learn from it."""
+    holdout_share: float = 0.0
+    """So many of the `auto` conversations are served by the baseline, to measure what routing saves and costs."""
     balance: Balance = "latency"
     """How the load is shared among deployments of the same priority."""
     region: str | None = None

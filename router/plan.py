@@ -1,7 +1,8 @@
 """The routing decision: which models may serve a request, in which order, and why.
 
-Pure: no clock, no I/O, no randomness. The score is `q(model | prompt) - lambda * cost / cost_ref`, where `q`
-is a first prior from surface features of the prompt: not calibrated, so it only ever ranks.
+Pure: no clock, no I/O, no randomness but what is passed in. The score is `q(model | prompt) - lambda * cost /
+cost_ref`: `q` is what `router/quality.py` has learned, or a first guess from the prompt's surface; `lambda` is the
+route's own, or what pacing asks if that is more; `cost_ref` is what the dearest candidate would cost.
 """
 
 import re
@@ -9,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from router.catalogue import Deployment, Model, RoutingPolicy, Strategy, Tier
 from router.chat import ChatRequest
 from router.errors import ModelUnknown, NoCandidate
-from router.prices import UnitPrices, worst_case_nano
+from router.prices import UnitPrices, cost_nano
+from router.usage import Usage
 
 AUTO: Final = "auto"
 """The model name with which a client leaves the choice to the router."""
@@ -22,7 +25,17 @@ AUTO: Final = "auto"
 TYPICAL_OUTPUT_TOKENS: Final = 300
 """Expected length of an answer where nothing is known: it scales all models alike."""
 
-_LAMBDA: Final[Mapping[Strategy, float]] = {"balanced": 0.30, "cost-first": 3.0, "pinned": 0.0}
+_LAMBDA: Final[Mapping[Strategy, float]] = {
+    "balanced": 0.30,
+    "cost-first": 3.0,
+    "performance-first": 0.0,
+    "failover-first": 0.0,
+    "pinned": 0.0,
+    "weighted": 0.0,
+}
+_SWITCH_FROM: Final = 0.2
+"""A conversation changes its model only for so much more score: an answer in another voice, without the provider's
+prompt cache, must be worth it."""
 
 # How much of its quality a tier loses on the hardest prompt.
 _WEAKNESS: Final = {Tier.PREMIUM: 0.05, Tier.MID: 0.30, Tier.ECONOMY: 0.75}
@@ -58,13 +71,45 @@ class Candidate(Struct, frozen=True):
 
     model: Model
     quality: float
+    """Expected, 0 to 1."""
     cost_nano: int
     """Expected cost, for ranking only; None of the money is counted with it."""
     prices: UnitPrices | None
+    score: float = 0.0
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:
         return self.model.deployments
+
+
+class Pin(Struct, frozen=True):
+    """The model that has served a conversation so far, and how much of the prompt its provider may remember."""
+
+    model: str
+    cached_tokens: int = 0
+
+
+class Circumstances(Struct, frozen=True):
+    """What bears on a decision beside the request and the route. Maps are by model name; what is missing is guessed."""
+
+    quality: Mapping[str, float] = {}
+    """Expected quality, 0 to 1."""
+    output_tokens: Mapping[str, float] = {}
+    """Expected length of the answer."""
+    latency_ms: Mapping[str, float] = {}
+    """Of recent first events."""
+    price: float = 0.0
+    """Quality that a nano-dollar must buy, so that the budgets last (`router/pacing.py`)."""
+    pin: Pin | None = None
+    barred: Mapping[str, str] = {}
+    """Models that may not serve this request, and why: the floor of its kind was raised, e.g."""
+    baseline: str | None = None
+    """What serves the held-out conversations."""
+    is_held_out: bool = False
+    chance: float = 1.0
+    """Of this request, from 0 to 1: it explores where this is below the route's share."""
+    lot: float = 0.0
+    """Of its conversation, from 0 to 1: its part of a weighted split."""
 
 
 class Plan(Struct, frozen=True):
@@ -76,6 +121,11 @@ class Plan(Struct, frozen=True):
     """The dearest tier that the budgets still allow, if they ration."""
     wanted: str
     """The model that would have served without rationing and failures."""
+    price: float = 0.0
+    """Quality for a nano-dollar at which they were ranked."""
+    propensity: float = 1.0
+    """The probability with which the first candidate became the first."""
+    is_held_out: bool = False
 
     def deployments(self) -> Iterator[tuple[Candidate, Deployment]]:
         """Every deployment of every candidate, in the order in which they are tried."""
@@ -91,6 +141,14 @@ class Plan(Struct, frozen=True):
     def is_rationed(self, model: Model) -> bool:
         """Whether this model serves because a budget ruled the wanted one out, and not because that failed."""
         return model.name != self.wanted and self.candidates[0].model.name != self.wanted
+
+
+class Choice(Struct, frozen=True):
+    """Why the first candidate is the first, and with which probability."""
+
+    reason: str
+    propensity: float = 1.0
+    is_held_out: bool = False
 
 
 def features(request: ChatRequest) -> Features:
@@ -114,7 +172,13 @@ def _texts(messages: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def plan(request: ChatRequest, policy: RoutingPolicy, ceiling: Tier | None, at: datetime) -> Plan:
+def plan(
+    request: ChatRequest,
+    policy: RoutingPolicy,
+    ceiling: Tier | None,
+    at: datetime,
+    around: Circumstances = Circumstances(),  # noqa: B008  frozen
+) -> Plan:
     """The candidates for this request. `ceiling` is the dearest tier that the budgets allow, None for any.
 
     Raises ModelUnknown for a name that the route does not offer, NoCandidate when nothing may serve.
@@ -126,12 +190,19 @@ def plan(request: ChatRequest, policy: RoutingPolicy, ceiling: Tier | None, at: 
 
     seen = features(request)
     ruled_out = {model.name: why for model in policy.models if (why := _unfit(model, request))}
-    scored = [_candidate(model, request, seen, at) for model in policy.models if model.name not in ruled_out]
-    ranked = _ranked(scored, policy.strategy)
+    scored = [_candidate(model, request, seen, at, around) for model in policy.models if model.name not in ruled_out]
+    price = _price(scored, policy.strategy, around.price)
+    ranked = _ranked(scored, policy, price, around)
 
+    choice = Choice("as requested")
     if is_auto:
-        offered = [candidate for candidate in ranked if candidate.model.tier >= policy.floor]
-        reason = f"auto: {policy.strategy}, difficulty {seen.difficulty:.2f}"
+        ruled_out = dict(around.barred) | ruled_out
+        offered = [
+            candidate
+            for candidate in ranked
+            if candidate.model.tier >= policy.floor and candidate.model.name not in ruled_out
+        ]
+        offered, choice = _chosen(offered, seen, policy, around)
     else:
         if request.model in ruled_out:
             raise NoCandidate({request.model: ruled_out[request.model]})
@@ -141,19 +212,59 @@ def plan(request: ChatRequest, policy: RoutingPolicy, ceiling: Tier | None, at: 
             stand_ins = [candidate for candidate in ranked if policy.floor <= candidate.model.tier < asked.tier]
             # Nearest tier first: a stand-in should be as little worse as possible.
             offered += sorted(stand_ins, key=lambda candidate: -candidate.model.tier)
-        reason = "as requested"
     if not offered:
         raise NoCandidate(dict.fromkeys(names, f"below the floor {policy.floor.label}") | ruled_out)
 
-    wanted = offered[0].model.name
-    allowed = offered if ceiling is None else [c for c in offered if c.model.tier <= ceiling]
+    wanted, reason = offered[0].model.name, choice.reason
+    kept = around.pin.model if around.pin is not None and is_auto else None
+    # The ladder does not change the model of a conversation under way: only the cap itself does.
+    allowed = [c for c in offered if ceiling is None or c.model.tier <= ceiling or c.model.name == kept == wanted]
     if not allowed:
         # The ladder never refuses by itself: that is the hard cap's business.
         allowed = [min(offered, key=lambda candidate: candidate.model.tier)]
     if allowed[0].model.name != wanted:
         assert ceiling is not None
         reason = f"rationed: budget allows up to {ceiling.label}, {wanted} wanted"
-    return Plan(candidates=tuple(allowed), reason=reason, ceiling=ceiling, wanted=wanted)
+        choice = Choice(reason, choice.propensity)
+    return Plan(
+        candidates=tuple(allowed),
+        reason=reason,
+        ceiling=ceiling,
+        wanted=wanted,
+        price=price,
+        propensity=choice.propensity,
+        is_held_out=choice.is_held_out,
+    )
+
+
+def _chosen(
+    offered: list[Candidate], seen: Features, policy: RoutingPolicy, around: Circumstances
+) -> tuple[list[Candidate], Choice]:
+    """What serves `auto` first: the baseline for a conversation that is held out, the model that has served the
+    conversation so far, now and then another one to learn from, else the best score."""
+    by_name = {candidate.model.name: candidate for candidate in offered}
+    if around.is_held_out and around.baseline in by_name:
+        reason = f"holdout: {around.baseline} as the baseline"
+        return _first(by_name[around.baseline], offered), Choice(reason, is_held_out=True)
+    kept = by_name.get(around.pin.model) if around.pin is not None else None
+    if kept is not None and offered[0].score - kept.score < _SWITCH_FROM:
+        return _first(kept, offered), Choice(f"auto: {policy.strategy}, kept for the conversation")
+    best, share = f"auto: {policy.strategy}, difficulty {seen.difficulty:.2f}", policy.explore_share
+    others = offered[1:]
+    if not others or policy.strategy not in _SCORED or around.pin is not None:
+        return offered, Choice(best)
+    if around.chance >= share:
+        return offered, Choice(best, 1.0 - share)
+    another = others[min(int(around.chance / share * len(others)), len(others) - 1)]
+    return _first(another, offered), Choice(f"explored: {another.model.name}", share / len(others))
+
+
+_SCORED: Final = frozenset({"balanced", "cost-first"})
+"""The strategies under which scores decide, so that exploring teaches something."""
+
+
+def _first(chosen: Candidate, offered: Sequence[Candidate]) -> list[Candidate]:
+    return [chosen, *(candidate for candidate in offered if candidate is not chosen)]
 
 
 def _unfit(model: Model, request: ChatRequest) -> str | None:
@@ -170,25 +281,58 @@ def _unfit(model: Model, request: ChatRequest) -> str | None:
     return None
 
 
-def _candidate(model: Model, request: ChatRequest, seen: Features, at: datetime) -> Candidate:
+def _candidate(model: Model, request: ChatRequest, seen: Features, at: datetime, around: Circumstances) -> Candidate:
     input_tokens = request.body_bytes // 4
     prices = model.deployments[0].priced.effective_prices(at, input_tokens)
-    output_tokens = min(request.output_limit or TYPICAL_OUTPUT_TOKENS, TYPICAL_OUTPUT_TOKENS)
+    expected = around.output_tokens.get(model.name, TYPICAL_OUTPUT_TOKENS)
+    output_tokens = int(min(request.output_limit or expected, expected))
+    cached = min(around.pin.cached_tokens, input_tokens) if around.pin and around.pin.model == model.name else 0
+    usage = Usage(input=input_tokens - cached, cache_read=cached, output=output_tokens)
     return Candidate(
         model=model,
-        quality=1.0 - seen.difficulty * _WEAKNESS[model.tier],
-        cost_nano=worst_case_nano(input_tokens, output_tokens, prices) if prices else 0,
+        quality=around.quality.get(model.name, 1.0 - seen.difficulty * _WEAKNESS[model.tier]),
+        cost_nano=cost_nano(usage, prices) if prices else 0,
         prices=prices,
     )
 
 
-def _ranked(candidates: Sequence[Candidate], strategy: Strategy) -> list[Candidate]:
-    """Best score first; the dearest candidate's cost is the reference, an unpriced one counts as dearest."""
-    reference = max((candidate.cost_nano for candidate in candidates), default=0) or 1
-    weight = _LAMBDA[strategy]
+def _price(candidates: Sequence[Candidate], strategy: Strategy, asked: float) -> float:
+    """Quality that a nano-dollar must buy: by the route's strategy, or by pacing where that asks for more."""
+    return max(_LAMBDA[strategy] / _reference_nano(candidates), asked)
 
-    def score(candidate: Candidate) -> float:
-        cost = candidate.cost_nano if candidate.prices else reference
-        return candidate.quality - weight * cost / reference
 
-    return sorted(candidates, key=score, reverse=True)
+def _reference_nano(candidates: Sequence[Candidate]) -> int:
+    return max((candidate.cost_nano for candidate in candidates), default=0) or 1
+
+
+def _ranked(
+    candidates: Sequence[Candidate], policy: RoutingPolicy, price: float, around: Circumstances
+) -> list[Candidate]:
+    """In the order of the route's strategy. An unpriced candidate counts as the dearest."""
+    reference = _reference_nano(candidates)
+    scored = [
+        msgspec.structs.replace(each, score=each.quality - price * (each.cost_nano if each.prices else reference))
+        for each in candidates
+    ]
+    match policy.strategy:
+        case "failover-first":
+            return scored  # as the route lists them
+        case "performance-first":
+            # Where nothing was measured yet, the lower tier is taken for the faster one.
+            return sorted(scored, key=lambda c: (around.latency_ms.get(c.model.name, 0.0), c.model.tier))
+        case "weighted":
+            drawn = _drawn([policy.weights.get(each.model.name, 0.0) for each in scored], around.lot)
+            rest = sorted(scored, key=lambda candidate: -candidate.score)
+            return _first(scored[drawn], rest) if scored else []
+        case _:
+            return sorted(scored, key=lambda candidate: -candidate.score)
+
+
+def _drawn(weights: Sequence[float], lot: float) -> int:
+    """The position on which a lot from 0 to 1 falls; the first where all weights are nothing."""
+    left = lot * sum(weights)
+    for position, weight in enumerate(weights):
+        left -= weight
+        if left < 0:
+            return position
+    return 0
