@@ -14,18 +14,19 @@ from msgspec import Struct
 from router.prices import UnitPrices
 from router.usage import Usage
 
-Kind = Literal["request", "attempt", "audit", "refresh", "label"]
+Kind = Literal["request", "attempt", "audit", "refresh", "label", "judge", "feedback"]
 """`request`: what a client asked and got. `attempt`: an upstream call that failed and was replaced. `audit`: a fresh
 answer to a question that had been served from the cache, to see whether that was right. `refresh`: one that takes
 the place of an answer that was served although its time was over. `label`: what a fresh answer says of the stored one
-that had not been served instead; it costs nothing. The last three refer to the request."""
+that had not been served instead; it costs nothing. `judge`: what was asked to learn how good an answer was. `feedback`:
+what a client thought of it. All but the first two refer to the request."""
 Status = Literal["ok", "refused", "upstream_error", "upstream_cut", "client_closed", "unknown"]
 """`unknown`: the process died while the request was under way; it is booked at its reservation."""
 Pricing = Literal["priced", "unpriced", "unknown"]
 """`unpriced`: a price of the served model or its baseline is in no catalogue, so the money columns that need it
 are null. `unknown`: booked at the reservation, because nobody knows what was used."""
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 
 class LedgerRow(Struct, frozen=True, kw_only=True):
@@ -107,7 +108,16 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     decision: str | None = None
     """JSON, without any text: candidate group, what blocked it, and the nearest anchors with their cosines."""
     verdict: str | None = None
-    """Of an audit or a label: `same`, `different` or `unclear`."""
+    """Of an audit or a label: `same`, `different` or `unclear`. Of a judge: `better`, `same` or `worse`."""
+    conversation: str | None = None
+    """Keyed hash of the conversation that the request belongs to."""
+    routing: str | None = None
+    """JSON, without any text: the candidates with their expected quality and cost, the price of money, the probability
+    of the choice, and whether the conversation is held out."""
+    score: float | None = None
+    """Of feedback and judges: how good the answer was, 0 to 1."""
+    upstream_request_id: str | None = None
+    """The provider's own id of the call."""
 
     @property
     def usage(self) -> Usage:
@@ -179,10 +189,12 @@ def price_columns(baseline: UnitPrices | None, listed: UnitPrices | None, paid: 
 
 
 _OF_SCHEMA_2: Final = ("confidence", "kappa", "decision", "verdict")
+_OF_SCHEMA_3: Final = ("conversation", "routing", "score", "upstream_request_id")
 
 COLUMNS: Final[dict[int, tuple[str, ...]]] = {
-    1: tuple(name for name in LedgerRow.__struct_fields__ if name not in _OF_SCHEMA_2),
-    2: LedgerRow.__struct_fields__,
+    1: tuple(name for name in LedgerRow.__struct_fields__ if name not in (*_OF_SCHEMA_2, *_OF_SCHEMA_3)),
+    2: tuple(name for name in LedgerRow.__struct_fields__ if name not in _OF_SCHEMA_3),
+    3: LedgerRow.__struct_fields__,
 }
 """The hashed columns of each schema version, in order."""
 

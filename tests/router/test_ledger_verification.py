@@ -302,18 +302,25 @@ def test_what_was_booked_as_unknown_is_its_reservation() -> None:
     assert list(cost_faults(row)) == ["booked 6, reserved 7"]
 
 
-def test_the_hash_of_a_row_stays_what_it_was_when_the_schema_was_made() -> None:
+@pytest.mark.parametrize(
+    ("schema", "columns", "expected"),
+    [
+        (1, 64, "2be64f198458d9ead803fba6c7e258012fb11cea6385a4c49a4e82e8bec1703b"),
+        (2, 68, "05f98a23bfa67b8541a7fe3a1cfd39cf3aae17591d8577c67083620c8d06f44a"),
+        (3, 72, "68a7594aca94b096993967d4099dfe90c15c7986c2ef89e605ad8b06ed060db2"),
+    ],
+)
+def test_the_hash_of_a_row_stays_what_it_was_when_the_schema_was_made(
+    schema: int, columns: int, expected: str
+) -> None:
     """Rows are kept for years: a hash that changes means a new SCHEMA with columns of its own."""
     row = LedgerRow(
         request_id="req_1", at_us=1, team="t", app="a", key_id="k", env="prod", route="r",
         requested_model="auto", disposition="miss", similarity=0.5, labels="{}",
     )  # fmt: skip
 
-    assert len(COLUMNS[1]) == 64
-    assert (
-        row_hash("chain", 1, 1, first_hash("chain"), msgspec.structs.asdict(row)).hex()
-        == "2be64f198458d9ead803fba6c7e258012fb11cea6385a4c49a4e82e8bec1703b"
-    )
+    assert len(COLUMNS[schema]) == columns
+    assert row_hash("chain", 1, schema, first_hash("chain"), msgspec.structs.asdict(row)).hex() == expected
 
 
 def test_rows_are_read_back_by_name(file: Path) -> None:
