@@ -116,6 +116,10 @@ class RoutingPolicy(Struct, frozen=True):
     """The model that `auto` is compared with in savings, where the team declares none."""
     weights: Mapping[str, float] = {}
     """Under the strategy `weighted`: a model's part of the conversations."""
+    classes: Mapping[str, tuple[str, ...]] = {}
+    """Class of work -> the models that may do it (`router/workload.py`); other classes go to all."""
+    max_quality_loss: float = 1.0
+    """How much worse than the best a model may be expected to be, where enough answers of it were judged."""
     explore_share: float = 0.0
     """So many of the `auto` requests go to another eligible model than the best, to learn from it."""
     holdout_share: float = 0.0

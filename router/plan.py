@@ -26,13 +26,11 @@ TYPICAL_OUTPUT_TOKENS: Final = 300
 """Expected length of an answer where nothing is known: it scales all models alike."""
 
 _LAMBDA: Final[Mapping[Strategy, float]] = {
-    "balanced": 0.30,
+    "balanced": 0.5,
     "cost-first": 3.0,
-    "performance-first": 0.0,
-    "failover-first": 0.0,
-    "pinned": 0.0,
-    "weighted": 0.0,
 }
+_SCORED: Final = frozenset(_LAMBDA)
+"""The strategies under which scores decide, so that money counts and exploring teaches something."""
 _SWITCH_FROM: Final = 0.2
 """A conversation changes its model only for so much more score: an answer in another voice, without the provider's
 prompt cache, must be worth it."""
@@ -110,6 +108,8 @@ class Circumstances(Struct, frozen=True):
     """Of this request, from 0 to 1: it explores where this is below the route's share."""
     lot: float = 0.0
     """Of its conversation, from 0 to 1: its part of a weighted split."""
+    workload: str | None = None
+    """The class of work, where one was told."""
 
 
 class Plan(Struct, frozen=True):
@@ -126,6 +126,14 @@ class Plan(Struct, frozen=True):
     propensity: float = 1.0
     """The probability with which the first candidate became the first."""
     is_held_out: bool = False
+    brief: tuple[Candidate, ...] = ()
+    """Economy models below the floor that may answer in a few words, when all candidates have failed."""
+
+    def is_brief(self, candidate: Candidate, policy: RoutingPolicy, *, failed: bool) -> bool:
+        """Whether this model may answer in a few words only: it stands in for better ones that `failed`."""
+        model = candidate.model
+        stands_in = failed and model.tier is Tier.ECONOMY and model.name != self.wanted
+        return (policy.short_answer_mode and stands_in) or candidate in self.brief
 
     def deployments(self) -> Iterator[tuple[Candidate, Deployment]]:
         """Every deployment of every candidate, in the order in which they are tried."""
@@ -234,7 +242,18 @@ def plan(
         price=price,
         propensity=choice.propensity,
         is_held_out=choice.is_held_out,
+        brief=_brief(ranked, allowed, ruled_out, policy),
     )
+
+
+def _brief(
+    ranked: Sequence[Candidate], allowed: Sequence[Candidate], ruled_out: Mapping[str, str], policy: RoutingPolicy
+) -> tuple[Candidate, ...]:
+    """Economy models that may help out in short-answer mode although they are not among the allowed ones."""
+    if not (policy.short_answer_mode and policy.allow_downgrade):
+        return ()
+    economy = (found for found in ranked if found.model.tier is Tier.ECONOMY and found.model.name not in ruled_out)
+    return tuple(found for found in economy if found not in allowed)
 
 
 def _chosen(
@@ -249,7 +268,8 @@ def _chosen(
     kept = by_name.get(around.pin.model) if around.pin is not None else None
     if kept is not None and offered[0].score - kept.score < _SWITCH_FROM:
         return _first(kept, offered), Choice(f"auto: {policy.strategy}, kept for the conversation")
-    best, share = f"auto: {policy.strategy}, difficulty {seen.difficulty:.2f}", policy.explore_share
+    known = around.workload and f"{around.workload}, expected quality {offered[0].quality:.2f}" if offered else None
+    best, share = f"auto: {policy.strategy}, {known or f'difficulty {seen.difficulty:.2f}'}", policy.explore_share
     others = offered[1:]
     if not others or policy.strategy not in _SCORED or around.pin is not None:
         return offered, Choice(best)
@@ -257,10 +277,6 @@ def _chosen(
         return offered, Choice(best, 1.0 - share)
     another = others[min(int(around.chance / share * len(others)), len(others) - 1)]
     return _first(another, offered), Choice(f"explored: {another.model.name}", share / len(others))
-
-
-_SCORED: Final = frozenset({"balanced", "cost-first"})
-"""The strategies under which scores decide, so that exploring teaches something."""
 
 
 def _first(chosen: Candidate, offered: Sequence[Candidate]) -> list[Candidate]:
@@ -298,6 +314,8 @@ def _candidate(model: Model, request: ChatRequest, seen: Features, at: datetime,
 
 def _price(candidates: Sequence[Candidate], strategy: Strategy, asked: float) -> float:
     """Quality that a nano-dollar must buy: by the route's strategy, or by pacing where that asks for more."""
+    if strategy not in _SCORED:
+        return 0.0
     return max(_LAMBDA[strategy] / _reference_nano(candidates), asked)
 
 
