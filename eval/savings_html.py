@@ -139,8 +139,9 @@ SERIES_LABELS: Final[dict[str, str]] = {
 }
 
 
-def as_html(report: SavingsReport, *, made_at: datetime, head: str, chain_id: str) -> str:
-    """The page. `head` is the hash of the ledger's last row in hex, as a verification gives it."""
+def as_html(report: SavingsReport, *, made_at: datetime, head: str, chain_id: str, routing: Sequence[str] = ()) -> str:
+    """The page. `head` is the hash of the ledger's last row in hex, as a verification gives it; `routing` says what the
+    held-out conversations show."""
     digits = digits_for(report)
     is_by_day = report.filters.by == "day"
     return _template().render(
@@ -161,6 +162,7 @@ def as_html(report: SavingsReport, *, made_at: datetime, head: str, chain_id: st
         reasons=_STACKED,
         bookings=BOOKINGS,
         footnotes=FOOTNOTES,
+        routing=routing,
         made_at=made_at,
         head=head,
         chain_id=chain_id,

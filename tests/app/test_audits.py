@@ -289,7 +289,7 @@ def test_evidence_survives_a_restart(start_gateway: Callable[..., RunningGateway
     assert how(gateway.chat(key, NEAR, model="large")) == "exact"
     looser = gateway.command("replay", "--max-wrong-per-hit", "0.05", "--json")
     assert looser.returncode == 0, looser.stderr
-    (replayed,) = json.loads(looser.stdout)
+    (replayed,) = json.loads(looser.stdout)["cache"]
     assert (replayed["recorded"]["hits"], replayed["recorded"]["labelled_wrong"]) == (1, 1)
 
 
