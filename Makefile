@@ -8,9 +8,10 @@ ENCODER := $(DATA)/encoder
 BIN := $(VENV)/bin
 MODEL ?= all-MiniLM-L6-v2
 DATASETS ?=
+MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup encoder run demo test check format coverage lock bench eval clean
+.PHONY: help setup encoder run demo test check format coverage lock bench chaos soak eval clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -61,6 +62,12 @@ coverage: setup ## Run the tests with coverage, subprocesses included
 
 bench: setup ## Load-test on this machine and write bench-results/
 	$(BIN)/python -m benchmarks.bench
+
+chaos: setup ## Break everything around the gateway and check every answer: an hour, writes bench-results/chaos.md
+	$(BIN)/python -m benchmarks.chaos
+
+soak: setup ## Mixed load for 30 minutes (MINUTES=...): does anything grow?
+	$(BIN)/python -m benchmarks.chaos soak --minutes $(MINUTES)
 
 eval: setup ## Measure the cache's hits and errors, on public data too with DATASETS=folder
 	@$(BIN)/thriftgate eval cache $(if $(DATASETS),--data $(DATASETS))

@@ -13,8 +13,9 @@ from msgspec import Meta
 
 from app.errors import NotFound
 from app.handling import HttpRequest, body_of, closing, decoded, json_answer, services_for_admin, services_of
+from app.reloading import reload
 from app.services import Services, now_us
-from app.settings import WEBHOOK
+from app.settings import WEBHOOK, SettingsInvalid
 from app.warming import Curated, Tag
 from app.webhook import signing_key, verified_id
 from router.errors import RequestInvalid
@@ -30,6 +31,32 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 @get("/admin/status")
 async def status(request: HttpRequest) -> Response[Any]:
     return json_answer(services_for_admin(request).status())
+
+
+@get("/admin/deployments")
+async def list_deployments(request: HttpRequest) -> Response[Any]:
+    """How every deployment fares: breaker, load, latency, keys."""
+    return json_answer(services_for_admin(request).fleet.states())
+
+
+@post("/admin/deployments/reset", status_code=200)
+async def reset_deployments(request: HttpRequest) -> Response[Any]:
+    """Closes every breaker and lets every key return, after what was wrong has been mended."""
+    services = services_for_admin(request)
+    services.fleet.reset()
+    return json_answer(services.fleet.states())
+
+
+@post("/admin/reload", status_code=200)
+async def reload_configuration(request: HttpRequest) -> Response[Any]:
+    """Takes up the changed configuration file. A wrong one changes nothing."""
+    services = services_for_admin(request)
+    try:
+        return json_answer(reload(services))
+    except SettingsInvalid as error:
+        services.observer.not_reloaded(error)
+        problems = "; ".join(error.problems)
+        raise RequestInvalid(f"The changed configuration is wrong, so the old one stays: {problems}.") from None
 
 
 # --- keys ----------------------------------------------------------------------------------------------------
@@ -65,6 +92,16 @@ async def revoke_key(request: HttpRequest) -> Response[Any]:
     if not services.keys.revoke(key_id, now_us()):
         raise RequestInvalid(f"There is no valid key `{key_id}`; `thriftgate keys list` shows them all.", "key_id")
     return json_answer({"revoked": key_id})
+
+
+# --- budgets -------------------------------------------------------------------------------------------------
+
+
+@post("/admin/budgets/reconcile", status_code=200)
+async def reconcile_budgets(request: HttpRequest) -> Response[Any]:
+    """Compares every counter with the ledger."""
+    found = await services_for_admin(request).upkeep.reconcile()
+    return json_answer({**msgspec.structs.asdict(found), "is_good": found.is_good})
 
 
 # --- forgetting ------------------------------------------------------------------------------------------------
@@ -217,9 +254,13 @@ async def import_entries(request: HttpRequest) -> Response[Any]:
 
 HANDLERS: Final[list[ControllerRouterHandler]] = [
     status,
+    list_deployments,
+    reset_deployments,
+    reload_configuration,
     list_keys,
     create_key,
     revoke_key,
+    reconcile_budgets,
     invalidate,
     content_changed,
     certificates,

@@ -20,21 +20,22 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from app import __version__
+from app.budget_commands import budgets_group, print_budgets
+from app.budgets import budget_status, restored_budgets
 from app.cache_commands import cache_group
 from app.eval_commands import eval_group
 from app.keys import Key, Keys
+from app.price_commands import prices_group
 from app.remote import ServerRefused, running_server
 from app.replay_commands import replay_command
 from app.server import serve as serve_app
 from app.services import (
     DataFolderLocked,
-    budget_status,
     check_key,
     lock_data_folder,
     models_of,
     now,
     now_us,
-    restored_budgets,
     routes_of,
     unpriced,
 )
@@ -53,10 +54,10 @@ from app.terminal import (
     progress,
     settings_of_command,
 )
-from eval import savings, savings_html, savings_text
+from eval import holdout, savings, savings_html, savings_text
 from router.errors import RouterError
-from router.ledger.reader import head, open_reservations, row_count, verify
-from router.money import usd_text
+from router.ledger.reader import head, open_reservations, row_count, rows_between, verify
+from router.plan import AUTO
 
 _DEFAULT_CONFIGURATION: Final = Path("thriftgate.toml")
 
@@ -111,9 +112,13 @@ def main(ctx: click.Context, config: Path | None) -> None:
 def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
     """Start the gateway. Without configuration it simulates, or fronts OpenAI if OPENAI_API_KEY is set."""
     given = {"host": host, "port": port, "data_dir": data_dir}
-    settings = settings_of_command()
-    server = msgspec.structs.replace(settings.server, **{k: v for k, v in given.items() if v is not None})
-    settings = msgspec.structs.replace(settings, server=server)
+
+    def read() -> Settings:
+        settings = settings_of_command()
+        server = msgspec.structs.replace(settings.server, **{k: v for k, v in given.items() if v is not None})
+        return msgspec.structs.replace(settings, server=server)
+
+    settings = read()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with lock_data_folder(settings.data_dir):
         pass  # refuse early, in one line, if another server is there
@@ -122,7 +127,7 @@ def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
     except OSError as error:
         where = f"{settings.server.host}:{settings.server.port}"
         raise NotStarted(f"Cannot listen on {where} ({error.strerror}). Try another --port.") from None
-    sys.exit(serve_app(settings, listening))
+    sys.exit(serve_app(settings, listening, read))
 
 
 @main.command()
@@ -173,9 +178,28 @@ def status(as_json: bool) -> None:
     out.print(f"Server: {'[green]running[/green]' if server else '[yellow]not running[/yellow]'}")
     for name, value in found.items():
         if name == "budgets":
-            _print_budgets(value)
+            print_budgets(value)
+        elif name == "deployments":
+            _print_deployments(value)
         else:
             out.print(f"{name}: {value if not isinstance(value, dict) else json.dumps(value)}")
+
+
+def _print_deployments(states: list[dict[str, Any]]) -> None:
+    table = new_table("deployment", "breaker", "failing", "calls", "waiting", "first event", "keys")
+    for state in states:
+        keys = [f"{key['name']}{' [red]dead[/red]' if key['is_dead'] else ''}" for key in state["keys"]]
+        breaker = state["breaker"].replace("_", "-")
+        table.add_row(
+            state["deployment"],
+            breaker if breaker == "closed" else f"[red]{breaker}[/red], {state['opens_again_s']:.0f} s",
+            f"{state['failure_share']:.0%}",
+            f"{state['in_use']} of {state['limit']}",
+            str(state["waiting"]),
+            f"{state['latency_s']:.2f} s",
+            ", ".join(keys),
+        )
+    out.print(table)
 
 
 def _status_of_files(settings: Settings) -> dict[str, Any]:
@@ -280,65 +304,54 @@ def teams(as_json: bool) -> None:
         out.print(f"{name}: {budget}{apps}")
 
 
-@main.command()
-@AS_JSON
-def budgets(as_json: bool) -> None:
-    """What each budget has spent and reserved in its present period."""
-    settings = settings_of_command()
-    if (server := running_server(settings)) is not None:
-        found = server.call("GET", "/admin/status")["budgets"]
-    else:
-        with opened_ledger(settings) as engine:
-            found = budget_status(restored_budgets(settings, engine, now()), now())
-    if as_json:
-        print_json(found)
-        return
-    _print_budgets(found)
-
-
-def _print_budgets(found: list[dict[str, Any]]) -> None:
-    if not found:
-        out.print("No budgets are configured: spending is recorded and not limited.")
-        return
-    table = new_table("budget", "period", "cap USD", "spent USD", "reserved USD", "used", "resets at")
-    for budget in found:
-        used = budget["spent_nano"] / budget["cap_nano"] if budget["cap_nano"] else 1.0
-        money = [_short(budget[f"{name}_nano"]) for name in ("cap", "spent", "reserved")]
-        table.add_row(budget["name"], budget["period"], *money, f"{used:.1%}", budget["resets_at"])
-    out.print(table)
+main.add_command(budgets_group)
 
 
 # --- cache, prices -----------------------------------------------------------------------------------------
 
 
 main.add_command(cache_group)
-
-
-@main.command()
-@AS_JSON
-def prices(as_json: bool) -> None:
-    """The list prices in use now, in USD per million tokens."""
-    at = now()
-    table = new_table("model", "deployment", "input", "cache read", "output", "from")
-    found = []
-    for name, model in models_of(settings_of_command()).items():
-        for deployment in model.deployments:
-            listed = deployment.priced.list_prices(at, 1)
-            found.append({"model": name, "deployment": deployment.name, "list": listed})
-            figures = [_short(n) for n in (listed.input, listed.cache_read, listed.output)] if listed else ["?"] * 3
-            table.add_row(name, deployment.name, *figures, listed.version if listed else "unpriced")
-    if as_json:
-        print_json(found)
-        return
-    out.print(table)
+main.add_command(prices_group)
 
 
 # --- reports and the ledger ----------------------------------------------------------------------------------
 
 
+def _held_out(
+    engine: sa.Engine, since: datetime | None, until: datetime | None, team: str | None, app_name: str | None
+) -> holdout.Holdout | None:
+    """What the held-out conversations of this time show. Feedback may have come later than `until`."""
+    since_us, until_us = (int(at.timestamp() * 1e6) if at else None for at in (_utc(since), _utc(until)))
+    rows = rows_between(engine, since_us, None, team=team, app=app_name, requested_model=AUTO)
+    return holdout.holdout(row for row in rows if row.kind != "request" or until_us is None or row.at_us < until_us)
+
+
 @main.group()
 def report() -> None:
     """Reports from the ledger."""
+
+
+@report.command("holdout")
+@click.option("--team", help="Only this team.")
+@click.option("--app", "app_name", help="Only this app.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC, inclusive.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC, exclusive.")
+@AS_JSON
+def report_holdout(
+    team: str | None, app_name: str | None, since: datetime | None, until: datetime | None, as_json: bool
+) -> None:
+    """What routing saves and what it costs in quality, measured on held-out conversations.
+
+    A random part of the `auto` conversations (`holdout_share` of a route) is served by the baseline. The difference
+    between them and all others is the effect of routing, with a 95 % interval.
+    """
+    with opened_ledger(settings_of_command(), must_exist=True) as engine:
+        found = _held_out(engine, since, until, team, app_name)
+    if as_json:
+        print_json(found)
+        return
+    for line in holdout.lines(found):
+        out.print(line)
 
 
 @report.command("savings")
@@ -394,11 +407,14 @@ def report_savings(
         with progress("Adding up", 0) as show:
             found = savings.report(engine, filters, show)
         chain_id, newest = head(engine)
+        effect = holdout.lines(_held_out(engine, since, until, team, app_name)) if form in ("table", "html") else []
     if form == "table" and output is None:
         out.print(savings_text.as_table(found))
+        for line in effect:
+            out.print(line)
         return
     if form == "html":
-        text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id)
+        text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id, routing=effect)
     elif form == "csv":
         text = savings_text.as_csv(found)
     else:
@@ -441,11 +457,6 @@ main.add_command(replay_command)
 
 
 # --- shared ------------------------------------------------------------------------------------------------
-
-
-def _short(nano: int) -> str:
-    """Exact, without the zeros at the end."""
-    return usd_text(nano).rstrip("0").rstrip(".")
 
 
 def _utc(moment: datetime | None) -> datetime | None:

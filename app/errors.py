@@ -4,6 +4,7 @@ A body says what was bad and how to mend it, names the field where there is one,
 an address or a stack trace.
 """
 
+import math
 from typing import Final
 
 from litestar.exceptions import (
@@ -20,8 +21,10 @@ from router.errors import (
     LedgerUnavailable,
     ModelUnknown,
     NoCandidate,
+    Overloaded,
     RequestInvalid,
     RouterError,
+    Unavailable,
     UpstreamError,
     UpstreamRejected,
     UpstreamTimeout,
@@ -134,6 +137,10 @@ def describe(error: Exception, now_s: float) -> Described:
         case LedgerUnavailable():
             message = "The ledger cannot be written, so the request was not acknowledged. Try again later."
             return Described(503, _SERVER, "ledger_unavailable", message, headers={"retry-after": "5"})
+        case Unavailable():
+            code = "overloaded" if isinstance(error, Overloaded) else "unavailable"
+            headers = {"retry-after": str(math.ceil(error.retry_after_s))}
+            return Described(503, _SERVER, code, said, headers=headers)
         case UpstreamError():
             return _describe_upstream(error, said)
         case HTTPException():

@@ -14,13 +14,14 @@ from msgspec import Struct
 from app.keys import Caller
 from cache.lookup import Lookup
 from cache.query import Query
-from router.budgets import AUDITS, Reservation
-from router.catalogue import Deployment, Model, Tier
+from router.budgets import AUDITS, JUDGES, Reservation
+from router.catalogue import Deployment, Model, RoutingPolicy, Tier
 from router.chat import ChatEvent, ChatRequest
 from router.ledger.row import Kind, LedgerRow, Status, price_columns, usage_columns
 from router.money import usd_text
 from router.plan import Plan
 from router.prices import UnitPrices, cost_nano
+from router.quality import Traits, Vector
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
 from router.usage import Usage, UsageSource, estimated_tokens
 
@@ -54,7 +55,9 @@ class Reserved(Struct, frozen=True):
     deployment: Deployment
     model: Model
     output_limit: int | None
-    """A limit that the gateway set, because the budget was short."""
+    """A limit that the gateway set: the budget was short, or all better models had failed."""
+    is_brief: bool
+    """Whether this is short-answer mode."""
     is_rationed: bool
     """Whether a budget ruled a better model out."""
     route_reason: str
@@ -83,10 +86,18 @@ class Exchange(Struct, kw_only=True):
     end_user: str | None
     labels: str | None
     query: Query
+    conversation: str
+    """Id of the conversation that the request belongs to."""
+    routing: RoutingPolicy | None = None
+    """Instead of the route's: whom a judge's question goes to."""
+    deadline: float | None = None
+    """When the client stops waiting for the first event, in monotonic seconds."""
 
     lookup: Lookup[ChatEvent] = msgspec.field(default_factory=lambda: Lookup("miss", ""))
     age_s: int | None = None
     plan: Plan | None = None
+    seen: Traits | None = None
+    """What the quality estimate saw of the prompt."""
     attempts: int = 0
     reserved: Reserved | None = None
     served: Served | None = None
@@ -110,9 +121,16 @@ class Exchange(Struct, kw_only=True):
 
     @property
     def budgets(self) -> tuple[str, ...]:
-        """The names of all budgets that this exchange spends from; an audit also from their parts for audits."""
+        """The names of all budgets that this exchange spends from; an audit or a judge also from their parts for
+        that."""
         names = self.caller.budgets
-        return (*names, *(name + AUDITS for name in names)) if self.kind == "audit" else names
+        part = {"audit": AUDITS, "judge": JUDGES}.get(self.kind)
+        return names if part is None else (*names, *(name + part for name in names))
+
+    @property
+    def vector(self) -> Vector | None:
+        """Of the last user turn, if the cache lookup made one."""
+        return self.lookup.ticket.vector if self.lookup.ticket is not None else None
 
     @property
     def at_us(self) -> int:
@@ -140,10 +158,8 @@ class Exchange(Struct, kw_only=True):
 
     def counted(self) -> tuple[Usage, UsageSource]:
         """What the answer used, and who says so. Without the provider's word: an estimate from what was seen."""
-        if self.lookup.entry is not None and self.usage is not None:
-            return self.usage, "entry"
         if self.usage is not None:
-            return self.usage, "provider"
+            return self.usage, "entry" if self.lookup.disposition in ("exact", "semantic") else "provider"
         if self.served is None:
             return Usage(), "none"
         written = sum(event.text_bytes for event in self.events)
@@ -246,6 +262,9 @@ class Exchange(Struct, kw_only=True):
             "cache_reason": lookup.reason or None,
             "route_reason": self.route_reason,
             "refers_to": self.refers_to,
+            "conversation": self.conversation,
+            "routing": _routing(self.plan) if self.plan is not None else None,
+            "upstream_request_id": self.upstream_request_id,
             **_decision_columns(lookup),
         }
 
@@ -278,6 +297,8 @@ class Exchange(Struct, kw_only=True):
             found["x-thriftgate-upstream-request-id"] = self.upstream_request_id
         if self.reserved is not None and self.reserved.output_limit is not None:
             found["x-thriftgate-output-limit"] = self.reserved.output_limit
+        if self.reserved is not None and self.reserved.is_brief:
+            found["x-thriftgate-mode"] = "short-answer"
         row = self.row or (self.to_row() if lookup.entry is not None else None)
         if row is not None and row.actual_nano is not None:
             found["x-thriftgate-cost-usd"] = usd_text(row.actual_nano)
@@ -305,6 +326,13 @@ def _decision_columns(lookup: Lookup[ChatEvent]) -> dict[str, Any]:
         "similarity": judgement.nearest.similarity,
         "decision": msgspec.json.encode({**decision, "nearest": nearest}).decode(),
     }
+
+
+def _routing(chosen: Plan) -> str:
+    """The decision in numbers: no text, so that it may be kept, and taken again with other prices."""
+    candidates = [[each.model.name, round(each.quality, 4), each.cost_nano] for each in chosen.candidates]
+    decision = {"candidates": candidates, "price": chosen.price, "propensity": round(chosen.propensity, 6)}
+    return msgspec.json.encode({**decision, "wanted": chosen.wanted, "held_out": chosen.is_held_out}).decode()
 
 
 def _avoided_columns(money: Savings) -> dict[str, Any]:

@@ -30,5 +30,10 @@ class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
         return self.score is None or self.score < 0.5
 
     @property
+    def value(self) -> float | None:
+        """How good the answer was, 0 to 1; None where only a better one was named."""
+        return self.score if self.thumb is None else float(self.thumb == "up")
+
+    @property
     def kind(self) -> Literal["right", "wrong"]:
         return "wrong" if self.is_complaint else "right"

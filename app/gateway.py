@@ -23,6 +23,7 @@ from app.calls import Calls, status_of
 from app.errors import ClientGone, NotCached, RouteUnknown
 from app.exchange import Exchange, Served, StoredAnswer
 from app.inbound import Inbound
+from app.judging import Judging
 from app.keys import Caller
 from cache.decision import Judgement
 from cache.flights import Flight, FlightAbandoned
@@ -33,6 +34,7 @@ from router.budgets import Budgets
 from router.catalogue import Model, RoutingPolicy, Tier
 from router.chat import ChatEvent, ChatRequest
 from router.errors import LedgerUnavailable, ModelUnknown, RouterError
+from router.experience import conversation_of
 from router.ledger.row import LedgerRow
 from router.ledger.writer import Closing, Ledger
 from router.plan import AUTO
@@ -70,6 +72,7 @@ class Gateway:
         budgets: Budgets,
         cache: Cache[ChatEvent],
         calls: Calls,
+        judging: Judging,
         ledger: Ledger,
         now: Callable[[], datetime],
     ) -> None:
@@ -79,6 +82,7 @@ class Gateway:
         self._budgets = budgets
         self._cache = cache
         self._calls = calls
+        self._judging = judging
         self._ledger = ledger
         self._now = now
         self._under_way: set[Flight[ChatEvent]] = set()
@@ -126,7 +130,7 @@ class Gateway:
             mapping=_scoped(request),
             output_limit=request.output_limit,
             acceptance=Acceptance(request.model, floor, self._budgets.ceiling(caller.budgets, arrived_at)),
-            policy=route.cache,
+            policy=self._cache_policy(route, caller, arrived_at),
             directives=directives_from(inbound.cache_control),
             app=caller.app,
             asker=end_user or caller.key_id,
@@ -143,7 +147,15 @@ class Gateway:
             end_user=end_user,
             labels=inbound.labels,
             query=query,
+            conversation=conversation_of(caller.key_id, inbound.conversation, request.messages),
+            deadline=inbound.deadline,
         )
+
+    def _cache_policy(self, route: Route, caller: Caller, at: datetime) -> CachePolicy:
+        """The route's; nothing is served of it to who has spent a budget that blocks."""
+        if self._budgets.is_blocked(caller.budgets, at):
+            return msgspec.structs.replace(route.cache, mode="off")
+        return route.cache
 
     # --- answered from the cache --------------------------------------------------------------------------
 
@@ -221,7 +233,8 @@ class Gateway:
             end_user=served.end_user,
             labels=served.labels,
             query=served.query,
-            lookup=Lookup("bypass", follow_up.purpose),
+            conversation=served.conversation,
+            lookup=Lookup("bypass", follow_up.purpose, ticket=follow_up.ticket),
         )
         fresh: Fresh | None = None
         try:
@@ -300,6 +313,7 @@ class Gateway:
                     if event.is_last:
                         await self._calls.record(exchange)
                         self._store(exchange)
+                        self._judging.consider(exchange)
                     yield event
         except RouterError as error:
             exchange.status, exchange.error_class = status_of(error), type(error).__name__
@@ -342,9 +356,9 @@ class Gateway:
 
     async def drain(self, grace_s: float) -> None:
         """Waits for what is under way, then gives up what is left; every row is closed either way."""
-        if following := self._following | self._labelling:
+        if following := self._following | self._labelling | self._judging.under_way:
             await asyncio.wait(following, timeout=grace_s)
-        for task in list(self._following):
+        for task in [*self._following, *self._judging.under_way]:
             task.cancel()
         flights = list(self._under_way)
         with suppress(TimeoutError):
@@ -352,7 +366,9 @@ class Gateway:
                 await asyncio.gather(*(flight.join() for flight in flights))
         for flight in flights:
             flight.cancel()
-        await asyncio.gather(*(flight.join() for flight in flights), *self._following, return_exceptions=True)
+        await asyncio.gather(
+            *(flight.join() for flight in flights), *self._following, *self._judging.under_way, return_exceptions=True
+        )
         await self._cache.settle()
 
 

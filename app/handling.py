@@ -25,11 +25,12 @@ def services_of(request: HttpRequest) -> Services:
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """Whose key it is. Raises KeyInvalid."""
+    """Whose key it is, from the header of either kind of client. Raises KeyInvalid."""
     is_loopback = request.client is not None and request.client.host in _LOOPBACK
-    return services_of(request).keys.authenticate(
-        request.headers.get("authorization"), is_loopback=is_loopback, now_us=now_us()
-    )
+    authorization = request.headers.get("authorization")
+    if authorization is None and (key := request.headers.get("x-api-key")):
+        authorization = f"Bearer {key}"
+    return services_of(request).keys.authenticate(authorization, is_loopback=is_loopback, now_us=now_us())
 
 
 def services_for_admin(request: HttpRequest) -> Services:

@@ -9,20 +9,28 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from app import admin
+from app.admission import check_values
 from app.errors import Described, describe
 from app.feedback import Feedback
 from app.handling import JSON, HttpRequest, body_of, caller_of, closing, decoded, json_answer, services_of
 from app.inbound import Inbound, labels_from
+from app.keys import Caller
+from app.model_lists import anthropic_model, anthropic_page, openai_list, openai_model, page_of
 from app.rendering import event_stream, json_body
+from app.token_counts import counted
+from router.catalogue import Model
 from router.errors import ModelUnknown
 from router.plan import AUTO
-from router.surfaces import openai
+from router.retry import client_timeout_s
+from router.surfaces import anthropic, openai, responses
 from router.surfaces.surface import Surface
 
 _FORWARDED: Final = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Headers that say what the request means in its own dialect."""
-_SURFACE_BY_PATH: Final[dict[str, Surface]] = {}
+_SURFACE_BY_PATH: Final[dict[str, Surface]] = {"/v1/messages": anthropic}
 """Paths below which errors have another form than OpenAI's."""
+_ANTHROPIC: Final = "anthropic-version"
+"""Every request of that dialect has this header: it tells which one a path of both is asked in."""
 
 
 @post("/v1/chat/completions", status_code=200)
@@ -31,10 +39,59 @@ async def chat_completions(request: HttpRequest) -> Response[Any]:
     return await _answered(request, openai)
 
 
-async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
-    """One request of any surface through the gateway."""
+@post("/v1/responses", status_code=200)
+async def create_response(request: HttpRequest) -> Response[Any]:
+    """OpenAI's responses."""
+    return await _answered(request, responses)
+
+
+@post("/v1/embeddings", status_code=200)
+async def create_embeddings(request: HttpRequest) -> Response[Any]:
+    """OpenAI's embeddings."""
+    caller, inbound = await _inbound(request, openai)
+    answer = await services_of(request).embeddings.answer(caller, inbound)
+    return Response(answer.body, media_type=JSON, headers=answer.headers | _ids(openai, inbound.request_id))
+
+
+@post("/v1/messages", status_code=200)
+async def create_message(request: HttpRequest) -> Response[Any]:
+    """Anthropic's messages."""
+    return await _answered(request, anthropic)
+
+
+@post("/v1/messages/count_tokens", status_code=200)
+async def count_tokens(request: HttpRequest) -> Response[Any]:
+    """How many input tokens a message would have. Costs nothing, and leaves no row."""
+    request_id = _named(request)
+    services, models = services_of(request), _models(request)
+    body = await body_of(request, services.max_body_bytes)
+    check_values(body)
+    asked = anthropic.decode_count_request(body, _forwarded(request))
+    answer = await counted(asked, models, services.fleet, services.upstream)
+    return Response(answer, media_type=JSON, headers=_ids(anthropic, request_id))
+
+
+def _named(request: HttpRequest) -> str:
+    """Gives the request an id."""
+    request.state.request_id = f"req_{uuid.uuid4().hex}"
+    return str(request.state.request_id)
+
+
+def _forwarded(request: HttpRequest) -> dict[str, str]:
+    return {name: value for name in _FORWARDED if (value := request.headers.get(name))}
+
+
+def _ids(surface: Surface, request_id: str | None) -> dict[str, str]:
+    """The request's id, also under the name that the surface's SDKs read."""
+    if request_id is None:
+        return {}
+    return {"x-request-id": request_id} | ({"request-id": request_id} if surface is anthropic else {})
+
+
+async def _inbound(request: HttpRequest, surface: Surface) -> tuple[Caller, Inbound]:
+    """Who asks, and what. Raises KeyInvalid, TooLarge, RequestInvalid."""
     started_ns = time.perf_counter_ns()
-    request.state.request_id = request_id = f"req_{uuid.uuid4().hex}"
+    request_id = _named(request)
     services = services_of(request)
     caller = caller_of(request)
 
@@ -46,23 +103,33 @@ async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
         request_id=request_id,
         surface=surface,
         body=await body_of(request, services.max_body_bytes),
-        forwarded={name: value for name in _FORWARDED if (value := request.headers.get(name))},
+        forwarded=_forwarded(request),
         started_ns=started_ns,
         cache_control=request.headers.get("cache-control"),
         labels=labels_from(request.headers.get("x-thriftgate-labels")),
+        conversation=request.headers.get("x-thriftgate-conversation"),
         end_user_key=services.end_user_key,
         disconnected=disconnected,
+        timeout_s=client_timeout_s(request.headers),
     )
-    answer = await services.gateway.answer(caller, inbound)
+    check_values(inbound.body)
+    return caller, inbound
+
+
+async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
+    """One request of any surface through the gateway."""
+    caller, inbound = await _inbound(request, surface)
+    request_id = inbound.request_id
+    answer = await services_of(request).gateway.answer(caller, inbound)
     exchange = answer.exchange
     if exchange.request.stream:
         return Stream(
             closing(event_stream(answer, surface, lambda error: _described(request, error).failure(request_id))),
             media_type="text/event-stream",
-            headers=exchange.headers() | {"cache-control": "no-store"},
+            headers=exchange.headers() | _ids(surface, request_id) | {"cache-control": "no-store"},
         )
     body = await json_body(answer, surface)
-    return Response(body, media_type=JSON, headers=exchange.headers())
+    return Response(body, media_type=JSON, headers=exchange.headers() | _ids(surface, request_id))
 
 
 @post("/v1/feedback", status_code=200)
@@ -77,22 +144,28 @@ async def feedback(request: HttpRequest) -> Response[Any]:
 @get("/v1/models")
 async def list_models(request: HttpRequest) -> Response[Any]:
     """The models of the caller's route, and `auto`."""
-    names = [AUTO, *services_of(request).model_names(caller_of(request).route)]
-    return json_answer({"object": "list", "data": [_model(name) for name in names]})
+    models = _models(request)
+    if _ANTHROPIC not in request.headers:
+        return json_answer(openai_list(models))
+    return json_answer(anthropic_page(models, page_of(request.query_params.dict())))
 
 
 @get("/v1/models/{name:path}")
 async def retrieve_model(request: HttpRequest) -> Response[Any]:
     """One model of the caller's route. A model's name may contain slashes."""
     name = str(request.path_params["name"]).removeprefix("/")
-    names = (AUTO, *services_of(request).model_names(caller_of(request).route))
-    if name not in names:
-        raise ModelUnknown(name, names)
-    return json_answer(_model(name))
+    models = {model.name: model for model in _models(request)}
+    if name not in (AUTO, *models):
+        raise ModelUnknown(name, (AUTO, *models))
+    if _ANTHROPIC in request.headers:
+        return json_answer(anthropic_model(name, models.get(name)))
+    return json_answer(openai_model(name))
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "thriftgate"}
+def _models(request: HttpRequest) -> list[Model]:
+    """The models of the caller's route. Raises KeyInvalid, RouteUnknown."""
+    services, caller = services_of(request), caller_of(request)
+    return [services.models[name] for name in services.model_names(caller.route)]
 
 
 @get("/health/live")
@@ -119,6 +192,10 @@ async def metrics(request: HttpRequest) -> Response[Any]:
 
 HANDLERS: Final[list[ControllerRouterHandler]] = [
     chat_completions,
+    create_embeddings,
+    create_response,
+    create_message,
+    count_tokens,
     feedback,
     list_models,
     retrieve_model,
@@ -144,11 +221,14 @@ def on_error(request: HttpRequest, error: Exception) -> Response[Any]:
     """Every error of every handler, in one shape."""
     described = _described(request, error)
     request_id = getattr(request.state, "request_id", None)
-    headers = described.headers | ({"x-request-id": request_id} if request_id else {})
-    body = _surface_of(request).failure_body(described.failure(request_id))
+    surface = _surface_of(request)
+    headers = described.headers | _ids(surface, request_id)
+    body = surface.failure_body(described.failure(request_id))
     return Response(body, status_code=described.status, media_type=JSON, headers=headers)
 
 
 def _surface_of(request: HttpRequest) -> Surface:
     """Whose errors the caller of this path understands."""
+    if request.url.path.startswith("/v1/models") and _ANTHROPIC in request.headers:
+        return anthropic
     return next((surface for path, surface in _SURFACE_BY_PATH.items() if request.url.path.startswith(path)), openai)

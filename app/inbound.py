@@ -27,8 +27,17 @@ class Inbound(Struct):
     cache_control: str | None
     labels: str | None
     """JSON object from `x-thriftgate-labels`."""
+    conversation: str | None
+    """From `x-thriftgate-conversation`."""
     end_user_key: bytes
     disconnected: Callable[[], Awaitable[None]]
+    timeout_s: float | None = None
+    """How long the client waits for the first event of its answer."""
+
+    @property
+    def deadline(self) -> float | None:
+        """The end of that, in monotonic seconds, which is the clock of `started_ns` as well."""
+        return None if self.timeout_s is None else self.started_ns / 1e9 + self.timeout_s
 
     def end_user(self, user: Any) -> str | None:
         """A keyed hash of the client's `user` field, so that the ledger tells users apart without naming them."""

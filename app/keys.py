@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from app.errors import KeyInvalid
+from router.budgets import budget_names
 from router.ledger import tables
 
 PREFIX: Final = "tg-"
@@ -49,7 +50,7 @@ class Caller(Struct, frozen=True):
     @property
     def budgets(self) -> tuple[str, ...]:
         """The names of all budgets that this caller spends from."""
-        return "organisation", f"team:{self.team}", f"team:{self.team}/app:{self.app}"
+        return budget_names(self.team, self.app, self.key_id, self.env)
 
 
 class Keys:

@@ -6,13 +6,14 @@ from typing import Any
 
 from litestar import Litestar
 
+from app.admission import gated
 from app.http import HANDLERS, on_error
 from app.services import open_services
 from app.settings import Settings
 
 
 def create_app(settings: Settings, **overrides: Any) -> Litestar:
-    """A gateway for these settings. `overrides` go to `open_services`: transports, encoder, clock."""
+    """A gateway for these settings. `overrides` go to `open_services`: transports, encoder, clock, reread."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -24,6 +25,7 @@ def create_app(settings: Settings, **overrides: Any) -> Litestar:
         route_handlers=HANDLERS,
         exception_handlers={Exception: on_error},
         lifespan=[lifespan],
+        middleware=[gated],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,

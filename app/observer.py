@@ -1,10 +1,14 @@
 """What operators see: Prometheus metrics and structured logs. Never a prompt, an answer or a secret."""
 
-from typing import Any, Final
+from collections import Counter as Counts
+from collections.abc import Iterable
+from typing import Any, Final, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from router.breaker import State
+from router.fleet import DeploymentState, FleetEvent
 from router.ledger.row import LedgerRow
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
@@ -15,6 +19,13 @@ _CACHE: Final = {
     "groups": "Groups of answers that say the same",
     "vectors": "Questions that can be found by their meaning",
     "bytes": "Bytes of stored answers, questions and vectors",
+}
+_DEPLOYMENTS: Final = {
+    "failure_share": "Share of failed calls in the breaker's window",
+    "in_use": "Calls under way",
+    "limit": "Calls that may be under way at this moment",
+    "waiting": "Requests that wait for a turn",
+    "latency_s": "Seconds to the first event, lately (peak EWMA)",
 }
 _ROUTES: Final = {
     "kappa": "The probability from which on the route serves; +Inf = it serves nothing semantically",
@@ -74,6 +85,18 @@ class Observer:
             "Answers that cost more than their worst case",
             registry=self._registry,
         )
+        self._fleet_events = Counter(
+            "thriftgate_fleet_events",
+            "Breakers that opened or closed, keys that died",
+            ["deployment", "kind"],
+            registry=self._registry,
+        )
+        self._hedges = Counter(
+            "thriftgate_hedges",
+            "Second deployments asked because the first was late",
+            ["first"],
+            registry=self._registry,
+        )
         self._feedback = Counter(
             "thriftgate_feedback", "What clients said of answers", ["team", "kind"], registry=self._registry
         )
@@ -87,12 +110,52 @@ class Observer:
         self.route_state = Gauge(
             "thriftgate_cache_state", "1 for the state that a route is in", ["route", "state"], registry=self._registry
         )
+        self._deployments = {
+            name: Gauge(f"thriftgate_deployment_{name}", said, ["deployment"], registry=self._registry)
+            for name, said in _DEPLOYMENTS.items()
+        }
+        self._breaker_state = Gauge(
+            "thriftgate_breaker_state",
+            "1 for the state that a deployment's breaker is in",
+            ["deployment", "state"],
+            registry=self._registry,
+        )
+        self._keys = Gauge(
+            "thriftgate_upstream_keys",
+            "Keys of a deployment: ready, resting, or dead (the provider does not accept them)",
+            ["deployment", "state"],
+            registry=self._registry,
+        )
+        self._soft_limits = Counter(
+            "thriftgate_budget_soft_limits", "Soft limits that were reached", ["budget"], registry=self._registry
+        )
+        self._expired = Counter(
+            "thriftgate_reservations_expired", "Reservations whose owner was gone", registry=self._registry
+        )
+        self._drift = Gauge(
+            "thriftgate_budget_drift_nano_usd",
+            "Counter less ledger, when they were last compared; anything but 0 is an alarm",
+            ["budget"],
+            registry=self._registry,
+        )
         self.budget_used = Gauge(
             "thriftgate_budget_used_ratio",
             "Spent share of a budget in its period",
             ["budget"],
             registry=self._registry,
         )
+
+    def soft_limit(self, budget: str) -> None:
+        """A budget has reached its soft limit."""
+        self._soft_limits.labels(budget).inc()
+
+    def reservation_expired(self) -> None:
+        """A reservation was given up, because its owner was not heard of any more."""
+        self._expired.inc()
+
+    def drift(self, budget: str, nano: int) -> None:
+        """How far a budget's counter is from what the ledger says."""
+        self._drift.labels(budget).set(nano)
 
     def closed(self, row: LedgerRow) -> None:
         """A request or an attempt has ended, and its row is on the way into the ledger."""
@@ -120,6 +183,35 @@ class Observer:
                 reserved_nano=row.reserved_nano,
                 actual_nano=row.actual_nano,
             )
+
+    def fleet_event(self, event: FleetEvent) -> None:
+        """A breaker has opened or closed, or a key has died."""
+        self._fleet_events.labels(event.deployment, event.kind).inc()
+        log = self._log.info if event.kind == "breaker closed" else self._log.error
+        log(event.kind, deployment=event.deployment, subject=event.subject or None)
+
+    def fleet(self, states: Iterable[DeploymentState]) -> None:
+        """Brings the gauges of all deployments up to date."""
+        for state in states:
+            for name, gauge in self._deployments.items():
+                gauge.labels(state.deployment).set(getattr(state, name))
+            for breaker in get_args(State):
+                self._breaker_state.labels(state.deployment, breaker).set(breaker == state.breaker)
+            counts = Counts("dead" if key.is_dead else "resting" if key.rests_s else "ready" for key in state.keys)
+            for name in ("ready", "resting", "dead"):
+                self._keys.labels(state.deployment, name).set(counts[name])
+
+    def reloaded(self, changed: list[str], needs_restart: list[str]) -> None:
+        """A new configuration is in force."""
+        self._log.info("configuration reloaded", changed=changed, needs_restart=needs_restart)
+
+    def not_reloaded(self, error: Exception) -> None:
+        """A new configuration is wrong, so the old one stays."""
+        self._log.error("configuration not reloaded, the old one stays", reason=str(error))
+
+    def hedged(self, first: str) -> None:
+        """A second deployment is asked, because this one is late."""
+        self._hedges.labels(first).inc()
 
     def failed(self, status: int, code: str | None, error: Exception, request_id: str | None) -> None:
         """A request was answered with an error."""

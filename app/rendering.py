@@ -32,4 +32,4 @@ async def event_stream(
             if written := writer.write(event):
                 yield written
     except Exception as error:  # noqa: BLE001  the status has been sent: an error event is all that can be said
-        yield surface.failure_frame(describe(error))
+        yield surface.failure_frame(describe(error), writer)

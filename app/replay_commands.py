@@ -17,6 +17,7 @@ from app.services import models_of, routes_of
 from app.settings import load
 from cache.decision import load_prior
 from cache.trust import terms_of
+from eval import routing_replay
 from eval.replay import APPROXIMATIONS, Comparison, Replayed, recorded_requests, replay
 from router.ledger.reader import row_count, rows_between
 from router.money import usd_text
@@ -36,7 +37,7 @@ _err = Console(stderr=True, highlight=False)
     "--config",
     "other_path",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Another configuration: its routes' [cache] tables say under which terms to decide anew.",
+    help="Another configuration: its routes, models and prices decide anew, its [cache] tables say under which terms.",
 )
 @click.option(
     "--max-wrong-per-hit", type=click.FloatRange(0.0001, 0.2), help="Instead: this error budget for all routes."
@@ -55,7 +56,8 @@ def replay_command(
     """Decide recorded requests anew, with another error budget or configuration.
 
     Reads the text-free decision records of the ledger and prints, for each route, what was served and what would have
-    been. Nothing is changed. What is approximated is said below the table.
+    been: from the cache, and with --config also by which models and at what cost. Nothing is changed. What is
+    approximated is said below the tables.
     """
     if (other_path is None) == (max_wrong_per_hit is None):
         raise click.UsageError("Give --config FILE or --max-wrong-per-hit SHARE.")
@@ -68,21 +70,31 @@ def replay_command(
     with Progress(console=_err, transient=True) as progress:
         task = progress.add_task("Reading the ledger", total=row_count(engine))
         requests = recorded_requests(rows_between(engine), lambda: progress.advance(task))
+    routes = {name: each for name, each in routes_of(other, models_of(other)).items() if route in (None, name)}
+    routed: list[routing_replay.Comparison] = []
+    if other_path is not None:
+        with Progress(console=_err, transient=True) as progress:
+            task = progress.add_task("Choosing models anew", total=row_count(engine))
+            routings = {name: each.routing for name, each in routes.items()}
+            routed = routing_replay.replay(rows_between(engine), routings, lambda: progress.advance(task))
     engine.dispose()
     prior = load_prior()
     found: list[Comparison] = []
-    policies = {name: each.cache for name, each in routes_of(other, models_of(other)).items()}
+    policies = {name: each.cache for name, each in routes.items()}
     for name in sorted({each.route for each in requests}):
-        if name not in policies or route not in (None, name):
+        if name not in policies:
             continue
         policy = policies[name]
         if max_wrong_per_hit is not None:
             policy = msgspec.structs.replace(policy, max_wrong=max_wrong_per_hit, per="hit")
         found.append(replay(requests, name, terms_of(policy, prior)))
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        both = {"cache": found, "routing": routed}
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(both), indent=2) + b"\n")
         return
     _print(found)
+    if other_path is not None:
+        _print_routing(routed)
 
 
 _FIGURES: Final[dict[str, Callable[[Replayed], str]]] = {
@@ -107,4 +119,28 @@ def _print(found: list[Comparison]) -> None:
             table.add_row(name, figure(each.recorded), figure(each.replayed))
         _out.print(table)
     for line in APPROXIMATIONS:
+        _out.print(f"- {line}")
+
+
+def _print_routing(found: list[routing_replay.Comparison]) -> None:
+    if not found:
+        _out.print("The ledger has no routing decisions of these routes yet.")
+        return
+    for each in found:
+        table = Table(title=f"Route {each.route}: {each.requests:,} requests routed", box=box.SIMPLE_HEAD)
+        for column in ("", "as recorded", "decided anew"):
+            table.add_column(column, overflow="fold")
+        sides = (each.recorded, each.replayed)
+        for model in {name: None for side in sides for name in side.served}:
+            table.add_row(model, *(f"{side.served.get(model, 0):,}" for side in sides))
+        table.add_row("cost USD", *(usd_text(side.cost_nano) for side in sides))
+        table.add_row("expected quality", *(f"{side.expected_quality:.3f}" for side in sides))
+        _out.print(table)
+        saved = each.recorded.cost_nano - each.replayed.cost_nano
+        _out.print(f"The other configuration would have cost {usd_text(saved)} USD less.")
+        if each.skipped:
+            _out.print(
+                f"{each.skipped:,} requests of the holdout, explored or without a common model stay as they were."
+            )
+    for line in routing_replay.APPROXIMATIONS:
         _out.print(f"- {line}")

@@ -1,11 +1,13 @@
 """Runs the app under uvicorn, and says on start what it serves and how to try it."""
 
+import asyncio
 import json
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -17,8 +19,10 @@ from litestar import Litestar
 from rich.console import Console
 
 from app.main import create_app
+from app.reloading import reload
 from app.services import Services, write_private
-from app.settings import Settings
+from app.settings import Settings, SettingsInvalid
+from app.slow_clients import timed_protocol
 
 LEVELS = logging.getLevelNamesMapping()
 
@@ -38,11 +42,20 @@ class Server(uvicorn.Server):
             services.is_ready = False
         super().handle_exit(sig, frame)
 
+    def reload(self) -> None:
+        """A signal that the configuration file has changed."""
+        services: Services = self._app.state.services
+        try:
+            reload(services)
+        except SettingsInvalid as error:
+            services.observer.not_reloaded(error)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.started:
             return
         assert sockets
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
         host, port = sockets[0].getsockname()[:2]
         write_private(address_file(self._settings), json.dumps({"host": host, "port": port, "pid": os.getpid()}))
         greet(self._app.state.services, f"http://{host}:{port}")
@@ -53,14 +66,15 @@ def address_file(settings: Settings) -> Path:
     return settings.data_dir / "server.json"
 
 
-def serve(settings: Settings, listening: socket.socket) -> int:
-    """Serves on this socket until a signal. Returns the exit code."""
+def serve(settings: Settings, listening: socket.socket, reread: Callable[[], Settings] | None = None) -> int:
+    """Serves on this socket until a signal. `reread` reads the configuration again at a hangup signal. Returns the
+    exit code."""
     configure_logging(settings.server.log_level)
-    app = create_app(settings)
+    app = create_app(settings, reread=reread)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=timed_protocol(settings.server.slow_client_s),
         lifespan="on",
         log_level="warning",
         access_log=False,

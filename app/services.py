@@ -24,29 +24,41 @@ import structlog
 from msgspec import Struct
 
 from app import filling
+from app.admission import Gate
+from app.budget_upkeep import BudgetUpkeep
+from app.budgets import budget_status, restored_budgets
 from app.calls import Calls
 from app.certificates import STATES, RouteTrust, open_doubts, trust_of
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
+from app.embeddings import Embeddings
 from app.errors import NotFound, RouteUnknown
 from app.feedback import Feedback
 from app.gateway import Gateway, Route
+from app.judging import Judging
 from app.keys import Caller, Key, Keys, log_action
 from app.observer import Observer
-from app.settings import BudgetSettings, ProviderSettings, RouteSettings, Settings
+from app.settings import BreakerSettings, ProviderSettings, RouteSettings, Settings
 from app.warming import Curated
 from app.webhook import Received
 from cache import transfer
+from cache.embeddings import EmbeddingStore
 from cache.encoder import Encoder
 from cache.entries import Doubt, EntryStore
 from cache.errors import EncoderUnavailable
 from cache.lookup import Cache
 from cache.query import CachePolicy
-from router.budgets import AUDITS, Budget, Budgets, Ladder, period_end, period_start
+from router.breaker import BreakerPolicy
+from router.budgets import Budgets
 from router.catalogue import Deployment, Model, Provider, RoutingPolicy, Simulation, Tier
 from router.chat import ChatEvent
 from router.errors import RequestInvalid
-from router.ledger.reader import open_reservations, row_count, rows_between, spending_since
-from router.ledger.writer import Ledger
+from router.experience import Experience
+from router.fleet import Fleet
+from router.health import keep_checking
+from router.kept import KeptAnswers
+from router.ledger.reader import open_reservations, row_count, rows_between
+from router.ledger.row import opinion
+from router.ledger.writer import Closing, Ledger
 from router.prices import Priced
 from router.upstream import Upstream, open_transport
 
@@ -71,15 +83,28 @@ class Services(Struct):
 
     settings: Settings
     gateway: Gateway
+    embeddings: Embeddings
+    embedding_store: EmbeddingStore
     keys: Keys
     cache: Cache[ChatEvent]
     store: EntryStore
     cache_engine: sa.Engine
     budgets: Budgets
+    upkeep: BudgetUpkeep
     ledger: Ledger
     ledger_engine: sa.Engine
     observer: Observer
-    routes: Mapping[str, Route]
+    fleet: Fleet
+    experience: Experience
+    gate: Gate
+    upstream: Upstream
+    routes: dict[str, Route]
+    policies: dict[str, RoutingPolicy]
+    """The routing part of every route."""
+    models: dict[str, Model]
+    team_baselines: dict[str, str]
+    reread: Callable[[], Settings]
+    """Reads the configuration again."""
     admin_token: str
     end_user_key: bytes
     recovered: int
@@ -106,7 +131,7 @@ class Services(Struct):
 
     def purge(self, criteria: Mapping[str, Any], by: str = "admin") -> int:
         """Forgets the entries that match all criteria of `Cache.purge`, or all entries if there is none."""
-        purged = self.cache.purge(**criteria)
+        purged = self.cache.purge(**criteria) + self.embedding_store.purge(criteria)
         log_purge(self.ledger_engine, criteria, purged, by)
         return purged
 
@@ -134,15 +159,20 @@ class Services(Struct):
         return taken
 
     async def take_feedback(self, caller: Caller, said: Feedback) -> bool:
-        """Takes note of what a client says of an answer; whether it counts as evidence, which only complaints about
-        semantic hits do. Raises NotFound for an answer that the caller's team has not had."""
+        """Takes note of what a client says of an answer, in a row of its own; whether it counts as evidence: against a
+        semantic hit, or about the model that answered. Raises NotFound for an answer that the caller's team has not
+        had."""
         rows = rows_between(self.ledger_engine, request_id=said.request_id, kind="request", team=caller.team)
-        if next(rows, None) is None:
+        answered = next(rows, None)
+        if answered is None:
             raise NotFound(
                 f"Your team has no request `{said.request_id}`. Send the `x-request-id` of an answer that has ended.",
                 "request_id",
             )
         is_counted = said.is_complaint and await self.gateway.complain(said.request_id)
+        if said.value is not None and answered.disposition in ("miss", "bypass"):
+            is_counted |= self.experience.scored(said.request_id, said.value)
+        await self.ledger.record(Closing(opinion(answered, "feedback", said.value, now_us())))
         self.observer.feedback(
             said.request_id, caller.team, said.kind, is_counted=is_counted, has_answer=said.preferred is not None
         )
@@ -168,6 +198,7 @@ class Services(Struct):
     def observe(self) -> None:
         """Brings the gauges up to date."""
         statistics = self.cache.statistics()
+        self.observer.fleet(self.fleet.states())
         for name, gauge in self.observer.cache.items():
             gauge.set(statistics[name])
         for name, route in self.certificates().items():
@@ -186,6 +217,8 @@ class Services(Struct):
             "ready": self.is_ready,
             "simulating": self.settings.simulates,
             "routes": {name: route.cache.start for name, route in self.routes.items()},
+            "in_flight": self.gate.in_flight,
+            "deployments": self.fleet.states(),
             "cache": self.cache.statistics(),
             "certificates": self.certificates(),
             "budgets": budget_status(self.budgets, now()),
@@ -213,8 +246,10 @@ async def open_services(
     transports: Mapping[str, httpx.AsyncBaseTransport] | None = None,
     encoder: Encoder | None = None,
     clock: Callable[[], datetime] = now,
+    reread: Callable[[], Settings] | None = None,
 ) -> AsyncIterator[Services]:
-    """Opens the data folder and all that lies in it. Raises DataFolderLocked, LedgerUnavailable."""
+    """Opens the data folder and all that lies in it. `reread` reads the configuration again. Raises DataFolderLocked,
+    LedgerUnavailable."""
     folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = structlog.get_logger("thriftgate")
@@ -231,6 +266,8 @@ async def open_services(
         for name in unpriced(models, clock()):
             log.warning("no list price: its requests are recorded as unpriced", deployment=name)
         routes = routes_of(settings, models)
+        policies = {name: route.routing for name, route in routes.items()}
+        team_baselines = team_baselines_of(settings)
 
         encoder = encoder or open_encoder(settings, log)
         cache_engine = open_database(folder / "cache.db", CACHE_MIGRATIONS)
@@ -242,46 +279,80 @@ async def open_services(
                 cache.trust.open(name, route.cache)
 
         providers = {d.provider.name: d.provider for model in models.values() for d in model.deployments}
+        fleet = Fleet(deployments_of(models), on_event=observer.fleet_event)
         upstream = Upstream(transports or {name: open_transport(provider) for name, provider in providers.items()})
+        experience = Experience(models)
         calls = Calls(
-            routes={name: route.routing for name, route in routes.items()},
+            routes=policies,
+            models=models,
             budgets=budgets,
             ledger=ledger,
+            fleet=fleet,
             upstream=upstream,
+            kept=KeptAnswers(),
+            experience=experience,
             observer=observer,
+            now=clock,
         )
+        judging = Judging(calls=calls, routes=policies, models=models, experience=experience, now=clock)
         gateway = Gateway(
             routes=routes,
             models=models,
-            team_baselines={name: team.baseline for name, team in settings.teams.items() if team.baseline},
+            team_baselines=team_baselines,
             budgets=budgets,
             cache=cache,
             calls=calls,
+            judging=judging,
             ledger=ledger,
             now=clock,
         )
         cache.on_label = gateway.label
+        embedding_store = EmbeddingStore(cache_engine, settings.cache.embeddings_mib * 1024 * 1024)
+        embeddings = Embeddings(
+            routes=routes,
+            budgets=budgets,
+            calls=calls,
+            store=embedding_store,
+            on_fault=observer.cache_fault,
+            now=clock,
+        )
+        upkeep = BudgetUpkeep(budgets, ledger_engine, ledger, observer, clock, log)
         services = Services(
             settings=settings,
             gateway=gateway,
+            embeddings=embeddings,
+            embedding_store=embedding_store,
             keys=keys,
             cache=cache,
             store=store,
             cache_engine=cache_engine,
             budgets=budgets,
+            upkeep=upkeep,
             ledger=ledger,
             ledger_engine=ledger_engine,
             observer=observer,
+            fleet=fleet,
+            experience=experience,
+            gate=Gate(settings.server.max_in_flight),
+            upstream=upstream,
             routes=routes,
+            policies=policies,
+            models=models,
+            team_baselines=team_baselines,
+            reread=reread or (lambda: settings),
             admin_token=_private_token(folder / "admin-token"),
             end_user_key=_private_token(folder / "end-user-key").encode(),
             recovered=len(recovered),
             development_key=_development_key(folder, keys) if settings.simulates else None,
         )
+        checking = asyncio.create_task(keep_checking(fleet, upstream))
         try:
+            await upkeep.start()
             yield services
         finally:
             services.is_ready = False
+            await upkeep.stop()
+            checking.cancel()
             await gateway.drain(settings.server.shutdown_grace_s)
             await upstream.close()
             cache.close()
@@ -302,26 +373,44 @@ def models_of(settings: Settings) -> dict[str, Model]:
             name=name,
             tier=Tier.of(model.tier),
             context_tokens=model.context_tokens,
-            max_output_tokens=model.max_output_tokens,
+            max_output_tokens=0 if model.kind == "embedding" else model.max_output_tokens,
             accepts=frozenset(model.accepts),
             takes_tools=model.tools,
+            embeds=model.kind == "embedding",
             deployments=tuple(
                 Deployment(
                     name=f"{deployment.provider}/{deployment.model or name}",
                     provider=providers[deployment.provider],
                     upstream_model=deployment.model or name,
+                    priority=at if deployment.priority is None else deployment.priority,
+                    weight=float(deployment.weight),
+                    region=deployment.region or settings.providers[deployment.provider].region,
+                    max_concurrency=deployment.max_concurrency,
+                    queue=deployment.queue,
+                    queue_s=float(deployment.queue_s),
+                    breaker=_breaker(settings.providers[deployment.provider].breaker),
+                    max_output_tokens=model.max_output_tokens,
                     priced=Priced(
                         provider=settings.providers[deployment.provider].priced_as or deployment.provider,
                         reference=deployment.priced_as or deployment.model or name,
                         listed=deployment.list_price,
                         negotiated=deployment.negotiated_price,
+                        writes=model.kind == "chat",
                     ),
                 )
-                for deployment in model.deployments
+                for at, deployment in enumerate(model.deployments)
             ),
         )
         for name, model in settings.models.items()
     }
+
+
+def team_baselines_of(settings: Settings) -> dict[str, str]:
+    return {name: team.baseline for name, team in settings.teams.items() if team.baseline}
+
+
+def deployments_of(models: Mapping[str, Model]) -> list[Deployment]:
+    return [deployment for model in models.values() for deployment in model.deployments]
 
 
 def unpriced(models: Mapping[str, Model], at: datetime) -> list[str]:
@@ -337,8 +426,9 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
         protocol=provider.protocol,
         api_version=provider.api_version,
         region=provider.region,
+        responses=_offers_responses(provider),
         base_url=(provider.base_url or "http://simulated/v1").rstrip("/"),
-        api_key=settings.secrets.get(name),
+        api_keys=settings.api_keys(name),
         simulation=Simulation(
             first_token_ms=float(simulation.first_token_ms),
             tokens_per_s=float(simulation.tokens_per_s),
@@ -351,6 +441,28 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
         first_event_timeout_s=float(provider.first_event_timeout_s),
         idle_timeout_s=float(provider.idle_timeout_s),
         retries=provider.retries,
+        health_check_s=float(provider.health_check_s) if simulation is None else 0.0,
+    )
+
+
+def _offers_responses(provider: ProviderSettings) -> bool:
+    """As configured; else only what is known to."""
+    if provider.simulation is not None or provider.protocol not in ("openai", "azure"):
+        return False
+    if provider.responses is not None:
+        return provider.responses
+    return httpx.URL(provider.base_url or "").host == "api.openai.com"
+
+
+def _breaker(breaker: BreakerSettings) -> BreakerPolicy:
+    return BreakerPolicy(
+        window_s=float(breaker.window_s),
+        least_calls=breaker.least_calls,
+        failure_share=float(breaker.failure_share),
+        slow_after_s=float(breaker.slow_after_s),
+        slow_share=float(breaker.slow_share),
+        open_s=float(breaker.open_s),
+        open_at_most_s=6 * float(breaker.open_s),
     )
 
 
@@ -386,7 +498,19 @@ def _route(route: RouteSettings, models: Mapping[str, Model]) -> Route:
             strategy=route.strategy,
             allow_downgrade=route.allow_downgrade,
             clamp_output=route.clamp_output,
-            baseline=route.baseline or route.models[0],
+            baseline=route.baseline or _best_chat_model(route, models),
+            balance=route.balance,
+            region=route.region,
+            rank=("high", "normal", "low").index(route.priority),
+            hedge=route.hedge,
+            short_answer_mode=route.short_answer_mode,
+            weights={name: float(weight) for name, weight in route.weights.items()},
+            classes={kind: tuple(allowed) for kind, allowed in route.classes.items()},
+            max_quality_loss=float(route.max_quality_loss),
+            judge=route.judge,
+            judge_share=float(route.judge_share),
+            explore_share=float(route.explore_share),
+            holdout_share=float(route.holdout_share),
         ),
         cache=CachePolicy(
             mode=route.cache.mode,
@@ -409,58 +533,9 @@ def _route(route: RouteSettings, models: Mapping[str, Model]) -> Route:
     )
 
 
-def budgets_of(settings: Settings) -> Budgets:
-    found = [_budget("organisation", settings.organisation.budget)]
-    for name, team in settings.teams.items():
-        found.append(_budget(f"team:{name}", team.budget))
-        found += [_budget(f"team:{name}/app:{app}", given.budget) for app, given in team.apps.items()]
-    return Budgets(part for budget in found if budget is not None for part in budget)
-
-
-def _budget(name: str, budget: BudgetSettings | None) -> tuple[Budget, Budget] | None:
-    """The budget, and the part of it that audits may spend."""
-    if budget is None:
-        return None
-    cap_nano = int(budget.usd * 1_000_000_000)
-    ladder = Ladder(mid=float(budget.mid_from), economy=float(budget.economy_from))
-    never = Ladder(mid=2.0, economy=2.0)
-    audits = Budget(name + AUDITS, int(cap_nano * budget.audits_share), budget.period, never)
-    return Budget(name=name, cap_nano=cap_nano, period=budget.period, ladder=ladder), audits
-
-
-def restored_budgets(settings: Settings, engine: sa.Engine, at: datetime) -> Budgets:
-    """Budgets whose counters say what the ledger says of their present periods."""
-    budgets = budgets_of(settings)
-    for budget in budgets:
-        since_us = int(period_start(budget.period, at).timestamp() * 1e6)
-        is_audits = budget.name.endswith(AUDITS)
-        for spent in spending_since(engine, since_us, "audit" if is_audits else None):
-            if budget.name.removesuffix(AUDITS) in (
-                "organisation",
-                f"team:{spent.team}",
-                f"team:{spent.team}/app:{spent.app}",
-            ):
-                budgets.restore(budget.name, spent.nano, at)
-    return budgets
-
-
-def budget_status(budgets: Budgets, at: datetime) -> list[dict[str, Any]]:
-    """Every budget, with what of it went into audits."""
-    audits = {budget.name: budget for budget in budgets if budget.name.endswith(AUDITS)}
-    return [
-        {
-            "name": budget.name,
-            "period": budget.period,
-            "cap_nano": budget.cap_nano,
-            "spent_nano": budgets.account(budget, at).spent_nano,
-            "reserved_nano": budgets.account(budget, at).reserved_nano,
-            "audits_cap_nano": audits[budget.name + AUDITS].cap_nano,
-            "audits_spent_nano": budgets.account(audits[budget.name + AUDITS], at).spent_nano,
-            "resets_at": period_end(budget.period, at).isoformat(),
-        }
-        for budget in budgets
-        if budget.name not in audits
-    ]
+def _best_chat_model(route: RouteSettings, models: Mapping[str, Model]) -> str:
+    """The first of the route's models that answers chats, if any does."""
+    return next((name for name in route.models if not models[name].embeds), route.models[0])
 
 
 def check_key(team: str, app: str, env: str, route: str, routes: Mapping[str, Any]) -> None:

@@ -18,10 +18,13 @@ from msgspec import UNSET, Struct, field
 
 from app.webhook import signing_key
 from cache.query import Mode, Sampling, Start
-from router.budgets import Period
+from router.balance import Balance
+from router.budgets import AtCap, Period
 from router.catalogue import Strategy
+from router.periods import is_zone
 from router.prices import PriceOverride
 
+Workload = Literal["chat", "extraction", "code", "reasoning", "summarising"]
 TierName = Literal["premium", "mid", "economy"]
 WEBHOOK: Final = "[cache] webhook_secret"
 """Its place among the secrets, where no provider's name is."""
@@ -49,6 +52,10 @@ class Server(Struct, frozen=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     shutdown_grace_s: int = 30
     """How long a stopping server waits for open answers."""
+    max_in_flight: int = 1000
+    """So many requests at the same time; others are answered 503 at once."""
+    slow_client_s: int = 60
+    """A client that neither reads its answer nor sends its request for so long is cut off."""
 
 
 class LedgerSettings(Struct, frozen=True):
@@ -79,6 +86,8 @@ class CacheSettings(Struct, frozen=True):
     """Of the file: answers, questions and vectors."""
     payload_memory_mib: int = 32
     """How much memory the recently served answers may take; all others are read from the file."""
+    embeddings_mib: int = 1024
+    """Of the file: stored embeddings. The oldest go first."""
     webhook_secret: str | None = None
     """`env:NAME` or `file:PATH` of the `whsec_...` with which a content system signs `POST /webhooks/cms`; without it
     there is no such path."""
@@ -94,6 +103,32 @@ class SimulationSettings(Struct, frozen=True):
     """A JSON Lines file of `{"question": ..., "answer": ..., "paraphrases": [...]}` to answer from."""
 
 
+class BreakerSettings(Struct, frozen=True):
+    """[providers.NAME.breaker]: each deployment has a breaker of its own."""
+
+    window_s: Decimal = Decimal(30)
+    """So far back it looks."""
+    least_calls: int = 5
+    """It does not open on fewer calls than this in the window."""
+    failure_share: Decimal = Decimal("0.5")
+    """From this share of failed calls on it opens; above 1 = never."""
+    slow_after_s: Decimal = Decimal(30)
+    """From so long on a first event is slow."""
+    slow_share: Decimal = Decimal("0.8")
+    """From this share of slow calls on it opens; above 1 = never."""
+    open_s: Decimal = Decimal(5)
+    """Then one call is let through. If it fails, the breaker stays open for twice as long, up to six times this."""
+
+
+class AwsSettings(Struct, frozen=True):
+    """[providers.NAME.aws]: the credentials that sign calls to Bedrock. Each is `env:NAME` or `file:PATH`."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+    """Of temporary credentials. They are read at start and not renewed."""
+
+
 class ProviderSettings(Struct, frozen=True):
     """[providers.NAME]: one account at one endpoint."""
 
@@ -103,10 +138,17 @@ class ProviderSettings(Struct, frozen=True):
     """Azure's `api-version` or Anthropic's `anthropic-version`, where another than the built-in one is wanted."""
     region: str | None = None
     """The AWS region of Bedrock."""
+    responses: bool | None = None
+    """Whether an openai or azure provider offers the Responses API, for clients that speak it: what they send goes there
+    unconverted. By default only api.openai.com."""
     base_url: str | None = None
     """Up to and including `/v1`. Not needed for a simulation."""
     api_key: str | None = None
     """`env:NAME` or `file:PATH`; a key itself is refused here."""
+    api_keys: list[str] = []
+    """Several of them, of one account or of many: calls go to the least loaded; one that is turned down rests."""
+    aws: AwsSettings | None = None
+    """Bedrock's credentials, where it is not called with a Bedrock API key as `api_key`."""
     priced_as: str | None = None
     """The provider's id in the price catalogue; by default the NAME."""
     limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
@@ -118,6 +160,9 @@ class ProviderSettings(Struct, frozen=True):
     """How long a stream may be silent."""
     retries: int = 1
     """Further attempts at the same deployment before another is tried."""
+    health_check_s: Decimal = Decimal(60)
+    """A deployment that nobody has called for so long is asked for its list of models, which costs nothing; 0 = off."""
+    breaker: BreakerSettings = BreakerSettings()
     simulation: SimulationSettings | None = None
     """Makes this the simulated provider: no key, no network."""
 
@@ -134,6 +179,19 @@ class DeploymentSettings(Struct, frozen=True):
     """Official price in USD per million tokens, where the catalogue has none."""
     negotiated_price: PriceOverride | None = None
     """What you really pay, where that differs from the list price."""
+    priority: int | None = None
+    """Lower numbers are tried first; deployments with the same number share the load. By default its place in the
+    list, so that each stands in for the one before it."""
+    weight: Decimal = Decimal(1)
+    """Its share among those of the same priority."""
+    region: str | None = None
+    """By default the provider's."""
+    max_concurrency: int = 256
+    """So many calls at the same time; fewer while the provider limits our rate or slows down."""
+    queue: int = 64
+    """So many requests may wait for a turn when every deployment is busy; others are answered 503 at once."""
+    queue_s: Decimal = Decimal(5)
+    """Nobody waits longer than this: who would have to is answered 503 at once."""
 
 
 class ModelSettings(Struct, frozen=True):
@@ -141,7 +199,9 @@ class ModelSettings(Struct, frozen=True):
 
     tier: TierName
     deployments: list[DeploymentSettings]
-    """Tried in this order."""
+    """Tried in this order, unless their `priority` says otherwise."""
+    kind: Literal["chat", "embedding"] = "chat"
+    """An embedding model serves `/v1/embeddings` and nothing else."""
     context_tokens: int = 128_000
     max_output_tokens: int = 16_384
     """The longest answer the model can give: what a request without a limit may cost at most."""
@@ -197,28 +257,84 @@ class RouteSettings(Struct, frozen=True):
     floor: TierName = "economy"
     """No model below this tier stands in for another or answers `auto`."""
     strategy: Strategy = "balanced"
-    """How `auto` weighs quality against cost; `pinned` always takes the best."""
+    """How `auto` chooses. `balanced`: expected quality against cost. `cost-first`: cost counts six times as much.
+    `performance-first`: the fastest by live latency. `failover-first`: the order of `models`. `pinned`: the best,
+    whatever it costs. `weighted`: by `weights`."""
     allow_downgrade: bool = True
     """Whether a cheaper model may stand in for a named one when a budget or a failure forces it."""
     clamp_output: bool = True
     """Whether a request without an output limit gets one when the budget is short."""
     baseline: str | None = None
     """The model that `auto` is compared with in savings; by default the first of `models`."""
+    weights: dict[str, Decimal] = {}
+    """Under the strategy `weighted`: each model's part of the conversations."""
+    classes: dict[Workload, list[str]] = {}
+    """Class of work (chat, extraction, code, reasoning, summarising) -> the models that may do it for `auto`; a class
+    that is left out goes to all."""
+    max_quality_loss: Decimal = Decimal("0.15")
+    """How much worse than the best, from 0 to 1, a model may be by the lower bound of its judged answers, before `auto`
+    leaves it out for that kind of prompt."""
+    judge: str | None = None
+    """The model that is asked, after the client has been served, how good answers are: sampled ones of `auto` against
+    those of the baseline, and audited hits whose two answers cannot be told apart otherwise. By default nobody."""
+    judge_share: Decimal = Decimal("0.02")
+    """So many of the answers to `auto` are judged. Each costs an answer of the baseline and two of the judge."""
+    explore_share: Decimal = Decimal("0.01")
+    """So many of the `auto` requests go to another eligible model than the best, to learn from it."""
+    holdout_share: Decimal = Decimal("0.01")
+    """So many of the `auto` conversations are served by the baseline: the measure of what routing saves and costs."""
+    balance: Balance = "latency"
+    """How deployments of the same priority share the load: by `latency` and load, `least-busy`, or `weighted`."""
+    region: str | None = None
+    """Deployments of this region, or without one, are tried before others."""
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Who is served first when not all can be. Keys of an env other than `prod` come after all of these."""
+    hedge: bool = False
+    """Whether a second deployment is asked when the first has not answered by its own 95th percentile. Both cost."""
+    short_answer_mode: bool = False
+    """Whether an economy model answers in at most 256 tokens, even below the floor, when all better ones have failed.
+    The answer says so in `x-thriftgate-mode`."""
     cache: RouteCacheSettings = RouteCacheSettings()
 
 
 class BudgetSettings(Struct, frozen=True):
-    """A hard cap: [organisation.budget], [teams.NAME.budget], [teams.NAME.apps.NAME.budget]"""
+    """A hard cap: [organisation.budget], [teams.NAME.budget], [teams.NAME.apps.NAME.budget], [keys.ID.budget]"""
 
     usd: Decimal
     period: Period = "month"
-    """Calendar period in UTC."""
-    mid_from: Decimal = Decimal("0.8")
-    """From this used share on, premium models are rationed to mid ones."""
-    economy_from: Decimal = Decimal("0.95")
-    """From this used share on, only economy models serve."""
+    """Calendar period; weeks begin on Monday."""
+    time_zone: str = "UTC"
+    """IANA name of the zone whose midnight begins a period, e.g. Europe/Berlin."""
+    pacing: bool = True
+    """Whether `auto` chooses cheaper models early enough for the budget to last, by what the ledger has learned of
+    when requests come."""
+    soft_from: Decimal | None = None
+    """From this used share on there is a warning, and money is dearer to `auto`. By default 0.8; `soft_from`,
+    `mid_from` and `economy_from` that are left out rest while a paced budget is on its pace (but for the warning)."""
+    mid_from: Decimal | None = None
+    """From this used share on, premium models are rationed to mid ones. By default 0.8."""
+    economy_from: Decimal | None = None
+    """From this used share on, only economy models serve. By default 0.95."""
+    at_cap: AtCap = "cache-only"
+    """What becomes of requests that the cap cannot hold. `cache-only`: stored answers serve, all else is refused;
+    `block`: nothing serves; `economy`: economy models serve from an overdraft; `fallback`: `fallback_model` serves."""
+    overdraft_share: Decimal = Decimal("0.05")
+    """With `at_cap = "economy"`, this share of the cap may be spent beyond it."""
+    fallback_model: str | None = None
+    """With `at_cap = "fallback"`, the model that is asked when no other fits: one that costs nothing, or little."""
+    dev_share: Decimal = Decimal(1)
+    """Keys of the environment `dev` may spend at most this share. They are also the first to be rationed: to economy
+    models, from the soft limit on."""
+    judges_share: Decimal = Decimal("0.02")
+    """At most this share of the cap is spent on judges of answers."""
     audits_share: Decimal = Decimal("0.02")
-    """At most this share of the cap is spent on audits of semantic hits; none from `mid_from` on."""
+    """At most this share of the cap is spent on audits of semantic hits; none while anything is rationed."""
+
+
+class KeySettings(Struct, frozen=True):
+    """[keys.ID]: a key that `thriftgate keys list` shows."""
+
+    budget: BudgetSettings | None = None
 
 
 class AppSettings(Struct, frozen=True):
@@ -255,6 +371,7 @@ class Settings(Struct, frozen=True):
     models: dict[str, ModelSettings] = {}
     routes: dict[str, RouteSettings] = {}
     teams: dict[str, TeamSettings] = {}
+    keys: dict[str, KeySettings] = {}
     secrets: dict[str, str] = {}
     """Provider name -> API key, and `WEBHOOK` -> that of the webhook, resolved from `env:` and `file:`; not a
     part of the file."""
@@ -262,6 +379,12 @@ class Settings(Struct, frozen=True):
     @property
     def data_dir(self) -> Path:
         return Path(self.server.data_dir)
+
+    def api_keys(self, provider: str) -> tuple[str, ...]:
+        """All keys of a provider, `api_key` first."""
+        names = (provider, _aws_place(provider))
+        one = [self.secrets[name] for name in names if name in self.secrets]
+        return (*one, *(self.secrets[_key_place(provider, at)] for at in range(len(self.providers[provider].api_keys))))
 
     @property
     def encoder_folder(self) -> Path:
@@ -307,6 +430,11 @@ def from_mapping(mapping: Mapping[str, Any], source: str, environment: Mapping[s
     for name, provider in settings.providers.items():
         if provider.api_key is not None:
             secrets[name] = _secret(provider.api_key, f"providers.{name}.api_key", environment, problems)
+        if provider.aws is not None:
+            secrets[_aws_place(name)] = _aws_credentials(provider.aws, _aws_place(name), environment, problems)
+        for at, reference in enumerate(provider.api_keys):
+            place = _key_place(name, at)
+            secrets[place] = _secret(reference, place, environment, problems)
     if settings.cache.webhook_secret is not None:
         secrets[WEBHOOK] = _webhook_secret(settings.cache.webhook_secret, environment, problems)
     if problems:
@@ -428,14 +556,32 @@ def _join(place: str, name: str) -> str:
     return f"{place}.{quoted}" if place else quoted
 
 
+def _key_place(provider: str, at: int) -> str:
+    return f"{_join('providers', provider)}.api_keys[{at}]"
+
+
+def _aws_place(provider: str) -> str:
+    return f"{_join('providers', provider)}.aws"
+
+
 # --- what no single field can say -------------------------------------------------------------------------
 
 
 def _inconsistencies(settings: Settings) -> Iterator[str]:
     for name, provider in settings.providers.items():
+        place = _join("providers", name)
         if provider.simulation is None and not (provider.base_url or "").startswith(("http://", "https://")):
-            place = _join("providers", name)
             yield f"{place}.base_url: must be an http(s) URL up to /v1, not {_named(provider.base_url)}"
+        if provider.aws is not None and provider.protocol != "bedrock":
+            yield f'{place}.aws: is for `protocol = "bedrock"` only'
+        if provider.aws is not None and provider.region is None:
+            yield f"{place}.region: is missing, and signatures name it"
+        yield from _out_of_bounds(place, provider, retries=0, health_check_s=0)
+        for limit in ("connect_timeout_s", "first_event_timeout_s", "idle_timeout_s"):
+            if getattr(provider, limit) <= 0:
+                yield f"{place}.{limit}: must be more than 0, not {getattr(provider, limit)}"
+        yield from _out_of_bounds(f"{place}.breaker", provider.breaker, window_s=1, least_calls=1, slow_after_s=0)
+        yield from _out_of_bounds(f"{place}.breaker", provider.breaker, failure_share=0, slow_share=0, open_s=0)
     for name, model in settings.models.items():
         place = _join("models", name)
         if name == "auto":
@@ -446,27 +592,42 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
             if deployment.provider not in settings.providers:
                 known = ", ".join(settings.providers) or "none"
                 yield f"{place}.deployments[{at}].provider: no provider `{deployment.provider}` (known: {known})"
+            where = f"{place}.deployments[{at}]"
+            yield from _out_of_bounds(where, deployment, weight=0, max_concurrency=1, queue=0, queue_s=0)
     for name, route in settings.routes.items():
         yield from _route_inconsistencies(settings, name, route)
     for name, team in settings.teams.items():
         if team.baseline is not None and team.baseline not in settings.models:
             yield f"{_join('teams', name)}.baseline: no model `{team.baseline}`"
-        yield from _budget_inconsistencies(_join("teams", name), team.budget)
+        yield from _budget_inconsistencies(settings, _join("teams", name), team.budget)
         for app, app_settings in team.apps.items():
-            yield from _budget_inconsistencies(_join(_join("teams", name) + ".apps", app), app_settings.budget)
-    yield from _budget_inconsistencies("organisation", settings.organisation.budget)
+            place = _join(_join("teams", name) + ".apps", app)
+            yield from _budget_inconsistencies(settings, place, app_settings.budget)
+    for key, key_settings in settings.keys.items():
+        yield from _budget_inconsistencies(settings, _join("keys", key), key_settings.budget)
+    yield from _budget_inconsistencies(settings, "organisation", settings.organisation.budget)
     if not settings.routes:
         yield "routes: at least one route is needed"
     for place, number in (
         ("server.max_body_mib", settings.server.max_body_mib),
+        ("server.max_in_flight", settings.server.max_in_flight),
+        ("server.slow_client_s", settings.server.slow_client_s),
         ("cache.max_entries", settings.cache.max_entries),
         ("cache.max_mib", settings.cache.max_mib),
+        ("cache.embeddings_mib", settings.cache.embeddings_mib),
         ("encoder.threads", settings.encoder.threads),
     ):
         if number < 1:
             yield f"{place}: must be 1 or more, not {number}"
     if not 0 <= settings.server.port <= 65535:
         yield f"server.port: must be from 0 to 65535, not {settings.server.port}"
+
+
+def _out_of_bounds(place: str, table: Struct, **least: int) -> Iterator[str]:
+    """What is said of each named field that is below its least value."""
+    for name, bound in least.items():
+        if getattr(table, name) < bound:
+            yield f"{place}.{name}: must be {bound} or more, not {getattr(table, name)}"
 
 
 def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) -> Iterator[str]:
@@ -478,6 +639,17 @@ def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) 
         yield f"{place}.models: at least one is needed"
     if route.baseline is not None and route.baseline not in settings.models:
         yield f"{place}.baseline: no model `{route.baseline}`"
+    for model in (*route.weights, *(model for allowed in route.classes.values() for model in allowed)):
+        if model not in route.models:
+            yield f"{place}: `weights` and `classes` name models of the route, not `{model}`"
+    if (route.strategy == "weighted") != bool(route.weights):
+        yield f"{place}.weights: belongs to the strategy `weighted`"
+    yield from _out_of_bounds(place, route, max_quality_loss=0, explore_share=0, holdout_share=0, judge_share=0)
+    if route.judge is not None and route.judge not in settings.models:
+        yield f"{place}.judge: no model `{route.judge}`"
+    for share in ("explore_share", "holdout_share"):
+        if getattr(route, share) > Decimal("0.1"):
+            yield f"{place}.{share}: must be at most 0.1, not {getattr(route, share)}"
     cache = route.cache
     if cache.max_wrong_per_hit is not None and cache.max_wrong_per_request is not None:
         yield f"{place}.cache: give max_wrong_per_hit or max_wrong_per_request, not both"
@@ -495,15 +667,27 @@ def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) 
             yield f"{place}.cache.ttl_by_class.{name_}: must be 1 or more, not {seconds}"
 
 
-def _budget_inconsistencies(place: str, budget: BudgetSettings | None) -> Iterator[str]:
+def _budget_inconsistencies(settings: Settings, place: str, budget: BudgetSettings | None) -> Iterator[str]:
     if budget is None:
         return
+    place += ".budget"
     if not budget.usd.is_finite() or budget.usd < 0:
-        yield f"{place}.budget.usd: must be 0 or more, not {budget.usd}"
-    if not 0 < budget.mid_from <= budget.economy_from:
-        yield f"{place}.budget: needs 0 < mid_from <= economy_from"
-    if not 0 <= budget.audits_share <= 1:
-        yield f"{place}.budget.audits_share: must be from 0 to 1, not {budget.audits_share}"
+        yield f"{place}.usd: must be 0 or more, not {budget.usd}"
+    if not is_zone(budget.time_zone):
+        yield f"{place}.time_zone: no time zone {_named(budget.time_zone)}; use a name like Europe/Berlin"
+    steps = [step for step in (budget.mid_from, budget.economy_from) if step is not None]
+    if not all(step > 0 for step in steps) or steps != sorted(steps):
+        yield f"{place}: needs 0 < mid_from <= economy_from"
+    if budget.soft_from is not None and not budget.soft_from > 0:
+        yield f"{place}.soft_from: must be more than 0, not {budget.soft_from}"
+    for name in ("overdraft_share", "dev_share", "audits_share", "judges_share"):
+        if not 0 <= getattr(budget, name) <= 1:
+            yield f"{place}.{name}: must be from 0 to 1, not {getattr(budget, name)}"
+    if budget.at_cap == "fallback" and budget.fallback_model is None:
+        yield f"{place}.fallback_model: is missing, and `at_cap` is `fallback`"
+    if budget.fallback_model is not None and budget.fallback_model not in settings.models:
+        known = ", ".join(settings.models) or "none"
+        yield f"{place}.fallback_model: no model `{budget.fallback_model}` (known: {known})"
 
 
 def _secret(reference: str, place: str, environment: Mapping[str, str], problems: list[str]) -> str:
@@ -521,6 +705,14 @@ def _secret(reference: str, place: str, environment: Mapping[str, str], problems
     elif not value.strip().isascii() or not value.strip().isprintable():
         problems.append(f"{place}: {where} holds characters that no key has")
     return (value or "").strip()
+
+
+def _aws_credentials(aws: AwsSettings, place: str, environment: Mapping[str, str], problems: list[str]) -> str:
+    """`ACCESS_KEY_ID:SECRET[:SESSION_TOKEN]`: one key among others, for whoever balances them."""
+    named = [(name, getattr(aws, name)) for name in AwsSettings.__struct_fields__]
+    return ":".join(
+        _secret(reference, f"{place}.{name}", environment, problems) for name, reference in named if reference
+    )
 
 
 def _webhook_secret(reference: str, environment: Mapping[str, str], problems: list[str]) -> str:

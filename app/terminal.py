@@ -15,6 +15,7 @@ from rich.table import Table
 from app.database import LEDGER_MIGRATIONS, open_database
 from app.services import lock_data_folder
 from app.settings import Settings, load
+from router.money import usd_text
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -82,3 +83,8 @@ def new_table(*columns: str) -> Table:
 
 def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def short_usd(nano: int) -> str:
+    """An amount in USD: exact, without the zeros at the end."""
+    return usd_text(nano).rstrip("0").rstrip(".")

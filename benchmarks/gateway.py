@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,14 @@ class DidNotStart(Exception):
 class Gateway:
     """One data folder and the server on it. `start` again after `stop` to see what a restart costs."""
 
-    def __init__(self, folder: Path, configuration: str = CONFIGURATION) -> None:
+    def __init__(
+        self, folder: Path, configuration: str = CONFIGURATION, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self.port = 0
         self._configuration = folder / "thriftgate.toml"
+        self._environment = _clean_environment() | dict(environment or {})
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._observed: psutil.Process | None = None
@@ -91,7 +95,7 @@ class Gateway:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", "--config", str(self._configuration), "serve"],
                 cwd=ROOT,
-                env=_clean_environment(),
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -128,12 +132,30 @@ class Gateway:
                 self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """SIGKILL: no last word, no flush."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs `thriftgate` with this gateway's configuration, in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "app", "--config", str(self._configuration), *arguments],
+            cwd=ROOT,
+            env=self._environment | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
     def connect(self) -> Connection:
         return Connection("127.0.0.1", self.port)
 
-    def key(self, team: str) -> str:
+    def key(self, team: str, route: str = "default") -> str:
         """A new virtual key's secret, made through the admin API."""
-        body = {"team": team, "app": "benchmark", "env": "prod", "route": "default"}
+        body = {"team": team, "app": "benchmark", "env": "prod", "route": route}
         reply = self.admin("POST", "/admin/keys", body)
         if reply.status >= 300:
             raise RuntimeError(f"no key: {reply.status} {reply.body.decode()}")
@@ -158,6 +180,15 @@ class Gateway:
         assert self._observed is not None
         times = self._observed.cpu_times()
         return float(times.user + times.system)
+
+    def open_files(self) -> int:
+        """File descriptors, sockets included."""
+        assert self._observed is not None
+        return int(self._observed.num_fds())
+
+    def threads(self) -> int:
+        assert self._observed is not None
+        return int(self._observed.num_threads())
 
     def last_words(self) -> str:
         """The end of what the server wrote."""

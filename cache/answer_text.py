@@ -461,32 +461,37 @@ def _with_phrases(tokens: list[Token]) -> list[Token]:
 # --- the whole ---
 
 
-class AnswerText(Struct, frozen=True):
-    """An answer, read as far as its tokens."""
+class Gist(Struct, frozen=True):
+    """What an answer says, without the rest."""
 
     core: str
     """Without courtesy, markup and code blocks."""
     blocks: tuple[str, ...]
     """Code blocks, with one space between tokens."""
-    snippets: tuple[str, ...]
-    """All code, in line and in blocks."""
-    tokens: tuple[Token, ...]
     is_cut: bool
     """Whether the text was longer than is read."""
 
 
-def answer_text(text: str) -> AnswerText:
-    """Any text has tokens, if only none."""
+class AnswerText(Gist, frozen=True):
+    """An answer, read as far as its tokens."""
+
+    snippets: tuple[str, ...]
+    """All code, in line and in blocks."""
+    tokens: tuple[Token, ...]
+
+
+def gist(text: str) -> Gist:
     cut = text[:LONGEST_ANSWER]
     blocks = tuple(" ".join(_CODE_TOKEN.findall(block)) for block in _FENCE.findall(cut)) if "```" in cut else ()
     core = _without_courtesy(_plain(_FENCE.sub("\n", cut) if blocks else cut))
-    return AnswerText(
-        core=core,
-        blocks=blocks,
-        snippets=(*blocks, *_INLINE_CODE.findall(cut)) if "`" in cut else (),
-        tokens=tuple(_tokens(_spoken(core))),
-        is_cut=len(cut) < len(text),
-    )
+    return Gist(core, blocks, is_cut=len(cut) < len(text))
+
+
+def answer_text(text: str) -> AnswerText:
+    """Any text has tokens, if only none."""
+    said = gist(text)
+    snippets = (*said.blocks, *_INLINE_CODE.findall(text[:LONGEST_ANSWER])) if "`" in text else ()
+    return AnswerText(said.core, said.blocks, said.is_cut, snippets, tuple(_tokens(_spoken(said.core))))
 
 
 def code_tokens(code: str) -> list[str]:

@@ -11,7 +11,7 @@ own labels have shown is added to them. A mismatch of number, polarity, role or 
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -21,7 +21,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from cache.index import Vector
-from cache.signals import mismatch, traits
+from cache.signals import Traits, difference, traits
 
 NEIGHBOURS: Final = 32
 """How many anchors the decision looks at."""
@@ -84,6 +84,10 @@ class Neighbour(Struct, frozen=True):
     group: int
     is_servable: bool = True
     """Whether this caller may be served its entry. One that is not still speaks for or against a group."""
+
+
+def _read(neighbour: Neighbour) -> Traits:
+    return traits(neighbour.text)
 
 
 class GroupView(Struct, frozen=True):
@@ -174,11 +178,12 @@ def judge(
     prior: Prior,
     offsets: tuple[float, float] = (0.0, 0.0),
     candidate: int | None = None,
+    read: Callable[[Neighbour], Traits] = _read,
 ) -> Judgement:
     """Judges the neighbourhood of a question. `neighbours` nearest first; `vectors` theirs, shape (n, dim), unit
     norm; `groups` has every neighbour's group; `scope_size` counts all anchors of the scope. `offsets` are what the
     scope's own labels add to the logit, for a group of one anchor and for a larger one. `candidate` is the group that
-    is asked about; by default the one that the neighbourhood speaks for most."""
+    is asked about; by default the one that the neighbourhood speaks for most. `read` gives a neighbour's traits."""
     if not neighbours:
         return Judgement()
     similarities = np.array([neighbour.similarity for neighbour in neighbours])
@@ -195,7 +200,8 @@ def judge(
     view = groups[group]
 
     friends = _friends(neighbours, group)
-    kinds = [mismatch(text, friend.text) for friend in friends]
+    asked, theirs = traits(text), [read(friend) for friend in friends]
+    kinds = [difference(asked, their) for their in theirs]
     clean = [
         (friend, kind)
         for friend, kind in zip(friends, kinds, strict=True)
@@ -203,7 +209,8 @@ def judge(
     ]
     serving = next(((friend, kind) for friend, kind in clean if friend.is_servable), None)
     features = _context(similarities, weights, is_same, vector, vectors, view, scope_size)
-    features += _wording(text, friends, kinds, clean[0][0] if clean else None, serving or (friends[0], kinds[0]))
+    features += _words(asked, theirs)
+    features += _kinds(friends, kinds, clean[0][0] if clean else None, serving or (friends[0], kinds[0]))
     p = prior.probability(features, view.anchors, view.offset + offsets[view.anchors > 1])
     if twin is not None and twin.group == group:
         p = max(p, TWIN)
@@ -278,22 +285,23 @@ def _context(
     ]
 
 
-def _wording(
-    text: str,
+def _words(asked: Traits, theirs: Sequence[Traits]) -> list[float]:
+    """The features of the words, in the order of FEATURES."""
+    words = set(asked.words)
+    known = [set(their.words) for their in theirs]
+    shared = max(len(words & other) / max(len(words | other), 1) for other in known)
+    covered = len(words & set().union(*known)) / max(len(words), 1)
+    return [shared, covered, min(len(words), 12) / 12]
+
+
+def _kinds(
     friends: Sequence[Neighbour],
     kinds: Sequence[str | None],
     clean: Neighbour | None,
     serving: tuple[Neighbour, str | None],
 ) -> list[float]:
-    """The features of the words, in the order of FEATURES."""
-    words = set(traits(text).words)
-    theirs = [set(traits(friend.text).words) for friend in friends]
-    shared = max(len(words & other) / max(len(words | other), 1) for other in theirs)
-    covered = len(words & set().union(*theirs)) / max(len(words), 1)
+    """The features of the mismatches, in the order of FEATURES."""
     return [
-        shared,
-        covered,
-        min(len(words), 12) / 12,
         sum(kind is None for kind in kinds) / len(kinds),
         friends[0].similarity - clean.similarity if clean is not None else 0.3,
         float(serving[1] == "entity"),

@@ -39,8 +39,8 @@ DOUBTS_AT_MOST: Final = 10_000
 _EXPORTED_AT_ONCE: Final = 64
 
 
-class Entry(Struct, frozen=True, gc=False):
-    """A stored answer without its payload. Times in microseconds since the epoch."""
+class Facts(Struct, frozen=True, gc=False):
+    """What is known of a stored answer, in whichever cache it lies. Times in microseconds since the epoch."""
 
     id: str
     scope: bytes
@@ -53,8 +53,6 @@ class Entry(Struct, frozen=True, gc=False):
     tier: int
     is_rationed: bool
     output_tokens: int
-    group_id: int
-    """Equal for entries whose answers say the same."""
     created_us: int
     expires_us: int
     knowledge_version: str
@@ -69,6 +67,13 @@ class Entry(Struct, frozen=True, gc=False):
     """Hashes of distinct end users who were given this answer by asking upstream; the first `ASKERS_AT_MOST`."""
     worth: int
     """What one hit saves, in a unit that only the caller knows."""
+
+
+class Entry(Facts, frozen=True, gc=False):
+    """A stored answer without its payload."""
+
+    group_id: int
+    """Equal for entries whose answers say the same."""
 
 
 class Anchor(Struct, frozen=True, gc=False):

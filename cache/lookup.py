@@ -11,95 +11,45 @@ import hashlib
 import random
 import re
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from cache import audits
 from cache.answers import Answers, Comparison, Encodes, WordedComparison
+from cache.audits import Audits
 from cache.cacheability import Cacheability, cacheability
 from cache.certificate import Certificate
 from cache.decision import Judgement, Neighbour, Prior, load_prior
-from cache.entries import ASKERS_AT_MOST, Anchor, Entry, EntryStore, StoredGroup
+from cache.entries import Entry, EntryStore
 from cache.errors import TextTooLong
 from cache.flights import Flight
-from cache.groups import LONGEST_FOUNDER, Evidence, Group
+from cache.holdings import Holdings
 from cache.index import Vector
+from cache.learning import Learning, Lesson
 from cache.lifetime import lifetime_s
 from cache.neighbourhood import Neighbourhood
-from cache.query import CachePolicy, Directives, Disposition, Query
+from cache.query import Acceptance, CachePolicy, Directives, Disposition, Query
 from cache.sameness import Verdict
 from cache.scope import Split, curated_scope, exact_key, normalised, scope_of, split, takes_curated
 from cache.signals import traits
+from cache.ticket import FollowUp, Fresh, Ticket
+from cache.transfer import Kept, Taken
 from cache.trust import Trust
+from cache.warming import Warmed, Warming
+
+__all__ = ["Cache", "FollowUp", "Fresh", "Lookup", "Screen", "Ticket", "Warmed", "directives_from"]
 
 Event = TypeVar("Event")
 Screen = Callable[[Query, Split], Cacheability]
 """What says whether a request may be answered from the cache at all."""
 
-_WRONG_WEIGHT: Final = 3.0
-"""A wrong audited hit speaks against its group like so many labels: it has harmed somebody."""
 _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
-_LABELLED_FROM: Final = 0.5
-"""No route serves what is less likely, so nobody will want to know what it would have been."""
-_LEARNING_AT_MOST: Final = 200
-"""So many fresh answers wait to be linked and compared."""
-_HITS_REMEMBERED: Final = 20_000
-_CURATED_ANCHORS_AT_MOST: Final = 100
 _REFRESH_AGAIN_US: Final = 60_000_000
 """A refresh that has brought nothing after this time is not waited for."""
-
-
-class Fresh(Struct, frozen=True):
-    """A cleanly finished answer."""
-
-    model: str
-    tier: int
-    is_rationed: bool
-    output_tokens: int
-    text: str
-    payload: bytes
-    worth: int = 1
-    """What one hit of it saves, in any unit."""
-
-
-class Ticket(Struct, frozen=True):
-    """What is needed to store the answer of a miss, and to let others join while it is being made."""
-
-    query: Query
-    scope: bytes
-    key: bytes
-    joining: bytes | None
-    """Under which others may join while the answer is being made; None = nobody may."""
-    text: str
-    vector: Vector | None
-    purges: int
-    """How many purges there had been when the request came: an answer from before one is not stored after it."""
-    judgement: Judgement | None = None
-    """What would have been served, had it been trusted."""
-
-
-class FollowUp(Struct, frozen=True):
-    """What is to be done after a hit has been served: ask upstream for a fresh answer."""
-
-    purpose: Literal["audit", "refresh"]
-    ticket: Ticket
-    propensity: float = 1.0
-    entry_id: str = ""
-    leader_key: bytes | None = None
-    """Of the question whose answer was shared, where that was still being made."""
-
-
-class Served(Struct, frozen=True):
-    """A semantic hit, as it is remembered for feedback."""
-
-    route: str
-    policy: CachePolicy
-    judgement: Judgement
-    ticket: Ticket
-    entry_id: str
 
 
 class Lookup(Struct, Generic[Event]):
@@ -117,18 +67,6 @@ class Lookup(Struct, Generic[Event]):
     follow_up: FollowUp | None = None
     judgement: Judgement | None = None
     kappa: float | None = None
-
-
-class Warmed(Struct, frozen=True):
-    """A curated question and answer, ready to be stored."""
-
-    question: str
-    answer: str
-    payload: bytes
-    output_tokens: int
-    source: str
-    tags: tuple[str, ...] = ()
-    ttl_s: int | None = None
 
 
 class Cache(Generic[Event]):
@@ -151,42 +89,31 @@ class Cache(Generic[Event]):
         self._now_us = now_us
         self._on_fault = on_fault
         self._screen = screen
+        self._comparison = comparison or WordedComparison()
         self.on_label: Callable[[Query, Judgement, Verdict], None] = lambda *_: None
         """Told what a fresh answer says of the stored one that was not served instead."""
         prior = prior or load_prior()
         self.trust = Trust(store, prior, chance or random.Random(), now_us)
-        self._comparison = comparison or WordedComparison()
         self._neighbourhood: Neighbourhood | None = None
-        self._answers: Answers | None = None
         if encoder is not None:
             self._neighbourhood = Neighbourhood(encoder.dim, prior, on_fault)
-            self._answers = Answers(self._neighbourhood, encoder, self._comparison)
+        fingerprint = encoder.fingerprint if encoder is not None else None
+        self._holdings = Holdings(store, self._neighbourhood, fingerprint, now_us)
+        answers: Answers | None = None
+        self._learning: Learning | None = None
+        self._audits: Audits | None = None
+        if self._neighbourhood is not None and encoder is not None:
+            answers = Answers(self._neighbourhood, encoder, self._comparison)
+            self._learning = Learning(self._holdings, answers, self.trust, on_fault, lambda *said: self.on_label(*said))
+            self._audits = Audits(self._holdings, self._learning, self.trust, now_us)
+        self._warming = Warming(self._holdings, answers, encoder, self._comparison, now_us)
         self._flights: dict[bytes, Flight[Event]] = {}
         self._leaders: dict[bytes, dict[bytes, tuple[Ticket, Flight[Event]]]] = {}
         """Scope -> key -> who leads a flight there, for questions that have a vector."""
-        self._curated: dict[bytes, int] = {}
-        """Curated scope -> how many entries it has."""
-        self._served: dict[str, Served] = {}
-        self._refreshing: dict[str, int] = {}
-        """Entry whose time is over -> when a fresh answer was asked for, in microseconds."""
-        self._purges = 0
-        self._linking = asyncio.Lock()
-        self._later: set[asyncio.Task[None]] = set()
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""
-        fingerprint = self._encoder.fingerprint if self._encoder is not None else None
-        anchors = list(self._store.load(fingerprint, self._now_us()))
-        if self._neighbourhood is not None:
-            for stored, vector in self._store.load_groups(fingerprint):
-                evidence = msgspec.json.decode(stored.evidence, type=Evidence) if stored.evidence else Evidence()
-                group = Group(stored.id, stored.scope, stored.identity, stored.answer, evidence)
-                self._neighbourhood.groups.add(group, vector)
-        for entry in {entry.id: entry for _, entry, _ in anchors if entry.is_curated}.values():
-            self._curated[entry.scope] = self._curated.get(entry.scope, 0) + 1
-        for anchor, entry, vector in anchors:
-            if self._neighbourhood is not None and self._neighbourhood.groups.get(entry.group_id) is not None:
-                self._neighbourhood.add(entry.scope, anchor.id, entry.group_id, vector)
+        self._holdings.load()
 
     # --- looking up ---
 
@@ -208,11 +135,11 @@ class Cache(Generic[Event]):
         key = exact_key(scope, parts.text)
         text = normalised(parts.text)
         joining = _joining_key(query, key) if may_join and not query.directives.no_cache else None
-        ticket = Ticket(query, scope, key, joining, text, None, self._purges)
+        ticket = Ticket(query, scope, key, joining, text, None, self._holdings.purges)
         if query.directives.no_cache:
             return self._miss(await self._with_vector(ticket, allowed), "no-cache")
-        curated = curated_scope(query) if self._curated and takes_curated(query, parts) else None
-        if curated is not None and curated not in self._curated:
+        curated = curated_scope(query) if self._holdings.curated and takes_curated(query, parts) else None
+        if curated is not None and curated not in self._holdings.curated:
             curated = None
 
         if (hit := self._exact(ticket, curated)) is not None:
@@ -277,7 +204,7 @@ class Cache(Generic[Event]):
         if propensity is not None:
             audited = msgspec.structs.replace(ticket, judgement=claim)
             follow_up = FollowUp("audit", audited, propensity, leader_key=leader.key)
-        self._remember(Served(query.route, query.policy, claim, ticket, ""))
+        self._remember(ticket, claim, "")
         return Lookup(
             "coalesced", "equivalent", flight=flight, confidence=p, follow_up=follow_up, judgement=claim, kappa=kappa
         )
@@ -319,7 +246,7 @@ class Cache(Generic[Event]):
             judgement = self._neighbourhood.judge(scope, text, vector, described)
             if not expired:
                 return judgement
-            self._forget(expired)
+            self._holdings.forget(expired)
 
     def _exact(self, ticket: Ticket, curated: bytes | None) -> Lookup[Event] | None:
         for scope, key in ((curated, None), (ticket.scope, ticket.key)):
@@ -349,33 +276,25 @@ class Cache(Generic[Event]):
         propensity = self.trust.draw(query.route, query.policy, judgement, may_audit=query.may_audit)
         if propensity is not None:
             hit.follow_up = FollowUp("audit", ticket, propensity, found[1].id)
-        self._remember(Served(query.route, query.policy, judgement, ticket, found[1].id))
+        self._remember(ticket, judgement, found[1].id)
         return hit
 
-    def _remember(self, served: Served) -> None:
-        request_id = served.ticket.query.request_id
-        if not request_id:
-            return
-        # Without what only the lookup needed: there are many of them.
-        query = msgspec.structs.replace(served.ticket.query, mapping={})
-        judgement = msgspec.structs.replace(served.judgement, around=(), features=())
-        ticket = msgspec.structs.replace(served.ticket, query=query, judgement=judgement)
-        self._served[request_id] = msgspec.structs.replace(served, judgement=judgement, ticket=ticket)
-        if len(self._served) > _HITS_REMEMBERED:
-            del self._served[next(iter(self._served))]
+    def _remember(self, ticket: Ticket, judgement: Judgement, entry_id: str) -> None:
+        if self._audits is not None:
+            self._audits.remember(ticket, judgement, entry_id)
 
     def _hit(self, disposition: Disposition, reason: str, entry: Entry, ticket: Ticket) -> Lookup[Event] | None:
         payload = self._store.payload(entry.id)
         if payload is None:  # its row never reached the file and memory has dropped it
-            self._forget([entry])
+            self._holdings.forget([entry])
             return None
         hit: Lookup[Event] = Lookup(disposition, reason, entry=entry, payload=payload)
         now_us = self._now_us()
         if not entry.is_curated and now_us >= entry.expires_us - ticket.query.policy.stale_s * 1_000_000:
             if disposition == "exact":  # of a semantic hit it is more important how far it can be trusted
                 hit.reason = "stale-while-revalidate"
-            if now_us >= self._refreshing.get(entry.id, 0) + _REFRESH_AGAIN_US:
-                self._refreshing[entry.id] = now_us
+            if now_us >= self._holdings.refreshing.get(entry.id, 0) + _REFRESH_AGAIN_US:
+                self._holdings.refreshing[entry.id] = now_us
                 hit.follow_up = FollowUp("refresh", ticket, entry_id=entry.id)
         return hit
 
@@ -440,20 +359,19 @@ class Cache(Generic[Event]):
             return None
 
     def _store_fresh(self, ticket: Ticket, fresh: Fresh, stale: Entry | None = None) -> str | None:
-        query = ticket.query
-        policy = query.policy
+        query, policy, holdings = ticket.query, ticket.query.policy, self._holdings
         older = self._store.by_key(ticket.key)
         is_worse = older is not None and fresh.is_rationed and not older[1].is_rationed
-        if ticket.purges != self._purges:
+        if ticket.purges != holdings.purges:
             return None
-        if not _may_write(query) or is_worse:
-            self._soon(self._label(ticket, fresh.text, None, ()))
+        if not ticket.may_write or is_worse:
+            self._learn(Lesson(ticket, fresh.text))
             return None
         now_us = self._now_us()
         identity = self._comparison.identity(fresh.text)
         ttl_us = lifetime_s(policy, ticket.text) * 1_000_000
-        same = self._neighbourhood.groups.of_identity(ticket.scope, identity) if self._neighbourhood else None
-        group_id = same.id if same is not None else self._store.next_group_id()
+        same = holdings.of_identity(ticket.scope, identity)
+        group_id = same.id if same is not None else holdings.found(ticket.scope, identity, fresh.text)
         entry = Entry(
             id=uuid.uuid4().hex,
             scope=ticket.scope,
@@ -473,346 +391,78 @@ class Cache(Generic[Event]):
             is_curated=False,
             source=query.request_id,
             writer=query.app,
-            askers=self._askers(group_id, query.asker),
+            askers=holdings.askers(group_id, query.asker),
             worth=fresh.worth,
         )
-        if same is None:
-            self._found(group_id, ticket.scope, identity, fresh.text)
         # A newer answer to exactly the same question takes the place of the older one. What that leaves to its
         # group, if both say the same, it leaves when the two have been compared.
-        replaced = {each.id: each for each in (older[1] if older else None, stale) if each is not None}
-        for each in replaced.values():
-            for anchor in self._store.anchors_of(each.id):
-                self._store.quarantine(anchor.id, True)
-        self._put(entry, ticket.key, ticket.text, fresh.payload, ticket.vector, replaced=None)
-        learning = self._label(ticket, fresh.text, entry if same is None else None, replaced.values())
-        if not self._soon(learning):
-            self._forget(replaced.values())
+        replaced = {each.id: each for each in (older[1] if older else None, stale) if each is not None}.values()
+        holdings.set_aside(replaced)
+        holdings.put(entry, ticket.key, ticket.text, fresh.payload, ticket.vector)
+        if not self._learn(Lesson(ticket, fresh.text, entry if same is None else None, tuple(replaced))):
+            holdings.forget(replaced)
         return entry.id if self._store.entry(entry.id) is not None else None
 
-    def _askers(self, group_id: int, *askers: str) -> tuple[str, ...]:
-        """Who has got this answer by asking for it themselves: these, and those of the whole group."""
-        known = {each for entry in self._store.entries_of_group(group_id) for each in entry.askers}
-        return tuple(sorted({*known, *askers} - {""}))[:ASKERS_AT_MOST]
-
-    def _found(self, group_id: int, scope: bytes, identity: bytes, answer: str) -> None:
-        if self._neighbourhood is None:  # nothing would ever look at it, nor take it away again
-            return
-        founder = answer[:LONGEST_FOUNDER]
-        encoder = self._encoder.fingerprint if self._encoder is not None else None
-        self._store.put_group(StoredGroup(group_id, scope, identity, founder, encoder, b""), None)
-        self._neighbourhood.groups.add(Group(group_id, scope, identity, founder), None)
-
-    def _put(
-        self, entry: Entry, key: bytes, text: str, payload: bytes, vector: Vector | None, replaced: Entry | None
-    ) -> Anchor:
-        encoder = self._encoder.fingerprint if self._encoder is not None else None
-        anchor, surplus = self._store.put(entry, key, text, payload, encoder, vector)
-        if self._neighbourhood is not None and self._neighbourhood.groups.get(entry.group_id) is not None:
-            self._neighbourhood.add(entry.scope, anchor.id, entry.group_id, vector)
-        self._forget([*([replaced] if replaced is not None else []), *surplus])
-        return anchor
-
-    # --- learning, after the client has been served ---
-
-    def _soon(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Learns in the background; False if that is not possible, or too much waits already: a label less is better
-        than a queue that takes memory and time from requests."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception as error:  # noqa: BLE001  learning must never stop serving; counted by on_fault
-                self._on_fault(error)
-
-        if self._answers is None or len(self._later) >= _LEARNING_AT_MOST:
-            work.close()
-            return False
-        task = asyncio.get_running_loop().create_task(guarded())
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
-        return True
+    def _learn(self, lesson: Lesson) -> bool:
+        return self._learning is not None and self._learning.soon(lesson)
 
     async def settle(self) -> None:
         """Waits until all fresh answers are linked and have labelled what would have been served."""
-        while self._later:
-            await asyncio.gather(*self._later)
+        if self._learning is not None:
+            await self._learning.settle()
 
-    async def _label(self, ticket: Ticket, answer: str, founded: Entry | None, replaced: Collection[Entry]) -> None:
-        """Links the answer with the group that says the same, if its entry founded one of its own, and forgets what
-        it replaces; and says whether what would have been served was right."""
-        assert self._answers is not None
-        assert self._neighbourhood is not None
-        try:
-            vector = await self._answers.vector(answer)
-            if founded is not None:
-                async with self._linking:  # else two answers at once would each found a group
-                    await self._link(founded, answer, vector, ticket.judgement)
-        finally:
-            self._forget(replaced)
-        judgement = ticket.judgement
-        if judgement is None or judgement.group is None:
-            return
-        verdict = await self._verdict(judgement.group, answer, vector)
-        if verdict is None:
-            return
-        if judgement.neighbour is not None:
-            self.trust.miss_labelled(ticket.query.route, ticket.query.policy, judgement, _LABELS[verdict])
-            if judgement.claim >= _LABELLED_FROM:
-                self.on_label(ticket.query, judgement, verdict)
-        if verdict != "unclear":
-            self._teach(ticket, judgement, is_right=verdict == "same")
-        if verdict == "same" and ticket.vector is not None:
-            self._extend_curated(ticket, judgement.group, ticket.vector)
-
-    async def _link(self, entry: Entry, answer: str, vector: Vector, judgement: Judgement | None) -> None:
-        assert self._answers is not None
-        assert self._neighbourhood is not None
-        own = self._neighbourhood.groups.get(entry.group_id)
-        if own is None:  # purged meanwhile
-            return
-        expected, p = None, 0.0
-        if judgement is not None and judgement.blocked_by is None:
-            expected, p = judgement.group, judgement.p
-        found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
-        if self._neighbourhood.groups.get(own.id) is not own:
-            return  # purged meanwhile
-        found = [group for group in found if group.id != own.id]
-        if not found:
-            self._describe(own.id, vector)
-            return
-        group, *others = found
-        self._merge(own, group)
-        if self._answers.is_direct(group, answer, vector):
-            self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector)
-        for other in others:
-            if self._answers.may_merge(group, other):
-                self._merge(other, group)
-
-    def _merge(self, old: Group, new: Group) -> None:
-        """Lets all that leads to one group lead to another; the old one goes."""
-        assert self._neighbourhood is not None
-        # What audits have charged either with stays charged.
-        new.evidence.offset = min(new.evidence.offset, old.evidence.offset)
-        entries = self._store.entries_of_group(old.id)
-        askers = self._askers(new.id, *(asker for each in entries for asker in each.askers))
-        for each in entries:
-            self._store.replace(msgspec.structs.replace(each, group_id=new.id, askers=askers))
-            for anchor in self._store.anchors_of(each.id):
-                if self._neighbourhood.regroup(each.scope, anchor.id, old.id, new.id):
-                    self._store.remove_group(old.id)
-
-    def _describe(self, group_id: int, vector: Vector | None) -> None:
-        """Keeps the vector of a group's founding answer, by which other answers find it."""
-        group = self._neighbourhood.groups.get(group_id) if self._neighbourhood is not None else None
-        if self._neighbourhood is None or self._encoder is None or group is None or vector is None:
-            return
-        self._neighbourhood.groups.describe(group_id, vector)
-        evidence, encoder = msgspec.json.encode(group.evidence), self._encoder.fingerprint
-        self._store.put_group(
-            StoredGroup(group_id, group.scope, group.identity, group.answer, encoder, evidence), vector
-        )
-
-    async def _verdict(self, group_id: int, answer: str, vector: Vector) -> Verdict | None:
-        """Whether a fresh answer says what the group says; None if the group has gone."""
-        assert self._answers is not None
-        assert self._neighbourhood is not None
-        group = self._neighbourhood.groups.get(group_id)
-        if group is None:
-            return None
-        if group.identity == self._comparison.identity(answer):
-            return "same"
-        known = self._neighbourhood.groups.vector(group_id)
-        if known is None:  # founded this moment, or for another encoder
-            known = await self._answers.vector(group.answer)
-            self._describe(group_id, known)
-            if self._neighbourhood.groups.get(group_id) is None:
-                return None
-        return self._comparison.verdict(answer, group.answer, float(known @ vector))
-
-    def _teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:
-        assert self._neighbourhood is not None
-        group = self._neighbourhood.learn(ticket.scope, judgement, is_right=is_right, weight=weight)
-        if group is not None:
-            self._store.update_group(group.id, msgspec.json.encode(group.evidence))
-
-    def _extend_curated(self, ticket: Ticket, group_id: int, vector: Vector) -> None:
-        """A fresh answer has agreed with a curated one that was near but not sure enough: its question becomes an
-        anchor of the curated entry."""
-        assert self._neighbourhood is not None
-        entry = next((each for each in self._store.entries_of_group(group_id) if each.is_curated), None)
-        key = exact_key(entry.scope, ticket.text) if entry is not None else b""
-        if entry is None or self._store.by_key(key) is not None or not _may_write(ticket.query):
-            return
-        if len(self._store.anchors_of(entry.id)) >= _CURATED_ANCHORS_AT_MOST:  # nothing evicts them
-            return
-        encoder = self._encoder.fingerprint if self._encoder is not None else None
-        anchor = self._store.add_anchor(entry.id, key, ticket.text, encoder, vector)
-        if anchor is not None:
-            self._neighbourhood.add(entry.scope, anchor.id, group_id, vector)
-
-    # --- audits ---
+    # --- after a hit ---
 
     async def followed(self, follow_up: FollowUp, fresh: Fresh) -> Verdict | None:
         """The fresh answer after a hit. An audit's verdict is recorded; a wrong hit quarantines the anchor, lowers
         its group and is kept for a person to judge, and the fresh answer takes its place. Never raises: a fault is
         an audit that has failed."""
+        ticket = msgspec.structs.replace(follow_up.ticket, judgement=None)
         try:
             if follow_up.purpose == "audit":
-                return await self._audited(follow_up, fresh)
+                assert self._audits is not None
+                verdict = await self._audits.audited(follow_up, fresh)
+                if verdict == "different":
+                    self.store(ticket, fresh)
+                return verdict
             stale = self._store.entry(follow_up.entry_id)
-            self._refreshing.pop(follow_up.entry_id, None)
-            self._store_fresh(msgspec.structs.replace(follow_up.ticket, judgement=None), fresh, stale)
+            self._holdings.refreshing.pop(follow_up.entry_id, None)
+            self._store_fresh(ticket, fresh, stale)
         except Exception as error:  # noqa: BLE001  fails open by design, counted by on_fault
             self._on_fault(error)
             self.audit_failed(follow_up)
         return None
 
-    async def _audited(self, follow_up: FollowUp, fresh: Fresh) -> Verdict | None:
-        ticket = follow_up.ticket
-        assert self._answers is not None
-        judgement = ticket.judgement
-        assert judgement is not None
-        vector = await self._answers.vector(fresh.text)
-        shared = self._store.by_key(follow_up.leader_key) if follow_up.leader_key is not None else None
-        entry = shared[1] if shared is not None else self._store.entry(follow_up.entry_id)
-        verdict = await self._verdict(entry.group_id, fresh.text, vector) if entry is not None else None
-        if entry is None or verdict is None:  # purged meanwhile: nobody is served it any more
-            self.audit_failed(follow_up)
-            return None
-        judgement = msgspec.structs.replace(judgement, group=entry.group_id)
-        self.trust.hit_labelled(
-            ticket.query.route, ticket.query.policy, judgement, follow_up.propensity, _LABELS[verdict]
-        )
-        if verdict != "same":
-            self._doubt(entry.id, judgement, ticket, fresh.text, verdict)
-        if verdict == "different":
-            self._condemn(ticket, judgement)
-            self.store(msgspec.structs.replace(ticket, judgement=None), fresh)
-        elif verdict == "same":
-            self._teach(ticket, judgement, is_right=True)
-        return verdict
-
     def audit_failed(self, follow_up: FollowUp) -> None:
         """An audit that was drawn, or a refresh that was wanted, brought no answer."""
-        ticket = follow_up.ticket
         if follow_up.purpose == "refresh":
-            self._refreshing.pop(follow_up.entry_id, None)
-        if follow_up.purpose == "audit" and ticket.judgement is not None:
-            self.trust.hit_labelled(
-                ticket.query.route, ticket.query.policy, ticket.judgement, follow_up.propensity, "failed"
-            )
+            self._holdings.refreshing.pop(follow_up.entry_id, None)
+        elif self._audits is not None:
+            self._audits.failed(follow_up)
 
     def complain(self, request_id: str) -> FollowUp | None:
         """Somebody called the answer to this request wrong. If it was a semantic hit, it counts against its route
         and its group; the audit that settles it is returned. None for any other request."""
-        served = self._served.pop(request_id, None)
-        if served is None:
-            return None
-        self.trust.complained(served.route, served.policy, served.judgement.claim)
-        if served.judgement.group is not None:  # else it had shared an answer that was still being made
-            self._teach(served.ticket, served.judgement, is_right=False)
-            self._doubt(served.entry_id, served.judgement, served.ticket, "", "unclear")
-        return FollowUp("audit", served.ticket, _COMPLAINT_PROPENSITY, served.entry_id)
-
-    def _condemn(self, ticket: Ticket, judgement: Judgement) -> None:
-        self._teach(ticket, judgement, is_right=False, weight=_WRONG_WEIGHT)
-        if judgement.neighbour is not None:
-            self._store.quarantine(judgement.neighbour.anchor_id, True)
-
-    def _doubt(self, entry_id: str, judgement: Judgement, ticket: Ticket, fresh: str, verdict: Verdict) -> None:
-        assert self._neighbourhood is not None
-        group = self._neighbourhood.groups.get(judgement.group) if judgement.group is not None else None
-        neighbour = judgement.neighbour
-        if group is None or neighbour is None or self._store.entry(entry_id) is None:  # purged meanwhile
-            return
-        self._store.add_doubt(
-            at_us=self._now_us(),
-            route=ticket.query.route,
-            team=ticket.query.team,
-            anchor_id=neighbour.anchor_id,
-            entry_id=entry_id,
-            group_id=group.id,
-            request_id=ticket.query.request_id,
-            asked=ticket.text,
-            stored_question=neighbour.text,
-            stored_answer=group.answer,
-            fresh_answer=fresh[:LONGEST_FOUNDER],
-            p=judgement.p,
-            verdict="wrong" if verdict == "different" else "unclear",
-        )
+        return self._audits.complain(request_id) if self._audits is not None else None
 
     def rule(self, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
         """A person's judgement of a doubtful hit: a right one frees the anchor. False for an unknown one."""
-        doubt = self._store.doubt(doubt_id)
-        if doubt is None:
-            return False
-        self._store.rule(doubt_id, ruling)
-        self._store.quarantine(doubt.anchor_id, ruling == "wrong")
-        counted = doubt.ruling or ("wrong" if doubt.verdict == "wrong" else None)
-        group = self._neighbourhood.groups.get(doubt.group_id) if self._neighbourhood is not None else None
-        if group is not None and counted != ruling:
-            if counted is not None:
-                group.evidence.retract(doubt.p, is_right=counted == "right", weight=_WRONG_WEIGHT)
-            group.evidence.add(doubt.p, is_right=ruling == "right", weight=_WRONG_WEIGHT)
-            self._store.update_group(group.id, msgspec.json.encode(group.evidence))
-        return True
+        return audits.rule(self._holdings, doubt_id, ruling)
 
-    # --- warming ---
+    # --- from outside ---
 
     async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
-        """Stores curated questions and answers for a team, route and knowledge version. One that is asked for in
-        the same words already is replaced. Returns how many were stored. Raises TextTooLong for none: a question
-        that is too long for the encoder is served exactly only."""
-        scope = curated_scope(query)
-        now_us = self._now_us()
-        for item in items:
-            text = normalised(item.question)
-            key = exact_key(scope, text)
-            vector: Vector | None = None
-            if self._encoder is not None:
-                try:
-                    vector = await self._encoder.encode(text)
-                except TextTooLong:
-                    vector = None
-            meaning = await self._answers.vector(item.answer) if self._answers is not None else None
-            alike = None
-            if self._answers is not None and meaning is not None:
-                alike = await self._answers.group_of(scope, item.answer, meaning)
-            # From here on nothing waits.
-            identity = self._comparison.identity(item.answer)
-            same = self._neighbourhood.groups.of_identity(scope, identity) if self._neighbourhood else None
-            same = same or alike
-            group_id = same.id if same is not None else self._store.next_group_id()
-            if same is None:
-                self._found(group_id, scope, identity, item.answer)
-                self._describe(group_id, meaning)
-            older = self._store.by_key(key)
-            entry = Entry(
-                id=uuid.uuid4().hex,
-                scope=scope,
-                team=query.team,
-                env="",
-                route=query.route,
-                shared=query.policy.shared,
-                model="curated",
-                tier=0,
-                is_rationed=False,
-                output_tokens=item.output_tokens,
-                group_id=group_id,
-                created_us=now_us,
-                expires_us=now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US,
-                knowledge_version=query.policy.knowledge_version,
-                tags=tuple(sorted({*query.policy.tags, *item.tags})),
-                is_curated=True,
-                source=item.source,
-                writer="",
-                askers=(),
-                worth=1,
-            )
-            self._put(entry, key, text, item.payload, vector, replaced=older[1] if older else None)
-            self._curated[scope] = self._curated.get(scope, 0) + 1
-        return len(items)
+        """Stores curated questions and answers for a team, route and knowledge version; see `Warming.warm`."""
+        return await self._warming.warm(query, items)
+
+    async def restore(self, kept: Kept, policy: CachePolicy) -> Taken:
+        """Stores one exported entry with all its questions under its own id, for a route of this policy."""
+        query = Query(kept.team, kept.env, kept.route, {}, None, Acceptance("", 0), policy, Directives())
+
+        def is_semantic(text: str) -> bool:
+            return self._screen(query, Split(text, [], False)).level == "semantic"
+
+        return await self._warming.restore(kept, is_semantic=is_semantic)
 
     # --- keeping ---
 
@@ -820,28 +470,9 @@ class Cache(Generic[Event]):
         """Forgets every entry that matches all that is given (`id`, `team`, `env`, `route`, `shared`, `group_id`,
         `knowledge_version`, `writer`, `tag`, `is_curated`), with all its anchors; returns how many. With nothing
         given it forgets everything. Answers on their way are not stored."""
-        self._purges += 1
         self._leaders.clear()
         self._flights.clear()  # whoever asks from now on gets an answer made from now on
-        matching = self._store.select(**equal)
-        self._forget(matching)
-        is_all = all(value is None for value in equal.values())
-        self._store.forget_doubts(None if is_all else matching)
-        return len(matching)
-
-    def _forget(self, entries: Iterable[Entry]) -> None:
-        # As they are now: their group may have become another one meanwhile.
-        gone = {each.id: now for each in entries if (now := self._store.entry(each.id)) is not None}
-        for entry in gone.values():
-            self._refreshing.pop(entry.id, None)
-            if entry.is_curated:
-                left = self._curated.pop(entry.scope, 0) - 1
-                if left > 0:
-                    self._curated[entry.scope] = left
-        for anchor in self._store.remove(gone.values()):
-            entry = gone[anchor.entry_id]
-            if self._neighbourhood is not None and self._neighbourhood.remove(entry.scope, anchor.id, entry.group_id):
-                self._store.remove_group(entry.group_id)
+        return self._holdings.purge(**equal)
 
     def payload_of_group(self, group_id: int) -> bytes | None:
         """The payload of any entry of the group."""
@@ -852,35 +483,12 @@ class Cache(Generic[Event]):
         return self.trust.certificates()
 
     def statistics(self) -> dict[str, Any]:
-        return {
-            "entries": len(self._store),
-            "bytes": self._store.bytes,
-            "vectors": len(self._neighbourhood) if self._neighbourhood is not None else 0,
-            "groups": len(self._neighbourhood.groups) if self._neighbourhood is not None else 0,
-            "curated": sum(self._curated.values()),
-            "in_flight": len(self._flights),
-            "encoder": getattr(self._encoder, "model", None),
-        }
+        encoder = getattr(self._encoder, "model", None)
+        return {**self._holdings.statistics(), "in_flight": len(self._flights), "encoder": encoder}
 
     def close(self) -> None:
         self.trust.save()
-        self._store.close()
-        if self._neighbourhood is not None:
-            self._neighbourhood.close()
-
-
-_LABELS: Final[dict[Verdict, Literal["right", "wrong", "unclear"]]] = {
-    "same": "right",
-    "different": "wrong",
-    "unclear": "unclear",
-}
-_COMPLAINT_PROPENSITY: Final = 1e-6
-"""An audit that a complaint has brought about was not chosen by chance: it can count against a route only."""
-_NEVER_US: Final = 2**62
-
-
-def _may_write(query: Query) -> bool:
-    return not query.policy.writers or query.app in query.policy.writers
+        self._holdings.close()
 
 
 def _may_share(leader: Query, query: Query) -> bool:

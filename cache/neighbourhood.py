@@ -6,6 +6,7 @@ Knows neither entries nor routes.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from cache.decision import NEIGHBOURS, GroupView, Judgement, Neighbour, Prior, judge
 from cache.groups import Evidence, Group, Groups
 from cache.index import Vector, VectorIndex
+from cache.signals import Traits, packed, traits, unpacked
 
 _PENDING: Final = -1
 """Anchor and group of a question whose answer is being made."""
@@ -36,6 +38,8 @@ class Neighbourhood:
         self._sizes: dict[bytes, int] = {}
         self._learnt: OrderedDict[tuple[bytes, bool], Evidence] = OrderedDict()
         """(scope, whether the group had company) -> what labels have shown there."""
+        self._packed: dict[int, bytes] = {}
+        """Anchor -> the traits of its text: to read the texts of six neighbours would be most of a judgement."""
 
     def judge(self, scope: bytes, text: str, vector: Vector, described: Described) -> Judgement:
         """The judgement of the question with this text and vector in its scope."""
@@ -49,7 +53,8 @@ class Neighbourhood:
             return Judgement()
         vectors = self._prompts.vectors(scope, [neighbour.anchor_id for neighbour in neighbours])
         views = self.groups.views(neighbour.group for neighbour in neighbours)
-        return judge(text, vector, neighbours, vectors, views, self._sizes[scope], self.prior, self._offsets(scope))
+        size, offsets = self._sizes[scope], self._offsets(scope)
+        return judge(text, vector, neighbours, vectors, views, size, self.prior, offsets, read=self._read)
 
     def learn(self, scope: bytes, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> Group | None:
         """Takes a label of a judgement into account, for its group and for its scope. Returns the group, unless it
@@ -93,12 +98,30 @@ class Neighbourhood:
         size = self._sizes.get(scope, 0) + 1
         views[_PENDING] = GroupView()
         offsets = self._offsets(scope)
-        judgement = judge(text, vector, neighbours, vectors, views, size, self.prior, offsets, candidate=_PENDING)
+        judgement = judge(
+            text, vector, neighbours, vectors, views, size, self.prior, offsets, candidate=_PENDING, read=self._read
+        )
         return judgement.claim
 
-    def add(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
-        """An anchor that leads to a known group. Without a vector it only keeps the group alive."""
+    def _read(self, neighbour: Neighbour) -> Traits:
+        known = self._packed.get(neighbour.anchor_id)
+        if known is not None:
+            return unpacked(known)
+        read = traits(neighbour.text)
+        if neighbour.anchor_id != _PENDING:
+            self._keep(neighbour.anchor_id, read)
+        return read
+
+    def _keep(self, anchor_id: int, read: Traits) -> None:
+        with suppress(UnicodeEncodeError):  # a text with half a character is read again each time
+            self._packed[anchor_id] = packed(read)
+
+    def add(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None, text: str | None = None) -> None:
+        """An anchor that leads to a known group. Without a vector it only keeps the group alive. Its text, which may
+        be left out, is read now instead of when it is first met."""
         if vector is not None:
+            if text is not None:
+                self._keep(anchor_id, traits(text))
             self._prompts.add(scope, anchor_id, vector)
             self._sizes[scope] = self._sizes.get(scope, 0) + 1
         self._join(scope, anchor_id, group_id, vector)
@@ -106,6 +129,7 @@ class Neighbourhood:
     def remove(self, scope: bytes, anchor_id: int, group_id: int) -> bool:
         """Forgets an anchor. Returns whether its group had no other; the group then goes with it."""
         vector = self._vector(scope, anchor_id)
+        self._packed.pop(anchor_id, None)
         is_empty = self._leave(anchor_id, group_id, vector)
         if vector is not None:
             self._prompts.remove(scope, anchor_id)

@@ -141,8 +141,9 @@ _STRONG: Final = frozenset(
 def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[str, float]:
     """What speaks for and against, by name; the same in both orders. Amounts are about 0 to 2."""
     # words
-    only_one, only_two = one.words - two.reach, two.words - one.reach
-    light_one, light_two = one.light - two.reach, two.light - one.reach
+    own_one, own_two = two.lacks(one.said), one.lacks(two.said)
+    only_one, only_two = one.words & own_one, two.words & own_two
+    light_one, light_two = one.light & own_one, two.light & own_two
     fewer, more = sorted((len(only_one), len(only_two)))
     light_fewer, light_more = sorted((len(light_one), len(light_two)))
     shared, light_shared = len(one.words & two.words), len(one.light & two.light)
@@ -155,7 +156,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
     function = [
         word
         for word in one.tokens ^ two.tokens
-        if word in answer_words.FUNCTION and root(word) not in (two.reach if word in one.tokens else one.reach)
+        if word in answer_words.FUNCTION and not (two if word in one.tokens else one).has(root(word))
     ]
     # numbers and names
     numbers_one, numbers_two = _unmatched(one, two), _unmatched(two, one)
@@ -166,10 +167,10 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
     rates_one, rates_two = one.rates - two.rates, two.rates - one.rates
     if _is_about_a_month(rates_one) and _is_about_a_month(rates_two):
         rates_one, rates_two = frozenset(), frozenset()
-    names_one, names_two = one.names - two.reach, two.names - one.reach
+    names_one, names_two = one.names & own_one, two.names & own_two
     names_conflict = bool(names_one and names_two)
     code_one, code_two = _other_code(one, two), _other_code(two, one)
-    people_one, people_two = one.people - two.reach, two.people - one.reach
+    people_one, people_two = one.people & own_one, two.people & own_two
     reassigned = _reassigned(one, two)
     # polarity, conditions
     turned = ((one.denied & two.asserted) | (two.denied & one.asserted)) - LIGHT
@@ -182,7 +183,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         for pair, side in one.sides
     )
     contrary, strongly_contrary = _contrary(one, two)
-    conditional = len(one.conditional - two.reach) + len(two.conditional - one.reach)
+    conditional = len(one.conditional & own_one) + len(two.conditional & own_two)
     other_member = _other_member(one, two)
     markers = one.markers ^ two.markers
 
@@ -414,16 +415,18 @@ _MOST_ITEMS: Final = 40
 
 
 def _reassigned(one: AnswerTraits, two: AnswerTraits) -> bool:
-    """Whether two numbers or names share more words with each other's parts of sentences than with their own:
-    adults 14, students 9 against students 14, adults 9."""
-    mine, theirs = one.partners, two.partners
-    items = [item for item in mine if item in theirs][:_MOST_ITEMS]
-    for at, item in enumerate(items):
-        for other in items[at + 1 :]:
-            if mine[item] == mine[other] or theirs[item] == theirs[other]:
-                continue
-            turned = len(mine[item] & theirs[other]) + len(mine[other] & theirs[item])
-            if turned > 1 and turned > 1 + len(mine[item] & theirs[item]) + len(mine[other] & theirs[other]):
+    """Whether two numbers or names share more words with each other's parts of sentences than with their own, and more
+    than one: adults 14, students 9 against students 14, adults 9."""
+    items = [item for item in one.partners if item in two.partners][:_MOST_ITEMS]
+    if len(items) < 2:
+        return False
+    mine, theirs = [one.partners[item] for item in items], [two.partners[item] for item in items]
+    own = [len(here & there) for here, there in zip(mine, theirs, strict=True)]
+    for at in range(len(items)):
+        here, there = mine[at], theirs[at]
+        for other in range(at + 1, len(items)):
+            turned = len(here & theirs[other]) + len(mine[other] & there)
+            if turned > 1 + own[at] + own[other] and here != mine[other] and there != theirs[other]:
                 return True
     return False
 

@@ -92,3 +92,16 @@ doubts: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 """Hits whose audit did not say "same", for a person to rule on. An id is never given twice."""
+
+embeddings: Final = sa.Table(
+    "embeddings",
+    metadata,
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("team", sa.Text, nullable=False),
+    sa.Column("route", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False, index=True),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+"""Vectors as the JSON that their provider wrote. `key` is a hash of tenant, model, input and options."""

@@ -91,7 +91,8 @@ class SecondCatalogue:
 
 def check(models: Iterable[tuple[str, str]], second: SecondCatalogue, at: datetime) -> Checked:
     """Compares our catalogue's prices of these (provider, model) at that time, for short prompts."""
-    compared, differences, missing = 0, [], []
+    compared, missing = 0, []
+    differences: list[Difference] = []
     for provider, model in models:
         ours, theirs = catalogue_prices(provider, model, at, 1), second.prices(provider, model)
         if ours is None or theirs is None:

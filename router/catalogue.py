@@ -52,6 +52,8 @@ class Provider(Struct, frozen=True):
     """Azure's `api-version`, Anthropic's `anthropic-version`."""
     region: str | None = None
     """Where Bedrock signs for."""
+    responses: bool = False
+    """Whether it offers OpenAI's Responses API beside chats, for clients that speak it."""
     simulation: Simulation | None = None
     """Set for the provider that needs no network; `base_url` is then not used."""
     limit_field: str = "max_completion_tokens"
@@ -87,6 +89,8 @@ class Deployment(Struct, frozen=True):
     queue_s: float = 5.0
     """None that would wait longer is let in."""
     breaker: BreakerPolicy = BreakerPolicy()
+    max_output_tokens: int = 4096
+    """The model's longest answer, for protocols in which every request has a limit."""
 
 
 class Model(Struct, frozen=True):
@@ -99,6 +103,8 @@ class Model(Struct, frozen=True):
     deployments: tuple[Deployment, ...]
     accepts: frozenset[str]
     takes_tools: bool
+    embeds: bool = False
+    """It makes embeddings, and answers no chats."""
 
 
 class RoutingPolicy(Struct, frozen=True):
@@ -120,6 +126,10 @@ class RoutingPolicy(Struct, frozen=True):
     """Class of work -> the models that may do it (`router/workload.py`); other classes go to all."""
     max_quality_loss: float = 1.0
     """How much worse than the best a model may be expected to be, where enough answers of it were judged."""
+    judge: str | None = None
+    """The model that is asked how good answers are; it need not be one that the route offers."""
+    judge_share: float = 0.0
+    """So many of the answers to `auto` are judged against the baseline's."""
     explore_share: float = 0.0
     """So many of the `auto` requests go to another eligible model than the best, to learn from it."""
     holdout_share: float = 0.0

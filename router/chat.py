@@ -12,6 +12,9 @@ Where other protocols have more than it, the canonical form takes the names unde
                         `reasoning_effort`
     cache_control       on messages, content parts and tools: `{"type": "ephemeral", "ttl": "5m" | "1h"}`
     is_error            on tool messages: the tool failed
+    stop_reason         on choices: the stop sequence that ended the answer, as vLLM says it
+    unconverted         on messages and deltas: parts of an answer that only its own dialect has a form for (citations,
+                        what a provider's own tools found); such an answer is not stored
     file                content part, `file_data` (data URL), `file_url` or `file_id`, and `filename`
 """
 
@@ -45,6 +48,12 @@ class ChatRequest(Struct, frozen=True):
     """The request as the client sent it, where its dialect is not the canonical one."""
     forwarded: dict[str, str] = {}
     """Headers that belong to the request in its own dialect."""
+    has_unseen_input: bool = False
+    """Whether the provider adds input that is not in the request: turns that it keeps, what its own tools find."""
+    continues: dict[str, str] = {}
+    """Field -> id, of all that refers to what a provider keeps of earlier answers."""
+    kept_by: str | None = None
+    """The deployment that keeps what the request continues."""
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -68,12 +77,12 @@ class ChatRequest(Struct, frozen=True):
 
     def input_bound(self, context_tokens: int) -> int:
         """An upper bound of the input tokens: a token is at least one byte of the request, a picture behind a
-        URL costs by its size, and what is behind any other reference may fill the model's context."""
+        URL costs by its size, and what is behind any other reference, or is not seen, may fill the model's context."""
         parts: list[Any] = [part.get("type") for message in self.messages for part in _parts(message)]
         pictures = parts.count("image_url")
         others = sum(kind not in ("text", "refusal", "image_url") for kind in parts)
         counted = self.body_bytes + _REQUEST_OVERHEAD_TOKENS + pictures * _PICTURE_AT_MOST_TOKENS
-        return max(counted, context_tokens) if others else counted
+        return max(counted, context_tokens) if others or self.has_unseen_input else counted
 
     @property
     def modalities(self) -> frozenset[str]:
@@ -123,11 +132,15 @@ def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
     return content if isinstance(content, list) else []
 
 
+_NOT_WRITTEN: Final = frozenset({"role", "type", "id", "thinking_blocks"})
+"""Not the model's words, or those of `reasoning_content` once more."""
+
+
 def _written_bytes(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode(errors="surrogatepass"))
     if isinstance(value, dict):
-        return sum(_written_bytes(item) for key, item in value.items() if key not in ("role", "type", "id"))
+        return sum(_written_bytes(item) for key, item in value.items() if key not in _NOT_WRITTEN)
     if isinstance(value, list):
         return sum(_written_bytes(item) for item in value)
     return 0

@@ -6,6 +6,8 @@ RouterError                    retryable? billed?
 ├── NoCandidate                models exist, none may serve this request; says why for each
 ├── BudgetExceeded             a hard cap would be broken; says when it resets
 ├── LedgerUnavailable          the ledger file cannot be written; nothing may be acknowledged
+├── Unavailable                no deployment may be called now; says when to come back
+│   └── Overloaded             more is asked than can be carried; nothing was sent
 └── UpstreamError              one attempt at a provider failed
     ├── UpstreamUnreachable    no connection: nothing was sent
     ├── UpstreamTimeout        sent, no answer in time: may have been billed
@@ -87,6 +89,23 @@ class LedgerUnavailable(RouterError):
     """The row or reservation is not in the file, so the request must not be acknowledged."""
 
     retryable = True
+
+
+class Unavailable(RouterError):
+    """Every deployment that could serve the request is out. `retry_after_s` is when one may be back."""
+
+    retryable = True
+
+    def __init__(self, retry_after_s: float, message: str = "No provider of this model is available now.") -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """The request was sent away, so that those under way are served."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(retry_after_s, "The gateway is busy and cannot take this request. Try again later.")
 
 
 class UpstreamError(RouterError):

@@ -27,8 +27,8 @@ ANSWERS: Final = 20_000
 """So many recent answers can still be scored; who knows a later score finds it in the ledger only."""
 _BOUND: Final = 1.645
 """Standard errors below an estimate: one-sided 95 %."""
-_LABELS_FOR_BAR: Final = 20.0
-"""Judged answers near a prompt, before a model may be barred from its kind."""
+_SURE_FROM: Final = 0.1
+"""Standard error of an estimate from which on it rests on answers, and not on the prior alone."""
 _SPEED_KEPT: Final = 0.9
 """Of the running mean of latencies, when one more comes."""
 
@@ -144,8 +144,8 @@ def _barred(seen: Traits, estimates: Mapping[str, Estimate], policy: RoutingPoli
 
 
 def _may_lose(each: Estimate, best: float, tolerated: float) -> bool:
-    """Whether enough answers were judged, and their lower bound is more than `tolerated` below the best."""
-    return each.labels >= _LABELS_FOR_BAR and each.q < best and each.q - _BOUND * each.error < best - tolerated
+    """Whether enough is known of it, and its lower bound is more than `tolerated` below the best."""
+    return each.error <= _SURE_FROM and each.q < best and each.q - _BOUND * each.error < best - tolerated
 
 
 def _lot(conversation: str, purpose: str) -> float:

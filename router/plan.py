@@ -32,8 +32,8 @@ _LAMBDA: Final[Mapping[Strategy, float]] = {
 _SCORED: Final = frozenset(_LAMBDA)
 """The strategies under which scores decide, so that money counts and exploring teaches something."""
 _SWITCH_FROM: Final = 0.2
-"""A conversation changes its model only for so much more score: an answer in another voice, without the provider's
-prompt cache, must be worth it."""
+"""A conversation changes its model only for so much more quality, and never for money: an answer in another voice,
+without the provider's prompt cache, must be worth it."""
 
 # How much of its quality a tier loses on the hardest prompt.
 _WEAKNESS: Final = {Tier.PREMIUM: 0.05, Tier.MID: 0.30, Tier.ECONOMY: 0.75}
@@ -98,6 +98,12 @@ class Circumstances(Struct, frozen=True):
     """Of recent first events."""
     price: float = 0.0
     """Quality that a nano-dollar must buy, so that the budgets last (`router/pacing.py`)."""
+    priced_by: str | None = None
+    """The budget whose price it is."""
+    least_lambda: float = 0.0
+    """From the soft limit of a budget on: no smaller lambda, whatever the route's strategy."""
+    last_resorts: tuple[Model, ...] = ()
+    """What may be asked when the budgets hold nothing else, whether or not the route offers it."""
     pin: Pin | None = None
     barred: Mapping[str, str] = {}
     """Models that may not serve this request, and why: the floor of its kind was raised, e.g."""
@@ -126,6 +132,8 @@ class Plan(Struct, frozen=True):
     propensity: float = 1.0
     """The probability with which the first candidate became the first."""
     is_held_out: bool = False
+    last_resorts: tuple[Candidate, ...] = ()
+    """What is asked when the budgets hold none of the candidates."""
     brief: tuple[Candidate, ...] = ()
     """Economy models below the floor that may answer in a few words, when all candidates have failed."""
 
@@ -199,25 +207,27 @@ def plan(
     seen = features(request)
     ruled_out = {model.name: why for model in policy.models if (why := _unfit(model, request))}
     scored = [_candidate(model, request, seen, at, around) for model in policy.models if model.name not in ruled_out]
-    price = _price(scored, policy.strategy, around.price)
-    ranked = _ranked(scored, policy, price, around)
+    in_order, price = ranked(scored, policy, around)
 
     choice = Choice("as requested")
     if is_auto:
         ruled_out = dict(around.barred) | ruled_out
         offered = [
             candidate
-            for candidate in ranked
+            for candidate in in_order
             if candidate.model.tier >= policy.floor and candidate.model.name not in ruled_out
         ]
         offered, choice = _chosen(offered, seen, policy, around)
+        if around.priced_by is not None and price == around.price:
+            paced = f"{choice.reason}, paced by {around.priced_by} (lambda {price * _reference_nano(scored):.3g})"
+            choice = msgspec.structs.replace(choice, reason=paced)
     else:
         if request.model in ruled_out:
             raise NoCandidate({request.model: ruled_out[request.model]})
-        offered = [candidate for candidate in ranked if candidate.model.name == request.model]
+        offered = [candidate for candidate in in_order if candidate.model.name == request.model]
         if policy.allow_downgrade:
             asked = next(model for model in policy.models if model.name == request.model)
-            stand_ins = [candidate for candidate in ranked if policy.floor <= candidate.model.tier < asked.tier]
+            stand_ins = [candidate for candidate in in_order if policy.floor <= candidate.model.tier < asked.tier]
             # Nearest tier first: a stand-in should be as little worse as possible.
             offered += sorted(stand_ins, key=lambda candidate: -candidate.model.tier)
     if not offered:
@@ -242,7 +252,12 @@ def plan(
         price=price,
         propensity=choice.propensity,
         is_held_out=choice.is_held_out,
-        brief=_brief(ranked, allowed, ruled_out, policy),
+        last_resorts=tuple(
+            _candidate(model, request, seen, at, around)
+            for model in around.last_resorts
+            if model.name not in {candidate.model.name for candidate in allowed} and _unfit(model, request) is None
+        ),
+        brief=_brief(in_order, allowed, ruled_out, policy),
     )
 
 
@@ -266,7 +281,7 @@ def _chosen(
         reason = f"holdout: {around.baseline} as the baseline"
         return _first(by_name[around.baseline], offered), Choice(reason, is_held_out=True)
     kept = by_name.get(around.pin.model) if around.pin is not None else None
-    if kept is not None and offered[0].score - kept.score < _SWITCH_FROM:
+    if kept is not None and offered[0].quality - kept.quality < _SWITCH_FROM:
         return _first(kept, offered), Choice(f"auto: {policy.strategy}, kept for the conversation")
     known = around.workload and f"{around.workload}, expected quality {offered[0].quality:.2f}" if offered else None
     best, share = f"auto: {policy.strategy}, {known or f'difficulty {seen.difficulty:.2f}'}", policy.explore_share
@@ -287,6 +302,10 @@ def _unfit(model: Model, request: ChatRequest) -> str | None:
     """Why this model cannot serve this request, or None."""
     if not model.deployments:
         return "has no deployment"
+    if request.dialect == "embeddings":  # another model's vectors are of another space
+        return None if model.embeds and model.name == request.model else "does not make these embeddings"
+    if model.embeds:
+        return "makes embeddings: ask POST /v1/embeddings"
     if request.uses_tools and not model.takes_tools:
         return "takes no tools"
     if missing := request.modalities - model.accepts:
@@ -312,26 +331,31 @@ def _candidate(model: Model, request: ChatRequest, seen: Features, at: datetime,
     )
 
 
-def _price(candidates: Sequence[Candidate], strategy: Strategy, asked: float) -> float:
-    """Quality that a nano-dollar must buy: by the route's strategy, or by pacing where that asks for more."""
+def _price(candidates: Sequence[Candidate], strategy: Strategy, around: Circumstances) -> float:
+    """Quality that a nano-dollar must buy: by the route's strategy, or by the budgets where they ask for more."""
     if strategy not in _SCORED:
         return 0.0
-    return max(_LAMBDA[strategy] / _reference_nano(candidates), asked)
+    return max(max(_LAMBDA[strategy], around.least_lambda) / _reference_nano(candidates), around.price)
 
 
 def _reference_nano(candidates: Sequence[Candidate]) -> int:
     return max((candidate.cost_nano for candidate in candidates), default=0) or 1
 
 
-def _ranked(
-    candidates: Sequence[Candidate], policy: RoutingPolicy, price: float, around: Circumstances
-) -> list[Candidate]:
-    """In the order of the route's strategy. An unpriced candidate counts as the dearest."""
-    reference = _reference_nano(candidates)
+def ranked(
+    candidates: Sequence[Candidate], policy: RoutingPolicy, around: Circumstances
+) -> tuple[list[Candidate], float]:
+    """The candidates in the order of the route's strategy, with their scores, and the quality that a nano-dollar had to
+    buy. An unpriced candidate counts as the dearest."""
+    reference, price = _reference_nano(candidates), _price(candidates, policy.strategy, around)
     scored = [
         msgspec.structs.replace(each, score=each.quality - price * (each.cost_nano if each.prices else reference))
         for each in candidates
     ]
+    return _ordered(scored, policy, around), price
+
+
+def _ordered(scored: list[Candidate], policy: RoutingPolicy, around: Circumstances) -> list[Candidate]:
     match policy.strategy:
         case "failover-first":
             return scored  # as the route lists them

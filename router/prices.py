@@ -4,6 +4,7 @@ The only module that knows the catalogue. Everything else sees `UnitPrices`: int
 million tokens. An unknown price is None (`unpriced`), never 0.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -75,13 +76,15 @@ class Priced(Struct, frozen=True):
     """The catalogue's name of the model."""
     listed: PriceOverride | None = None
     negotiated: PriceOverride | None = None
+    writes: bool = True
+    """Embedding models write nothing, and have no price for it."""
 
     def list_prices(self, at: datetime, input_tokens: int) -> UnitPrices | None:
         """The official prices at that time for a request of this many input tokens (long prompts may cost
         more per token), or None where nobody knows them."""
         if self.listed is not None:
             return self.listed.unit_prices("configuration")
-        return catalogue_prices(self.provider, self.reference, at, input_tokens)
+        return catalogue_prices(self.provider, self.reference, at, input_tokens, writes=self.writes)
 
     def effective_prices(self, at: datetime, input_tokens: int) -> UnitPrices | None:
         """What is really paid: the negotiated rate if there is one, else the list price."""
@@ -90,21 +93,31 @@ class Priced(Struct, frozen=True):
         return self.list_prices(at, input_tokens)
 
 
-def catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int) -> UnitPrices | None:
+def catalogue_models() -> Iterator[tuple[str, str]]:
+    """Every (provider, model) that the catalogue knows."""
+    for provider in data_snapshot.get_snapshot().providers:
+        yield from ((provider.id, model.id) for model in provider.models)
+
+
+def catalogue_prices(
+    provider: str, model: str, at: datetime, input_tokens: int, *, writes: bool = True
+) -> UnitPrices | None:
     """As `_catalogue_prices`, remembered for the minute: one request asks for the same prices several times."""
-    return _catalogue_prices(provider, model, at.replace(second=0, microsecond=0), input_tokens)
+    return _catalogue_prices(provider, model, at.replace(second=0, microsecond=0), input_tokens, writes)
 
 
 @lru_cache(maxsize=2048)
-def _catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int) -> UnitPrices | None:
-    """The catalogue's prices, or None if it does not know the model, gives no input or output price, or says
-    that requests cost more than their tokens."""
+def _catalogue_prices(
+    provider: str, model: str, at: datetime, input_tokens: int, writes: bool
+) -> UnitPrices | None:
+    """The catalogue's prices, or None if it does not know the model, gives no input price, or no output price for a
+    model that writes, or says that requests cost more than their tokens."""
     try:
         _, info = data_snapshot.get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:
         return None
     quoted: Any = info.get_prices(at)
-    if quoted.input_mtok is None or quoted.output_mtok is None:
+    if quoted.input_mtok is None or (writes and quoted.output_mtok is None):
         return None
     if any(getattr(quoted, key) is not None for key in _BESIDE_BUCKETS):
         return None
@@ -119,7 +132,7 @@ def _catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int
         cache_read=nano("cache_read_mtok", "input_mtok"),
         cache_write_5m=nano("cache_write_5m_mtok", "cache_write_mtok", "input_mtok"),
         cache_write_1h=nano("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
-        output=nano("output_mtok"),
+        output=nano("output_mtok") if writes else 0,
         version=CATALOGUE_VERSION,
     )
 

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 READ_CHARACTERS: Final = 8000
 """Longer texts are read up to here: the features are shares and logarithms, and more text hardly moves them."""
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"\d{1,12}(?:,\d{3})*(?:\.\d+)?")
+_PART = re.compile(r"\d\s?/\s?\d|%|\b(?:half|halves|thirds?|quarters?|percent|per cent)\b", re.I)
+_NUMBER_LINE = re.compile(r"^[ \t]*\(?(?:[A-Ja-j][.):])?[ \t]*[-$€£]?\d[\d.,/%]*[ \t]*\w{0,6}\.?[ \t]*$", re.M)
 _NEGATION = re.compile(r"\b(?:not|no|never|except|least|without|cannot)\b|n't\b", re.I)
 _RELATION = re.compile(
     r"\b(?:if|then|than|when|while|after|before|each|every|twice|half|times|more|less|per|total|left|remaining)\b", re.I
 )
 _CHOICE = re.compile(r"^\s*\(?[A-Ja-j][).:]\s", re.M)
 _ROMAN = re.compile(r"\b(?:I|II|III|IV)\b")
-_QUESTION_WORD = re.compile(r"\b(?:what|who|when|where|which|why|how|whose)\b", re.I)
+_NUMBERS_READ: Final = 50
+_CLOSING_LINES: Final = 5
 
 Surface = NDArray[np.float32]
 """Shape (len(NAMES),)."""
@@ -33,7 +36,6 @@ NAMES: Final = (
     "operators",
     "capitals",
     "lines",
-    "questions",
     "negations",
     "blanks",
     "word length",
@@ -41,11 +43,14 @@ NAMES: Final = (
     "non-ASCII",
     "first person or Roman numerals",
     "different words",
-    "money and percent",
     "relations",
     "sentences",
     "choices",
-    "question words",
+    "lines that are a number",
+    "different numbers",
+    "largest number",
+    "fractions",
+    "length of the closing lines",
 )
 
 
@@ -56,16 +61,18 @@ def surface(text: str) -> Surface:
     words = read.split()
     count = max(len(words), 1)
     lines = read.count("\n")
+    closing = "".join(read.rsplit("\n", _CLOSING_LINES)[-_CLOSING_LINES:])
+    found = _NUMBER.findall(read)
+    numbers = [float(number.replace(",", "")) for number in found[:_NUMBERS_READ]]
     digits, capitals, beyond = _kinds(read)
     values = (
         math.log1p(len(text)) / 8,
         math.log1p(len(words)) / 6,
         5 * digits / length,
-        math.log1p(len(_NUMBER.findall(read))) / 3,
+        math.log1p(len(found)) / 3,
         10 * sum(map(read.count, "=+-*/^<>\\")) / length,
         5 * capitals / length,
         math.log1p(lines) / 3,
-        min(read.count("?"), 9) / 3,
         min(len(_NEGATION.findall(read)), 10) / 2,
         float("__" in read),
         sum(map(len, words)) / count / 8,
@@ -73,11 +80,14 @@ def surface(text: str) -> Surface:
         20 * beyond / length,
         float(bool(_ROMAN.search(read))),
         len({word.lower() for word in words}) / count,
-        min(sum(map(read.count, "$%€£")), 8) / 4,
         min(len(_RELATION.findall(read)), 24) / 8,
         8 * read.count(".") / count,
         min(len(_CHOICE.findall(read)), 8) / 4,
-        min(len(_QUESTION_WORD.findall(read)), 8) / 4,
+        min(len(_NUMBER_LINE.findall(read)), 8) / 4,
+        math.log1p(len(set(numbers))) / 2,
+        math.log1p(max(numbers, default=0.0)) / 6,
+        min(len(_PART.findall(read)), 8) / 3,
+        math.log1p(len(closing) / _CLOSING_LINES) / 4,
     )
     return np.array(values, np.float32)
 

@@ -34,20 +34,22 @@ REMEMBERED: Final = 20_000
 """Judged answers that are remembered; the oldest give way."""
 LANDMARKS: Final = 512
 
-# Chosen by cross-validation inside training parts; the curves are flat around them.
-_BANDWIDTH: Final = 0.7
+# Chosen by cross-validation inside the training parts of the public sets; the curves are flat around them.
+_BANDWIDTH: Final = 0.85
 """h in exp(-distance^2 / 2h), between unit vectors that are joined with the scaled surface features."""
-_SURFACE_SCALE: Final = 0.2
+_SURFACE_SCALE: Final = 0.18
 """Weight of one standard deviation of a surface feature beside a unit vector."""
-_RIDGE: Final = 20.0
-"""Labels that the prior of the regression is worth."""
+_RIDGE: Final = 15.0
+"""Labels that it takes to believe half of what they say about a place."""
+_NEIGHBOURS: Final = 4
+"""Power of nearness with which labels near by are counted: a regression may lean on what is far, a count may not."""
 _SURFACE_BOUND: Final = 3.0
 """Standard deviations at which a surface feature is cut."""
 _JITTER: Final = 1e-4
 
 _MODEL_LABELS: Final = 5.0
-"""Labels that the prior's mean is worth against a model's own mean."""
-_CLASS_LABELS: Final = 20.0
+"""Labels that the prior is worth against a model's own mean."""
+_CLASS_LABELS: Final = 100.0
 """Labels that a model's mean is worth against its mean in one class."""
 _PRIOR_VARIANCE: Final = 0.06
 """Of a score around its expectation, where nothing is known."""
@@ -58,6 +60,7 @@ _GROWTH: Final = 0.05
 Vector = NDArray[np.float32]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Integers = NDArray[np.integer]
 
 PRIOR: Final[Mapping[Tier, Mapping[Workload, float]]] = {
     Tier.ECONOMY: {
@@ -154,21 +157,23 @@ class Fitted(Struct, frozen=True):
     level: Floats
     """Shape (models, classes): expected score of a class."""
     weights: Floats
-    """Shape (2 * models, landmarks): the regressions' weights, then the weights that count labels near by."""
+    """Shape (models, landmarks): the regressions."""
+    settled: Floats
+    """Shape (models, landmarks): labels whose nearest landmark this is."""
+    heard: Floats
+    """Shape (models,): labels of each."""
     variance: Floats
     """Shape (models,): of a score around its estimate."""
 
     def read(self, seen: Traits) -> tuple[Floats, Floats]:
         """(expected scores, labels near by), each of shape (models,)."""
-        models = len(self.names)
         level: Floats = self.level[:, seen.workload]
         if not len(self.landmarks):
-            return level, np.zeros(models, np.float32)
+            return level, np.zeros(len(level), np.float32)
         vector = self.center if seen.vector is None else seen.vector
         point = np.concatenate((vector, _scaled(seen.surface, self.shift, self.scale)))
         near = np.exp((self.landmarks @ point + (self.offsets - 0.5 * (point @ point))) / np.float32(_BANDWIDTH))
-        found = self.weights @ near
-        return level + found[:models], np.maximum(found[models:], 0)
+        return level + self.weights @ near, self.settled @ near**_NEIGHBOURS
 
 
 def untaught(tiers: Mapping[str, Tier], dim: int) -> Fitted:
@@ -183,7 +188,9 @@ def untaught(tiers: Mapping[str, Tier], dim: int) -> Fitted:
         landmarks=empty,
         offsets=np.zeros(0, np.float32),
         level=_prior(tuple(tiers), tiers),
-        weights=np.zeros((2 * len(tiers), 0), np.float32),
+        weights=np.zeros((len(tiers), 0), np.float32),
+        settled=np.zeros((len(tiers), 0), np.float32),
+        heard=np.zeros(len(tiers), np.float32),
         variance=np.full(len(tiers), _PRIOR_VARIANCE, np.float32),
     )
 
@@ -196,10 +203,11 @@ def fit(examples: Examples, tiers: Mapping[str, Tier], landmarks: int = LANDMARK
         return untaught(tiers, examples.vectors.shape[1])
     points, center, shift, scale = _points(examples)
     marks = points[_spread(examples, landmarks)]
-    counts, sums = _by_class(examples, examples.score - prior[examples.model, examples.workload])
-    level = prior + _shrunken(sums, counts)
+    level = _level(examples, prior)
+    near = _near(points, marks)
+    settled = _counts(examples.model, near.argmax(1), (len(examples.names), len(marks))).astype(np.float32)
     weights, variance = _regressions(
-        _near(points, marks), _near(marks, marks), examples, examples.score - level[examples.model, examples.workload]
+        near, _near(marks, marks), examples, examples.score - level[examples.model, examples.workload]
     )
     return Fitted(
         learned=examples.learned,
@@ -211,6 +219,8 @@ def fit(examples: Examples, tiers: Mapping[str, Tier], landmarks: int = LANDMARK
         offsets=-0.5 * (marks**2).sum(1),
         level=level,
         weights=weights,
+        settled=settled,
+        heard=settled.sum(1),
         variance=variance,
     )
 
@@ -254,12 +264,23 @@ def _near(points: Floats, marks: Floats) -> Floats:
     return near
 
 
-def _by_class(examples: Examples, values: Floats) -> tuple[Doubles, Doubles]:
-    """(counts, sums) of shape (models, classes)."""
-    shape = (len(examples.names), len(Workload))
-    cell = examples.model.astype(np.intp) * shape[1] + examples.workload
-    counts, sums = (np.bincount(cell, weights, shape[0] * shape[1]) for weights in (None, values))
-    return counts.astype(np.float64).reshape(shape), sums.astype(np.float64).reshape(shape)
+def _level(examples: Examples, prior: Floats) -> Floats:
+    """Expected scores of shape (models, classes): the prior moved to a model's mean, which gives way to what was
+    learned of the class; a class of which little is known follows its model."""
+    cells = (examples.model, examples.workload, prior.shape)
+    counts, sums = _counts(*cells), _counts(*cells, examples.score)
+    count, total = counts.sum(1, keepdims=True), sums.sum(1, keepdims=True)
+    opinion = prior + (total - (counts * prior).sum(1, keepdims=True)) / (count + _MODEL_LABELS)
+    mean = total / np.maximum(count, 1)
+    learned = mean + (sums - counts * mean) / (counts + _CLASS_LABELS)
+    found: Floats = ((_MODEL_LABELS * opinion + counts * learned) / (_MODEL_LABELS + counts)).astype(np.float32)
+    return found
+
+
+def _counts(rows: Integers, columns: Integers, shape: tuple[int, int], values: Floats | None = None) -> Doubles:
+    """How many fall into each cell of this shape, or the sums of their values."""
+    cells = rows.astype(np.intp) * shape[1] + columns
+    return np.bincount(cells, values, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
 
 def _shrunken(sums: Doubles, counts: Doubles) -> Floats:
@@ -280,13 +301,12 @@ def _regressions(near: Floats, among: Floats, examples: Examples, residual: Floa
         shared + np.linalg.solve(gram + _RIDGE * kernel, target - gram @ shared)
         for gram, target in zip(grams, targets, strict=True)
     ]
-    nearness = np.linalg.solve(kernel, np.stack([near[rows].sum(0, dtype=np.float64) for rows in of_models], 1)).T
     variance = [
         (_MODEL_LABELS * _PRIOR_VARIANCE + float(((residual[rows] - near[rows] @ weights) ** 2).sum()))
         / (_MODEL_LABELS + int(rows.sum()))
         for rows, weights in zip(of_models, own, strict=True)
     ]
-    return np.vstack((own, nearness)).astype(np.float32), np.array(variance, np.float32)
+    return np.array(own, np.float32), np.array(variance, np.float32)
 
 
 # --- learning ---
@@ -318,11 +338,11 @@ class Quality:
         """By model name. Without any label of a model it is the prior, moved by what others taught."""
         level, near = self._fitted.read(seen)
         q = np.clip(level + self._news[:, seen.workload], 0.0, 1.0)
-        labels = near + self._news_counts[:, seen.workload]
-        error = np.sqrt(self._fitted.variance / (labels + _MODEL_LABELS))
+        # Two parts: of what the place adds, and of the model's level.
+        error = np.sqrt(self._fitted.variance * (1 / (near + _RIDGE) + 1 / (self._heard + _MODEL_LABELS)))
         return {
             name: Estimate(*found)
-            for name, *found in zip(self._tiers, q.tolist(), error.tolist(), labels.tolist(), strict=True)
+            for name, *found in zip(self._tiers, q.tolist(), error.tolist(), near.tolist(), strict=True)
         }
 
     def learn(self, seen: Traits, model: str, score: float) -> None:
@@ -347,6 +367,7 @@ class Quality:
     def _hear(self, seen: Traits, number: int, score: float) -> None:
         """What the fit did not know: how far it was off, by model and class."""
         expected = self._fitted.read(seen)[0][number]
+        self._heard[number] += 1
         self._news_counts[number, seen.workload] += 1
         self._news_sums[number, seen.workload] += score - expected
         self._news = _shrunken(self._news_sums, self._news_counts)
@@ -381,6 +402,7 @@ class Quality:
 
     def _adopt(self, fitted: Fitted) -> None:
         self._fitted = fitted
+        self._heard = fitted.heard.copy()
         self._news_sums = np.zeros((len(self._tiers), len(Workload)))
         self._news_counts = np.zeros((len(self._tiers), len(Workload)))
         self._news = np.zeros((len(self._tiers), len(Workload)), np.float32)

@@ -5,8 +5,9 @@ happens then is an UpstreamError that says whether a retry may help and whether 
 """
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -26,12 +27,14 @@ from router.errors import (
     UpstreamUnreachable,
 )
 from router.protocols import wire_format
-from router.protocols.wire import StreamReader, Wire
+from router.protocols.wire import StreamReader, Wire, WireFormat
+from router.rate_limits import pause_s
 from router.simulated import SimulatedProvider
 from router.sse import BlockTooLong
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _READ_OUT_AT_MOST_S: Final = 0.25
+_CHECK_AT_MOST_S: Final = 5.0
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
 # aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
@@ -47,6 +50,8 @@ class OpenCall(Struct):
     rest: AsyncIterator[ChatEvent]
     request_id: str | None = None
     """The provider's own id of the call."""
+    ended: Callable[[UpstreamError | None], None] | None = None
+    """Is told when the answer is over, or given up, and what made it fail."""
 
     async def events(self) -> AsyncIterator[ChatEvent]:
         """The first event and all others, ending in one that `is_last`. Raises UpstreamError."""
@@ -55,12 +60,23 @@ class OpenCall(Struct):
                 yield event
             async for event in self.rest:
                 yield event
+        except UpstreamError as error:
+            self._tell(error)
+            raise
         finally:
             await self.close()
 
     async def close(self) -> None:
         """Hangs up. Does nothing after the end."""
-        await self.rest.aclose()  # type: ignore[attr-defined]
+        try:
+            await self.rest.aclose()  # type: ignore[attr-defined]
+        finally:
+            self._tell(None)
+
+    def _tell(self, error: UpstreamError | None) -> None:
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended(error)
 
 
 def open_transport(provider: Provider) -> httpx.AsyncBaseTransport:
@@ -76,17 +92,48 @@ class Upstream:
     """All providers' transports, by provider name."""
 
     def __init__(self, transports: Mapping[str, httpx.AsyncBaseTransport]) -> None:
-        self._transports = transports
+        self._transports = dict(transports)
+
+    def knows(self, provider: str) -> bool:
+        return provider in self._transports
+
+    def add(self, provider: str, transport: httpx.AsyncBaseTransport) -> None:
+        """For a provider that it does not know yet."""
+        self._transports[provider] = transport
 
     async def close(self) -> None:
         for transport in self._transports.values():
             await transport.aclose()
 
-    async def open(self, deployment: Deployment, wire: Wire, *, is_stream: bool) -> OpenCall:
-        """Sends the request and awaits the first event that says something. Raises UpstreamError."""
+    async def is_up(self, deployment: Deployment) -> bool:
+        """Whether the provider answers a question that costs nothing, whatever it says: it is asked for its models,
+        without a key."""
+        provider = deployment.provider
+        limits = {"connect": provider.connect_timeout_s, "read": _CHECK_AT_MOST_S}
+        request = httpx.Request("GET", provider.base_url + "/models", extensions={"timeout": limits})
+        try:
+            async with asyncio.timeout(_CHECK_AT_MOST_S):
+                response = await self._transports[provider.name].handle_async_request(request)
+                await response.aclose()
+        except (TimeoutError, OSError, httpx.TransportError, aiohttp.ClientError):
+            return False
+        return response.status_code < 500
+
+    async def open(
+        self,
+        deployment: Deployment,
+        wire: Wire,
+        *,
+        is_stream: bool,
+        api_key: str | None = None,
+        at_most_s: float = math.inf,
+    ) -> OpenCall:
+        """Sends the request and awaits the first event that says something, for `at_most_s` if the provider's own
+        limit is longer. Raises UpstreamError."""
         provider = deployment.provider
         url = provider.base_url + wire.path
-        headers = wire_format(provider.protocol).authorised(wire, url, provider.api_key, datetime.now(UTC))
+        spoken = wire_format(wire.protocol or provider.protocol)
+        headers = spoken.authorised(wire, url, api_key, datetime.now(UTC))
         request = httpx.Request(
             "POST",
             url,
@@ -96,9 +143,9 @@ class Upstream:
         )
         events: AsyncIterator[ChatEvent] | None = None
         try:
-            async with asyncio.timeout(provider.first_event_timeout_s):
+            async with asyncio.timeout(min(provider.first_event_timeout_s, at_most_s)):
                 response = await self._transports[provider.name].handle_async_request(request)
-                events = _events(response, is_stream, deployment)
+                events = _events(response, is_stream, spoken, deployment, api_key)
                 begun = [await anext(events)]
                 while begun[-1].kind == "comment":  # a sign of life is not yet an answer
                     begun.append(await anext(events))
@@ -116,13 +163,17 @@ def _request_id(headers: httpx.Headers) -> str | None:
     return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
 
 
-async def _events(response: httpx.Response, is_stream: bool, deployment: Deployment) -> AsyncIterator[ChatEvent]:
+async def _events(
+    response: httpx.Response, is_stream: bool, wire: WireFormat, deployment: Deployment, api_key: str | None
+) -> AsyncIterator[ChatEvent]:
     chunks = response.stream.__aiter__()  # type: ignore[union-attr]
-    wire = wire_format(deployment.provider.protocol)
     try:
         if response.status_code >= 300:
-            body = _without(deployment.provider.api_key, await _whole(chunks))
-            raise wire.parse_error(response.status_code, response.headers, body, time.time())
+            body = _without(api_key, await _whole(chunks))
+            refusal = wire.parse_error(response.status_code, response.headers, body, time.time())
+            if response.status_code == 429:
+                refusal.retry_after_s = pause_s(response.headers, time.time())
+            raise refusal
         if is_stream and response.headers.get("content-type", "").lower().startswith(wire.STREAM_TYPE):
             async for event in _streamed(chunks, wire.Reader()):
                 yield event

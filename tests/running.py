@@ -145,6 +145,14 @@ class RunningGateway:
     def status(self) -> Any:
         return self.admin("GET", "/admin/status")
 
+    def reset_deployments(self) -> None:
+        """Breakers closed, keys back: nothing of what a test before has done to a provider is left."""
+        self.admin("POST", "/admin/deployments/reset")
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """How a deployment fares, as the running server sees it."""
+        return next(state for state in self.status()["deployments"] if state["deployment"] == name)
+
     def budget(self, name: str) -> dict[str, Any]:
         """A budget's counters, as the running server has them."""
         return next(budget for budget in self.status()["budgets"] if budget["name"] == name)

@@ -21,12 +21,13 @@ class Spending(Struct, frozen=True):
     team: str
     app: str
     key_id: str
+    env: str
     nano: int
 
 
 def spending_since(engine: sa.Engine, since_us: int, kind: Kind | None = None) -> list[Spending]:
     """Actual spending of all rows, or of those of one kind, that arrived since then, by key."""
-    columns = (tables.rows.c.team, tables.rows.c.app, tables.rows.c.key_id)
+    columns = (tables.rows.c.team, tables.rows.c.app, tables.rows.c.key_id, tables.rows.c.env)
     query = (
         sa.select(*columns, sa.func.sum(tables.rows.c.actual_nano).label("nano"))
         .where(tables.rows.c.at_us >= since_us)
@@ -35,7 +36,7 @@ def spending_since(engine: sa.Engine, since_us: int, kind: Kind | None = None) -
     if kind is not None:
         query = query.where(tables.rows.c.kind == kind)
     with engine.connect() as connection:
-        return [Spending(row.team, row.app, row.key_id, row.nano or 0) for row in connection.execute(query)]
+        return [Spending(row.team, row.app, row.key_id, row.env, row.nano or 0) for row in connection.execute(query)]
 
 
 class Problem(Struct, frozen=True):

@@ -6,6 +6,7 @@ break the verification of old rows.
 """
 
 import hashlib
+import uuid
 from typing import Any, Final, Literal
 
 import msgspec
@@ -157,6 +158,27 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
         if None in buckets.values():
             return None
         return UnitPrices(**buckets, version=getattr(self, f"{side}_price_version") or "")
+
+
+def opinion(answered: LedgerRow, kind: Literal["feedback", "judge"], score: float | None, at_us: int) -> LedgerRow:
+    """What was thought of an answer, in a row of its own that points to it and costs nothing."""
+    return LedgerRow(
+        kind=kind,
+        request_id=f"{kind}_{uuid.uuid4().hex}",
+        refers_to=answered.request_id,
+        at_us=at_us,
+        team=answered.team,
+        app=answered.app,
+        key_id=answered.key_id,
+        env=answered.env,
+        route=answered.route,
+        conversation=answered.conversation,
+        requested_model=answered.requested_model,
+        served_model=answered.served_model,
+        disposition=answered.disposition,
+        score=score,
+        actual_nano=0,
+    )
 
 
 _BUCKETS: Final = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")

@@ -84,7 +84,7 @@ class Ledger:
         try:
             with self._engine.begin() as connection:
                 self._read_end(connection)
-                lost = _open_reservations(connection)
+                lost = unsettled(connection, "ProcessDied")
                 self._apply(connection, [Closing(row, reservation_id) for reservation_id, row in lost])
         except sa.exc.SQLAlchemyError as error:
             raise LedgerUnavailable(f"the ledger cannot be opened: {error}") from error
@@ -214,8 +214,8 @@ def _reservation_values(opening: Opening) -> dict[str, Any]:
     }
 
 
-def _open_reservations(connection: sa.Connection) -> list[tuple[str, LedgerRow]]:
-    """Each open reservation's id with the row that books it at its full amount."""
+def unsettled(connection: sa.Connection, error_class: str) -> list[tuple[str, LedgerRow]]:
+    """Each open reservation's id with the row that books it at its full amount, should its owner be gone."""
     found = connection.execute(sa.select(tables.reservations).order_by(tables.reservations.c.id)).all()
     return [
         (
@@ -226,7 +226,7 @@ def _open_reservations(connection: sa.Connection) -> list[tuple[str, LedgerRow]]
                 pricing="unknown",
                 usage_source="reserved",
                 actual_nano=reservation.amount_nano,
-                error_class="ProcessDied",
+                error_class=error_class,
             ),
         )
         for reservation in found

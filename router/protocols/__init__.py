@@ -4,10 +4,18 @@ from functools import cache
 from importlib import import_module
 from typing import Final, cast
 
+from router.catalogue import Provider
 from router.protocols.wire import WireFormat
 
 PROTOCOLS: Final = ("openai", "azure", "anthropic", "gemini", "bedrock", "ollama")
 """Their modules are imported when a provider speaks them: some bring large libraries."""
+
+
+def spoken(provider: Provider, dialect: str) -> str:
+    """The protocol in which a request of this dialect is sent to the provider: most have one for everything."""
+    if dialect == "embeddings" or (dialect == "responses" and provider.responses):
+        return dialect
+    return provider.protocol
 
 
 @cache

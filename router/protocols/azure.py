@@ -27,9 +27,14 @@ _ENTRA: Final = "eyJ"
 def encode(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> Wire:
     """The request as for OpenAI, sent to the deployment of this name. Raises RequestInvalid."""
     wire = openai.encode(request, deployment, output_limit)
+    return msgspec.structs.replace(wire, path=path_of(deployment, openai.PATH))
+
+
+def path_of(deployment: Deployment, path: str) -> str:
+    """An endpoint of OpenAI's at the deployment's own path."""
     name = quote(deployment.upstream_model, safe="")
     version = quote(deployment.provider.api_version or API_VERSION, safe="")
-    return msgspec.structs.replace(wire, path=f"/openai/deployments/{name}{openai.PATH}?api-version={version}")
+    return f"/openai/deployments/{name}{path}?api-version={version}"
 
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:

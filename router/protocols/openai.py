@@ -91,7 +91,7 @@ def _effort(thinking: Mapping[str, Any]) -> str | None:
     return next((effort for limit, effort in _EFFORT_BY_BUDGET if budget <= limit), "high")
 
 
-_EXTENSIONS: Final = ("reasoning_content", "thinking_blocks", "cache_control", "is_error")
+_EXTENSIONS: Final = ("reasoning_content", "thinking_blocks", "cache_control", "is_error", "unconverted")
 """What other protocols have on messages: earlier reasoning is not for another model, and cache marks are hints."""
 
 
@@ -271,12 +271,12 @@ def body_from_events(events: Iterable[ChatEvent]) -> dict[str, Any]:
 
 def plain_answer(body: Mapping[str, Any]) -> str | None:
     """The text of an answer that ended by itself and is nothing but text; None for every other one:
-    truncated, filtered, refused, empty, with tool calls or audio, or several choices."""
+    truncated, filtered, refused, empty, with tool calls, audio or citations, or several choices."""
     choices: list[Any] = body.get("choices") or []
     if len(choices) != 1 or choices[0].get("finish_reason") != "stop":
         return None
     message = choices[0].get("message") or {}
-    if any(message.get(name) for name in ("refusal", "tool_calls", "function_call", "audio")):
+    if any(message.get(name) for name in ("refusal", "tool_calls", "function_call", "audio", "unconverted")):
         return None
     content = message.get("content")
     return content if isinstance(content, str) and content.strip() else None

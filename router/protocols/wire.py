@@ -35,6 +35,8 @@ class Wire(Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     """Fields of the request that the provider has no form for and that cannot change the answer's sense; the client
     is told."""
+    protocol: str | None = None
+    """The wire format of its answer, where that is not the provider's usual one."""
 
 
 class StreamReader(Protocol):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from router.surfaces import openai
+from router.surfaces import anthropic, openai, responses
 from router.surfaces.surface import Surface
 
-SURFACES: Final[Mapping[str, Surface]] = {openai.DIALECT: openai}
+SURFACES: Final[Mapping[str, Surface]] = {openai.DIALECT: openai, anthropic.DIALECT: anthropic}
 """By dialect."""

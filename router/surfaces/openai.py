@@ -86,7 +86,7 @@ def failure_body(failure: Failure) -> bytes:
     return msgspec.json.encode({"error": error})
 
 
-def failure_frame(failure: Failure) -> bytes:
+def failure_frame(failure: Failure, writer: object = None) -> bytes:
     """The same body as the event that ends a stream which can no longer change its status; `[DONE]` does not follow, so
     that nobody takes the answer for complete."""
     return data_block(failure_body(failure))

@@ -54,8 +54,9 @@ class Surface(Protocol):
 
     def failure_body(self, failure: Failure) -> bytes: ...
 
-    def failure_frame(self, failure: Failure) -> bytes:
-        """What ends a stream that can no longer change its status, so that nobody takes it for complete."""
+    def failure_frame(self, failure: Failure, writer: Any) -> bytes:
+        """What ends a stream that can no longer change its status, so that nobody takes it for complete. `writer` is
+        the surface's own that has written the stream so far."""
         ...
 
 

@@ -103,6 +103,9 @@ class Provider:
         self._connections: set[_Connection] = set()
         self._faults: list[Exception] = []
         self.calls: list[Call] = []
+        self.checks = 0
+        """How often it was asked for its models."""
+        self.check_status = 200
         self.port = 0
 
     @property
@@ -113,6 +116,7 @@ class Provider:
         """Forgets all scripts and calls."""
         self._scripts = {}
         self.calls = []
+        self.checks, self.check_status = 0, 200
 
     def script(self, model: str, *replies: Script) -> None:
         """What the next calls to this model get."""
@@ -151,7 +155,10 @@ class Provider:
             await connection.close()
 
     def take(self, received: Received) -> tuple[Call, Reply]:
-        """Notes the request and picks its reply."""
+        """Notes the request and picks its reply. A question that costs nothing is no call."""
+        if received.method == "GET":
+            self.checks += 1
+            return Call(received), json_reply({"object": "list", "data": []}, self.check_status)
         call = Call(received)
         self.calls.append(call)
         scripts = self._scripts.get(received.model)

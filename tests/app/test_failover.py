@@ -74,7 +74,9 @@ def key(gateway: RunningGateway) -> str:
 
 @pytest.fixture(autouse=True)
 def balanced(gateway: RunningGateway) -> Iterator[None]:
-    """After every test the budget is what the ledger says, and nothing is reserved."""
+    """After every test the budget is what the ledger says, and nothing is reserved; what one test has done to a
+    deployment is forgotten before the next."""
+    gateway.reset_deployments()
     yield
     eventually(lambda: gateway.budget("team:support")["reserved_nano"] == 0)
     assert gateway.budget("team:support")["spent_nano"] == sum(row.actual_nano or 0 for row in gateway.rows())
@@ -196,8 +198,12 @@ def test_when_all_deployments_fail_the_next_model_serves(gateway: RunningGateway
     assert answer.headers["x-thriftgate-model"] != "large"
     assert "x-thriftgate-rationed" not in answer.headers  # it failed; no budget forced it
     rows = rows_of(gateway, answer)
-    assert [(row.kind, row.attempt) for row in rows] == [("attempt", 1), ("attempt", 2), ("request", 3)]
-    assert rows[-1].served_model == answer.headers["x-thriftgate-model"]
+    assert [row.attempt for row in rows] == list(range(1, len(rows) + 1))
+    assert [(row.kind, row.deployment) for row in rows[:2]] == [
+        ("attempt", "hasty/large-a"),
+        ("attempt", "hasty/large-b"),
+    ]
+    assert (rows[-1].kind, rows[-1].served_model) == ("request", answer.headers["x-thriftgate-model"])
 
 
 def test_the_route_reason_says_that_another_model_serves_because_the_wanted_one_failed(
@@ -338,6 +344,32 @@ def test_a_failure_that_another_attempt_would_not_mend_goes_straight_to_the_next
 
     assert GOOD in answer.text
     assert called(provider) == ["stubborn-a", "stubborn-b"]
+
+
+# --- the client's own patience ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["x-thriftgate-timeout-s", "x-stainless-read-timeout"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_no_attempt_outlives_the_time_that_the_client_gives(
+    gateway: RunningGateway, key: str, provider: Provider, streams: bool, name: str
+) -> None:
+    provider.script("large-a", [HANG])
+
+    answer = gateway.chat(key, "Quickly!", model="large", stream=streams, headers={name: "0.1"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert called(provider) == ["large-a"]
+
+
+def test_an_impatient_client_does_not_make_a_deployment_look_ill(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    provider.script("large-a", [HANG])
+    for _ in range(6):
+        gateway.chat(key, "Quickly!", model="large", headers={"x-thriftgate-timeout-s": "0.02"})
+
+    assert gateway.deployment("hasty/large-a")["breaker"] == "closed"
 
 
 # --- odd answers ----------------------------------------------------------------------------------------------

@@ -87,11 +87,11 @@ def test_praise_is_taken_note_of_and_is_no_evidence(hit: Hit, said: dict[str, An
     assert (answer.json(), hit.complaints) == (expected, 0)
 
 
-def test_feedback_on_an_answer_of_a_provider_is_taken_note_of(gateway: RunningGateway, provider: Provider) -> None:
+def test_feedback_on_an_answer_of_a_provider_teaches_the_router(gateway: RunningGateway, provider: Provider) -> None:
     key = gateway.key()
     miss = gateway.chat(key, "Where is my order ORD-48213?", model="large")
     answer = say(gateway, key, {"request_id": miss.headers["x-request-id"], "thumb": "down"})
-    assert (answer.status_code, answer.json()["counted"]) == (200, False)
+    assert (answer.status_code, answer.json()["counted"]) == (200, True)
 
 
 def test_feedback_may_come_after_a_restart(hit: Hit) -> None:

@@ -133,6 +133,7 @@ class ByLabel:
     knows what they say."""
 
     link_at = 0.5
+    near_at = -1.0
 
     def identity(self, answer: str) -> bytes:
         return hashlib.sha256(answer.casefold().encode()).digest()[:16]

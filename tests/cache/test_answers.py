@@ -111,6 +111,7 @@ async def test_the_vector_of_an_answer_is_a_function_of_the_text_alone_and_of_un
 async def test_a_question_that_expects_a_group_makes_up_for_a_little_doubt_and_never_for_another_answer() -> None:
     class Doubtful(ByLabel):
         link_at = 0.9
+        near_at = -1.0
 
         def sameness(self, one: str, two: str, cosine: float) -> float:
             return 0.8 * super().sameness(one, two, cosine)

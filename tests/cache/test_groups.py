@@ -225,6 +225,7 @@ async def test_an_answer_that_says_the_same_as_two_groups_makes_them_one_unless_
 ) -> None:
     class Bridge(ByLabel):
         link_at = 0.95
+        near_at = -1.0
 
         def sameness(self, one: str, two: str, cosine: float) -> float:
             return 1.0 if "between" in (one, two) else founders

@@ -392,7 +392,9 @@ async def test_a_ruling_on_what_is_not_listed_is_refused(audited: Kept) -> None:
 async def test_a_ruling_on_what_has_gone_is_no_error(audited: Kept) -> None:
     await audited.audit(await audited(ask(THIRD, may_audit=True)), OTHER)
     (doubt,) = audited.doubts()
-    audited.cache._forget(audited.store.select())  # as when its time is over
+    audited.clock.move_s(10**9)
+    await audited(ask(THIRD), may_join=False)
+    assert audited.count("entries") == 0
     assert audited.cache.rule(doubt.id, "right")
     assert audited.faults == []
 

@@ -1,21 +1,36 @@
 """What budgets promise: the cap holds under every interleaving, and money is booked where it was reserved."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from router.budgets import Budget, Budgets, Ladder, Period, Reservation, period_end, period_start
+from router.budgets import (
+    AUDITS,
+    DEVELOPMENT,
+    NO_LADDER,
+    SOFT_WEIGHT,
+    Account,
+    Budget,
+    Budgets,
+    Ladder,
+    Reservation,
+    Step,
+    budget_names,
+    part_of,
+)
 from router.catalogue import Tier
 from router.errors import BudgetExceeded
-from tests.router.samples import AT, quick
+from router.pacing import Profile
+from router.periods import Calendar
+from tests.router.samples import AT
 
-ORGANISATION = Budget("organisation", 1_000, "month")
-TEAM = Budget("team:support", 600, "week")
-OTHER_TEAM = Budget("team:sales", 700, "week")
-APP = Budget("team:support/app:faq", 400, "day")
+ORGANISATION = Budget("organisation", 1_000, Calendar("month", "Asia/Kolkata"))
+TEAM = Budget("team:support", 600, Calendar("week"), at_cap="economy", overdraft_nano=60)
+OTHER_TEAM = Budget("team:sales", 700, Calendar("week"))
+APP = Budget("team:support/app:faq", 400, Calendar("day"))
 NAMES = (ORGANISATION.name, TEAM.name, APP.name)
 
 
@@ -39,7 +54,7 @@ class Spending(RuleBasedStateMachine):
         self.set_aside: dict[tuple[str, datetime], int] = {}
 
     def accounts(self, names: tuple[str, ...]) -> list[tuple[str, datetime]]:
-        return [(b.name, period_start(b.period, self.at)) for b in self.budgets if b.name in names]
+        return [(b.name, b.calendar.span(self.at).start) for b in self.budgets if b.name in names]
 
     @rule(hours=st.integers(1, 30))
     def time_passes(self, hours: int) -> None:
@@ -49,11 +64,12 @@ class Spending(RuleBasedStateMachine):
         target=under_way,
         names=st.sampled_from([NAMES, NAMES[:2], (ORGANISATION.name, OTHER_TEAM.name), ("team:unbudgeted",)]),
         amount=st.integers(0, 450),
+        tier=st.sampled_from(Tier),
     )
-    def begin(self, names: tuple[str, ...], amount: int) -> Reservation | None:
-        free = self.budgets.free_nano(names, self.at)
+    def begin(self, names: tuple[str, ...], amount: int, tier: Tier) -> Reservation | None:
+        free = self.budgets.free_nano(names, self.at, tier)
         try:
-            reservation = self.budgets.reserve(names, amount, self.at)
+            reservation = self.budgets.reserve(names, amount, self.at, tier=tier)
         except BudgetExceeded:
             assert free is not None
             assert amount > free
@@ -73,10 +89,23 @@ class Spending(RuleBasedStateMachine):
             self.set_aside[account] -= reservation.amount_nano
             self.booked[account] = self.booked.get(account, 0) + actual
 
+    @rule(reservation=consumes(under_way))
+    def dies(self, reservation: Reservation | None) -> None:
+        """Its owner is never heard of again: it is booked in full."""
+        if reservation is None:
+            return
+        self.at += timedelta(minutes=15)
+        assert reservation in self.budgets.dead(self.at)
+        assert self.budgets.expire(reservation, self.at, reservation.amount_nano)
+        for account in reservation.accounts:
+            self.set_aside[account] -= reservation.amount_nano
+            self.booked[account] = self.booked.get(account, 0) + reservation.amount_nano
+
     @invariant()
     def no_cap_is_ever_broken(self) -> None:
         for budget in self.budgets:
-            assert self.budgets.account(budget, self.at).committed_nano <= budget.cap_nano
+            account = self.budgets.account(budget, self.at)
+            assert account.committed_nano <= budget.cap_nano + budget.overdraft_nano
 
     @invariant()
     def every_nano_dollar_is_in_its_own_period(self) -> None:
@@ -216,14 +245,14 @@ def test_the_ladder_looks_at_what_is_spent_and_not_at_worst_cases() -> None:
 
 
 def test_a_ladder_of_one_never_rations_before_the_cap() -> None:
-    counters = budgets(Budget("organisation", 1_000, "month", Ladder(mid=1.0, economy=1.0)))
+    counters = budgets(Budget("organisation", 1_000, ladder=NO_LADDER))
     counters.restore("organisation", 999, AT)
 
     assert counters.ceiling(("organisation",), AT) is None
 
 
 def test_a_cap_of_nothing_allows_nothing() -> None:
-    counters = budgets(Budget("organisation", 0, "month"))
+    counters = budgets(Budget("organisation", 0))
 
     assert counters.ceiling(("organisation",), AT) is Tier.ECONOMY
     with pytest.raises(BudgetExceeded):
@@ -237,44 +266,247 @@ def test_a_new_period_begins_without_rationing() -> None:
     assert counters.ceiling((APP.name,), AT + timedelta(days=1)) is None
 
 
-# --- the calendar ------------------------------------------------------------------------------------------------
+# --- pace ------------------------------------------------------------------------------------------------------
+
+EVEN = Profile((10.0,) * 168, (1.0,) * 31)
+LENIENT = Ladder(Step(0.8, unless_on_pace=True), Step(0.8, unless_on_pace=True), Step(0.95, unless_on_pace=True))
+LATE = datetime(2026, 6, 28, 12, tzinfo=UTC)
+"""When 92 % of a month's even arrivals are over."""
 
 
-@pytest.mark.parametrize(
-    ("period", "at", "start", "end"),
-    [
-        ("day", "2026-12-31T23:59:59.999999+00:00", "2026-12-31", "2027-01-01"),
-        ("day", "2027-01-01T00:00:00+00:00", "2027-01-01", "2027-01-02"),
-        ("week", "2026-06-14T23:59:59+00:00", "2026-06-08", "2026-06-15"),  # a Sunday
-        ("week", "2026-06-15T00:00:00+00:00", "2026-06-15", "2026-06-22"),  # a Monday
-        ("week", "2027-01-01T12:00:00+00:00", "2026-12-28", "2027-01-04"),
-        ("month", "2026-01-31T12:00:00+00:00", "2026-01-01", "2026-02-01"),
-        ("month", "2028-02-29T12:00:00+00:00", "2028-02-01", "2028-03-01"),
-        ("month", "2026-12-31T23:59:59+00:00", "2026-12-01", "2027-01-01"),
-        ("month", "2026-12-01T00:00:00+00:00", "2026-12-01", "2027-01-01"),
-    ],
-)
-def test_periods_follow_the_calendar(period: Period, at: str, start: str, end: str) -> None:
-    moment = datetime.fromisoformat(at)
-
-    assert period_start(period, moment) == datetime.fromisoformat(f"{start}T00:00:00+00:00")
-    assert period_end(period, moment) == datetime.fromisoformat(f"{end}T00:00:00+00:00")
+def paced(spent: int, at: datetime, ladder: Ladder = LENIENT) -> Budgets:
+    """A paced budget that has spent so much and knows how requests arrive."""
+    budget = Budget("organisation", 1_000, ladder=ladder, is_paced=True)
+    counters = Budgets([budget])
+    counters.restore(budget.name, spent, at)
+    counters.learn(budget.name, EVEN, at, came=0)
+    counters.saw((budget.name,), (0.5, 0.9), (1, 30), at)
+    return counters
 
 
-def test_periods_are_utc_wherever_the_clock_hangs() -> None:
-    in_tokyo = datetime(2026, 7, 1, 3, tzinfo=timezone(timedelta(hours=9)))
+def test_a_budget_that_is_on_its_pace_is_not_rationed_at_the_end_of_its_period() -> None:
+    assert paced(930, LATE).ceiling(("organisation",), LATE) is None
+    assert paced(930, LATE).pressure(("organisation",), LATE).weight == 0.0
 
-    assert period_start("month", in_tokyo) == datetime(2026, 6, 1, tzinfo=UTC)
+
+def test_a_budget_that_is_ahead_of_its_pace_is_rationed() -> None:
+    assert paced(850, AT).ceiling(("organisation",), AT) is Tier.MID
+    assert paced(990, LATE).ceiling(("organisation",), LATE) is Tier.ECONOMY
+    assert paced(850, AT).pressure(("organisation",), AT).weight == SOFT_WEIGHT
 
 
-@quick
-@given(
-    st.sampled_from(["day", "week", "month"]),
-    st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
-)
-def test_every_moment_is_in_exactly_one_period(period: Period, at: datetime) -> None:
-    start, end = period_start(period, at), period_end(period, at)
+def test_a_threshold_that_somebody_wrote_down_holds_on_pace_or_not() -> None:
+    assert paced(930, LATE, Ladder()).ceiling(("organisation",), LATE) is Tier.MID
 
-    assert start <= at < end
-    assert period_start(period, end) == end
-    assert period_start(period, end - timedelta(microseconds=1)) == start
+
+def test_while_nothing_is_known_of_arrivals_the_ladder_holds() -> None:
+    counters = Budgets([Budget("organisation", 1_000, ladder=LENIENT, is_paced=True)])
+    counters.restore("organisation", 850, LATE)
+
+    assert counters.ceiling(("organisation",), LATE) is Tier.MID
+
+
+def test_money_is_dear_when_the_budget_is_short_and_free_when_it_is_not() -> None:
+    short, ample = paced(900, AT), paced(0, AT)
+    assert short.pressure(("organisation",), AT).price > 0
+    assert short.pressure(("organisation",), AT).paced_by == "organisation"
+
+    rich = Budgets([Budget("organisation", 10**9, is_paced=True)])
+    rich.learn("organisation", EVEN, AT, came=0)
+    rich.saw(("organisation",), (0.5, 0.9), (1, 30), AT)
+    assert rich.pressure(("organisation",), AT).price == 0
+    assert rich.pressure(("organisation",), AT).paced_by is None
+    assert ample.pressure(("organisation",), AT).price > 0  # 1,000 are little for 3,000 requests
+
+
+def test_the_dearest_price_of_all_budgets_holds() -> None:
+    tight, wide = Budget("organisation", 10**9, is_paced=True), Budget("team:support", 1_000, is_paced=True)
+    counters = Budgets([tight, wide])
+    for name in ("organisation", "team:support"):
+        counters.learn(name, EVEN, AT, came=0)
+    counters.saw(("organisation", "team:support"), (0.5, 0.9), (1, 30), AT)
+
+    assert counters.pressure(("organisation", "team:support"), AT).paced_by == "team:support"
+    assert counters.pressure(("organisation",), AT).price == 0
+
+
+def test_without_a_budget_nothing_presses() -> None:
+    pressure = budgets().pressure(("team:unbudgeted",), AT)
+
+    assert (pressure.ceiling, pressure.price, pressure.weight, pressure.fallbacks) == (None, 0.0, 0.0, ())
+
+
+def test_a_budget_that_is_not_paced_sets_no_price() -> None:
+    counters = budgets(ORGANISATION)
+    counters.restore(ORGANISATION.name, 999, AT)
+    counters.saw((ORGANISATION.name,), (0.5, 0.9), (1, 30), AT)
+
+    assert counters.pressure((ORGANISATION.name,), AT).price == 0
+
+
+# --- the soft limit ----------------------------------------------------------------------------------------------
+
+
+def test_the_soft_limit_is_told_once_a_period() -> None:
+    told: list[tuple[str, int]] = []
+
+    def tell(budget: Budget, account: Account) -> None:
+        told.append((budget.name, account.spent_nano))
+
+    counters = Budgets([Budget("organisation", 1_000, Calendar("day"))], on_soft_limit=tell)
+    for at in (AT, AT, AT, AT + timedelta(days=1), AT + timedelta(days=1)):
+        counters.settle(counters.reserve(("organisation",), 400, at), 400 if at > AT else 300)
+
+    assert told == [("organisation", 900), ("organisation", 800)]
+
+
+def test_a_soft_limit_makes_money_dearer_and_rules_nothing_out() -> None:
+    counters = budgets(Budget("organisation", 1_000, ladder=Ladder(Step(0.5), Step(0.8), Step(0.95))))
+    counters.restore("organisation", 500, AT)
+
+    pressure = counters.pressure(("organisation",), AT)
+    assert (pressure.ceiling, pressure.weight) == (None, SOFT_WEIGHT)
+
+
+# --- development first ---------------------------------------------------------------------------------------------
+
+DEV = budget_names("support", "faq", "key_1", "dev")
+PROD = budget_names("support", "faq", "key_1", "prod")
+
+
+def test_development_keys_are_refused_at_their_share_while_production_is_served() -> None:
+    counters = budgets(TEAM, part_of(TEAM, DEVELOPMENT, 150))
+    counters.settle(counters.reserve(DEV, 150, AT), 150)
+
+    with pytest.raises(BudgetExceeded) as refused:
+        counters.reserve(DEV, 1, AT)
+    assert refused.value.budget == "team:support/dev"
+    assert counters.reserve(PROD, 450, AT).amount_nano == 450
+
+
+def test_development_is_rationed_at_the_soft_limit_before_production_is() -> None:
+    counters = budgets(Budget("team:support", 1_000, ladder=Ladder(Step(0.5), Step(0.8), Step(0.95))))
+    counters.restore("team:support", 500, AT)
+
+    assert counters.ceiling(DEV, AT) is Tier.ECONOMY
+    assert counters.ceiling(PROD, AT) is None
+
+
+def test_a_key_spends_from_its_own_budget_too() -> None:
+    counters = budgets(TEAM, Budget("key:key_1", 10))
+
+    with pytest.raises(BudgetExceeded) as refused:
+        counters.reserve(PROD, 11, AT)
+    assert refused.value.budget == "key:key_1"
+
+
+def test_audits_end_where_anything_is_rationed() -> None:
+    counters = budgets(ORGANISATION, part_of(ORGANISATION, AUDITS, 20))
+    assert counters.has_room_for_audits(PROD, AT)
+    counters.settle(counters.reserve((ORGANISATION.name, ORGANISATION.name + AUDITS), 20, AT), 20)
+    assert not counters.has_room_for_audits(PROD, AT)
+
+
+# --- at the cap ----------------------------------------------------------------------------------------------------
+
+
+def test_an_overdraft_is_for_economy_models_and_has_an_end() -> None:
+    counters = budgets(TEAM)
+    counters.settle(counters.reserve((TEAM.name,), 600, AT), 600)
+
+    with pytest.raises(BudgetExceeded):
+        counters.reserve((TEAM.name,), 1, AT, tier=Tier.MID)
+    assert counters.reserve((TEAM.name,), 60, AT, tier=Tier.ECONOMY).amount_nano == 60
+    with pytest.raises(BudgetExceeded):
+        counters.reserve((TEAM.name,), 1, AT, tier=Tier.ECONOMY)
+
+
+def exhausted(**fields: object) -> Budgets:
+    """A budget that has just refused a request altogether."""
+    counters = Budgets([Budget("organisation", 1_000, **fields)])  # type: ignore[arg-type]
+    counters.restore("organisation", 700, AT)
+    with pytest.raises(BudgetExceeded) as refused:
+        counters.reserve(("organisation",), 301, AT)
+    counters.refused(refused.value, AT)
+    return counters
+
+
+def test_a_budget_that_blocks_is_blocked_once_it_has_refused_a_request() -> None:
+    assert exhausted(at_cap="block").is_blocked(("organisation",), AT)
+    assert not exhausted(at_cap="cache-only").is_blocked(("organisation",), AT)
+    assert not Budgets([Budget("organisation", 0, at_cap="block")]).is_blocked(("organisation",), AT)
+
+
+def test_whoever_is_refused_may_be_served_answers_of_cheaper_models() -> None:
+    assert exhausted().ceiling(("organisation",), AT) is Tier.ECONOMY
+
+
+def test_a_budget_that_is_free_again_is_not_exhausted_any_more() -> None:
+    counters = Budgets([Budget("organisation", 1_000, at_cap="block")])
+    held = counters.reserve(("organisation",), 800, AT)
+    with pytest.raises(BudgetExceeded) as refused:
+        counters.reserve(("organisation",), 300, AT)
+    counters.refused(refused.value, AT)
+    assert counters.is_blocked(("organisation",), AT)
+
+    counters.settle(held, 100)
+
+    assert not counters.is_blocked(("organisation",), AT)
+
+
+def test_a_new_period_is_not_exhausted() -> None:
+    counters = exhausted(at_cap="block", calendar=Calendar("day"))
+
+    assert not counters.is_blocked(("organisation",), AT + timedelta(days=1))
+
+
+def test_the_model_to_fall_back_to_is_named_by_the_budget() -> None:
+    counters = Budgets([Budget("organisation", 1_000, fallback="local")])
+
+    assert counters.pressure(("organisation",), AT).fallbacks == ("local",)
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reservation_whose_owner_lives_does_not_expire() -> None:
+    counters = budgets()
+    held = counters.reserve(NAMES, 100, AT, owner="req_1/1")
+    later = AT + timedelta(minutes=14)
+    counters.renew(held, later)
+
+    assert counters.dead(AT + timedelta(minutes=28)) == []
+    assert counters.owners == {"req_1/1"}
+    assert counters.dead(AT + timedelta(minutes=29)) == [held]
+
+
+def test_a_dead_reservation_is_booked_as_the_ledger_books_it() -> None:
+    counters = budgets()
+    held = counters.reserve(NAMES, 100, AT, owner="req_1/1")
+    late = AT + timedelta(minutes=15)
+
+    assert counters.expire(held, late, 100)
+
+    assert (counters.account(APP, AT).spent_nano, counters.account(APP, AT).reserved_nano) == (100, 0)
+    assert counters.owners == frozenset()
+    assert not counters.expire(held, late, 100)
+
+
+def test_a_reservation_that_was_renewed_meanwhile_is_left_alone() -> None:
+    counters = budgets()
+    held = counters.reserve(NAMES, 100, AT)
+    late = AT + timedelta(minutes=15)
+    counters.renew(held, late)
+
+    assert not counters.expire(held, late, 100)
+    assert counters.account(APP, AT).reserved_nano == 100
+
+
+def test_what_settles_after_it_had_expired_is_booked_once_more_and_never_given_back_twice() -> None:
+    counters = budgets()
+    held = counters.reserve(NAMES, 100, AT)
+    counters.expire(held, AT + timedelta(minutes=15), 100)
+
+    counters.settle(held, 30)
+
+    assert (counters.account(APP, AT).spent_nano, counters.account(APP, AT).reserved_nano) == (130, 0)

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import UpstreamError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
-from router.retry import BACKOFF_BASE_S, WAIT_AT_MOST_S, wait_before_repeat_s
+from router.retry import (
+    BACKOFF_BASE_S,
+    WAIT_AT_MOST_S,
+    RetryBudget,
+    client_timeout_s,
+    is_about_key,
+    wait_before_repeat_s,
+)
 from tests.router.samples import quick
 
 
@@ -72,3 +79,51 @@ def test_jitter_only_ever_shortens_a_wait(repeats: int, jitter: float) -> None:
     assert longest is not None
     assert wait is not None
     assert 0 <= wait <= longest <= WAIT_AT_MOST_S
+
+
+# --- how many, and for how long ---------------------------------------------------------------------------------
+
+
+def test_there_is_one_repeat_for_every_five_first_attempts_and_ten_more() -> None:
+    budget, repeats = RetryBudget(), 0
+    for _ in range(1000):
+        budget.earn()
+        repeats += budget.spend()
+
+    assert 200 <= repeats <= 210
+
+
+def test_a_long_quiet_time_saves_no_more_than_ten_repeats() -> None:
+    budget = RetryBudget()
+    for _ in range(10_000):
+        budget.earn()
+
+    assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_so"), [(401, True), (402, True), (403, True), (429, True), (500, False), (404, False)]
+)
+def test_another_key_helps_where_the_provider_turned_the_key_down(status: int, is_so: bool) -> None:
+    assert is_about_key(failure(status)) == is_so
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"x-stainless-read-timeout": "600"}, 600.0),
+        ({"x-stainless-read-timeout": "2.5"}, 2.5),
+        ({"x-stainless-timeout": "30"}, 30.0),
+        ({"x-thriftgate-timeout-s": "1.5", "x-stainless-read-timeout": "600"}, 1.5),
+        ({"x-thriftgate-timeout-s": "soon", "x-stainless-timeout": "30"}, 30.0),
+        ({"x-thriftgate-timeout-s": "0"}, None),
+        ({"x-thriftgate-timeout-s": "-1"}, None),
+        ({"x-thriftgate-timeout-s": "inf"}, None),
+        ({"x-stainless-read-timeout": "NOT_GIVEN"}, None),
+    ],
+)
+def test_how_long_the_client_waits_is_what_it_says_or_what_its_sdk_says(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert client_timeout_s(headers) == seconds

@@ -56,7 +56,7 @@ class Line:
         self._deployment = deployment
 
     async def open(self, *, stream: bool = True) -> OpenCall:
-        return await self._upstream.open(self._deployment, REQUEST, is_stream=stream)
+        return await self._upstream.open(self._deployment, REQUEST, is_stream=stream, api_key=KEY)
 
     async def events(self, *, stream: bool = True) -> list[ChatEvent]:
         return [event async for event in (await self.open(stream=stream)).events()]
@@ -72,7 +72,7 @@ async def line_to(script: Script | None, **fields: Any) -> AsyncIterator[Line]:
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(misbehaving({"script": script} if script else {}))
         url = provider.url("script") if script else f"http://127.0.0.1:{closed_port()}"
-        settings = Provider(**({"name": "acme", "base_url": url, "api_key": KEY} | fields))
+        settings = Provider(**({"name": "acme", "base_url": url, "api_keys": (KEY,)} | fields))
         upstream = Upstream({"acme": open_transport(settings)})
         stack.push_async_callback(provider.until, lambda seen: seen.open_connections == 0)
         stack.push_async_callback(upstream.close)
@@ -641,4 +641,4 @@ async def test_a_simulated_provider_needs_no_network() -> None:
 
 
 def test_a_provider_does_not_show_its_key() -> None:
-    assert KEY not in repr(Provider("acme", "http://127.0.0.1", api_key=KEY))
+    assert KEY not in repr(Provider("acme", "http://127.0.0.1", api_keys=(KEY,)))

@@ -1,0 +1,71 @@
+"""What is let in: so many requests at the same time, and no body that would hold everybody else up.
+
+Refusing must be cheap: it happens before a key is looked up, a byte of the body read or a row written.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from router.errors import Overloaded, RequestInvalid
+
+_FOR_CLIENTS: Final = ("/v1", "/anthropic", "/gemini")
+"""Paths that cost something. Operators and probes get through whatever happens."""
+_COMES_BACK_S: Final = 1.0
+_VALUES_AT_MOST: Final = 100_000
+"""So many lists and objects decode in less than a tenth of a second; five million take three seconds."""
+_QUOTES_AT_MOST: Final = 1_000_000
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
+
+
+class Gate:
+    """Counts the requests under way, from their first byte to the last one of their answer."""
+
+    def __init__(self, at_most: int) -> None:
+        self.at_most = at_most
+        self.in_flight = 0
+        self.refused = 0
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """One request, while the block runs. Raises Overloaded."""
+        if self.in_flight >= self.at_most:
+            self.refused += 1
+            raise Overloaded(_COMES_BACK_S)
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+def gated(app: ASGIApp) -> ASGIApp:
+    """The app behind its services' gate."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(_FOR_CLIENTS):
+            await app(scope, receive, send)
+            return
+        state: Any = scope["litestar_app"].state
+        with state.services.gate.passed():
+            await app(scope, receive, send)
+
+    return run
+
+
+def check_values(body: bytes) -> None:
+    """Raises RequestInvalid for JSON of more lists and objects than anybody needs: decoding them takes the time of all
+    others."""
+    if _opened(body) <= _VALUES_AT_MOST:
+        return
+    # Those inside of strings are no values; but to look for millions of strings would itself take seconds.
+    if body.count(b'"') > _QUOTES_AT_MOST or _opened(_STRING.sub(b"", body)) > _VALUES_AT_MOST:
+        raise RequestInvalid(f"The body has more than {_VALUES_AT_MOST} lists and objects.")
+
+
+def _opened(body: bytes) -> int:
+    return body.count(b"{") + body.count(b"[")

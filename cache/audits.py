@@ -1,0 +1,145 @@
+"""What becomes of semantic hits after they were served: audits, complaints, and doubts for a person to judge.
+
+A wrong hit quarantines the anchor that served it, lowers its group and is kept with both texts. Knows how a fresh
+answer is compared (`cache.learning`), not how it is fetched.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from cache.decision import Judgement
+from cache.groups import LONGEST_FOUNDER
+from cache.holdings import Holdings
+from cache.learning import LABELS, Learning
+from cache.query import CachePolicy
+from cache.sameness import Verdict
+from cache.ticket import FollowUp, Fresh, Ticket
+from cache.trust import Trust
+
+_WRONG_WEIGHT: Final = 3.0
+"""A wrong audited hit speaks against its group like so many labels: it has harmed somebody."""
+_COMPLAINT_PROPENSITY: Final = 1e-6
+"""An audit that a complaint has brought about was not chosen by chance: it can count against a route only."""
+_HITS_REMEMBERED: Final = 20_000
+
+
+class RecentHit(Struct, frozen=True):
+    """A semantic hit, as it is remembered for feedback."""
+
+    route: str
+    policy: CachePolicy
+    judgement: Judgement
+    ticket: Ticket
+    entry_id: str
+
+
+class Audits:
+    """Labels of hits. Call from one thread."""
+
+    def __init__(self, holdings: Holdings, learning: Learning, trust: Trust, now_us: Callable[[], int]) -> None:
+        self._holdings = holdings
+        self._learning = learning
+        self._trust = trust
+        self._now_us = now_us
+        self._hits: dict[str, RecentHit] = {}
+        """Request -> its hit."""
+
+    def remember(self, ticket: Ticket, judgement: Judgement, entry_id: str) -> None:
+        """A hit has been served; only one with a request id can be complained of."""
+        query = ticket.query
+        if not query.request_id:
+            return
+        # Without what only the lookup needed: there are many of them.
+        judgement = msgspec.structs.replace(judgement, around=(), features=())
+        ticket = msgspec.structs.replace(ticket, query=msgspec.structs.replace(query, mapping={}), judgement=judgement)
+        self._hits[query.request_id] = RecentHit(query.route, query.policy, judgement, ticket, entry_id)
+        if len(self._hits) > _HITS_REMEMBERED:
+            del self._hits[next(iter(self._hits))]
+
+    async def audited(self, follow_up: FollowUp, fresh: Fresh) -> Verdict | None:
+        """What the fresh answer says of the hit; None if the entry has gone meanwhile. After `different` the fresh
+        answer is to be stored in its place."""
+        ticket, store = follow_up.ticket, self._holdings.store
+        judgement = ticket.judgement
+        assert judgement is not None
+        shared = store.by_key(follow_up.leader_key) if follow_up.leader_key is not None else None
+        entry = shared[1] if shared is not None else store.entry(follow_up.entry_id)
+        verdict = await self._learning.verdict(entry.group_id, fresh.text) if entry is not None else None
+        if entry is None or verdict is None:  # purged meanwhile: nobody is served it any more
+            self.failed(follow_up)
+            return None
+        judgement = msgspec.structs.replace(judgement, group=entry.group_id)
+        self._trust.hit_labelled(
+            ticket.query.route, ticket.query.policy, judgement, follow_up.propensity, LABELS[verdict]
+        )
+        if verdict != "same":
+            self._doubt(entry.id, judgement, ticket, fresh.text, verdict)
+        if verdict == "different":
+            self._learning.teach(ticket, judgement, is_right=False, weight=_WRONG_WEIGHT)
+            if judgement.neighbour is not None:
+                store.quarantine(judgement.neighbour.anchor_id, True)
+        elif verdict == "same":
+            self._learning.teach(ticket, judgement, is_right=True)
+        return verdict
+
+    def failed(self, follow_up: FollowUp) -> None:
+        """An audit that was drawn brought no answer."""
+        ticket = follow_up.ticket
+        if ticket.judgement is not None:
+            self._trust.hit_labelled(
+                ticket.query.route, ticket.query.policy, ticket.judgement, follow_up.propensity, "failed"
+            )
+
+    def complain(self, request_id: str) -> FollowUp | None:
+        """Somebody called the answer to this request wrong. If it was a semantic hit, it counts against its route
+        and its group; the audit that settles it is returned. None for any other request."""
+        hit = self._hits.pop(request_id, None)
+        if hit is None:
+            return None
+        self._trust.complained(hit.route, hit.policy, hit.judgement.claim)
+        if hit.judgement.group is not None:  # else it had shared an answer that was still being made
+            self._learning.teach(hit.ticket, hit.judgement, is_right=False)
+            self._doubt(hit.entry_id, hit.judgement, hit.ticket, "", "unclear")
+        return FollowUp("audit", hit.ticket, _COMPLAINT_PROPENSITY, hit.entry_id)
+
+    def _doubt(self, entry_id: str, judgement: Judgement, ticket: Ticket, fresh: str, verdict: Verdict) -> None:
+        group = self._holdings.group(judgement.group) if judgement.group is not None else None
+        neighbour = judgement.neighbour
+        if group is None or neighbour is None or self._holdings.store.entry(entry_id) is None:  # purged meanwhile
+            return
+        self._holdings.store.add_doubt(
+            at_us=self._now_us(),
+            route=ticket.query.route,
+            team=ticket.query.team,
+            anchor_id=neighbour.anchor_id,
+            entry_id=entry_id,
+            group_id=group.id,
+            request_id=ticket.query.request_id,
+            asked=ticket.text,
+            stored_question=neighbour.text,
+            stored_answer=group.answer,
+            fresh_answer=fresh[:LONGEST_FOUNDER],
+            p=judgement.p,
+            verdict="wrong" if verdict == "different" else "unclear",
+        )
+
+
+def rule(holdings: Holdings, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
+    """A person's judgement of a doubtful hit: a right one frees the anchor. False for an unknown one."""
+    store = holdings.store
+    doubt = store.doubt(doubt_id)
+    if doubt is None:
+        return False
+    store.rule(doubt_id, ruling)
+    store.quarantine(doubt.anchor_id, ruling == "wrong")
+    counted = doubt.ruling or ("wrong" if doubt.verdict == "wrong" else None)
+    group = holdings.group(doubt.group_id)
+    if group is not None and counted != ruling:
+        if counted is not None:
+            group.evidence.retract(doubt.p, is_right=counted == "right", weight=_WRONG_WEIGHT)
+        group.evidence.add(doubt.p, is_right=ruling == "right", weight=_WRONG_WEIGHT)
+        store.update_group(group.id, msgspec.json.encode(group.evidence))
+    return True

@@ -1,0 +1,177 @@
+"""What the cache holds: entries in the store, their anchors and groups in the neighbourhood, kept in step.
+
+Everything that stores, forgets or regroups an entry does it through here. Knows neither requests nor what an answer
+is worth; decides nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from cache.entries import ASKERS_AT_MOST, Anchor, Entry, EntryStore, StoredGroup
+from cache.groups import LONGEST_FOUNDER, Evidence, Group
+from cache.index import Vector
+from cache.neighbourhood import Neighbourhood
+
+
+class Holdings:
+    """The entries of all scopes. Call from one thread. Without an encoder there is no neighbourhood."""
+
+    def __init__(
+        self,
+        store: EntryStore,
+        neighbourhood: Neighbourhood | None,
+        encoder: str | None,
+        now_us: Callable[[], int],
+    ) -> None:
+        """`encoder` is the fingerprint of the vectors' space."""
+        self.store = store
+        self.neighbourhood = neighbourhood
+        self.encoder = encoder
+        self._now_us = now_us
+        self.purges = 0
+        """How many there have been: an answer from before one is not stored after it."""
+        self.curated: dict[bytes, int] = {}
+        """Curated scope -> how many entries it has."""
+        self.refreshing: dict[str, int] = {}
+        """Entry whose time is over -> when a fresh answer was asked for, in microseconds."""
+
+    def load(self) -> None:
+        """Fills the memory from the file, at start."""
+        anchors = list(self.store.load(self.encoder, self._now_us()))
+        if self.neighbourhood is not None:
+            for stored, vector in self.store.load_groups(self.encoder):
+                evidence = msgspec.json.decode(stored.evidence, type=Evidence) if stored.evidence else Evidence()
+                group = Group(stored.id, stored.scope, stored.identity, stored.answer, evidence)
+                self.neighbourhood.groups.add(group, vector)
+        for entry in {entry.id: entry for _, entry, _ in anchors if entry.is_curated}.values():
+            self._count_curated(entry)
+        for anchor, entry, vector in anchors:
+            if self.neighbourhood is not None and self.group(entry.group_id) is not None:
+                self.neighbourhood.add(entry.scope, anchor.id, entry.group_id, vector)
+
+    # --- groups ---
+
+    def group(self, group_id: int) -> Group | None:
+        return self.neighbourhood.groups.get(group_id) if self.neighbourhood is not None else None
+
+    def of_identity(self, scope: bytes, identity: bytes) -> Group | None:
+        """The group that was founded by an answer that is equal but for case, space and punctuation."""
+        return self.neighbourhood.groups.of_identity(scope, identity) if self.neighbourhood is not None else None
+
+    def found(self, scope: bytes, identity: bytes, answer: str) -> int:
+        """A new group, founded by this answer; its id."""
+        group_id = self.store.next_group_id()
+        if self.neighbourhood is not None:  # else nothing would ever look at it, nor take it away again
+            founder = answer[:LONGEST_FOUNDER]
+            self.store.put_group(StoredGroup(group_id, scope, identity, founder, self.encoder, b""), None)
+            self.neighbourhood.groups.add(Group(group_id, scope, identity, founder), None)
+        return group_id
+
+    def describe(self, group_id: int, vector: Vector | None) -> None:
+        """Keeps the vector of a group's founding answer, by which other answers find it. Neither an unknown group nor
+        an unknown vector is an error."""
+        group = self.group(group_id)
+        if self.neighbourhood is None or group is None or vector is None:
+            return
+        self.neighbourhood.groups.describe(group_id, vector)
+        evidence = msgspec.json.encode(group.evidence)
+        stored = StoredGroup(group_id, group.scope, group.identity, group.answer, self.encoder, evidence)
+        self.store.put_group(stored, vector)
+
+    def merge(self, old: Group, new: Group) -> None:
+        """Lets all that leads to one group lead to another; the old one goes."""
+        assert self.neighbourhood is not None
+        # What audits have charged either with stays charged.
+        new.evidence.offset = min(new.evidence.offset, old.evidence.offset)
+        entries = self.store.entries_of_group(old.id)
+        askers = self.askers(new.id, *(asker for each in entries for asker in each.askers))
+        for each in entries:
+            self.store.replace(msgspec.structs.replace(each, group_id=new.id, askers=askers))
+            for anchor in self.store.anchors_of(each.id):
+                if self.neighbourhood.regroup(each.scope, anchor.id, old.id, new.id):
+                    self.store.remove_group(old.id)
+
+    def askers(self, group_id: int, *askers: str) -> tuple[str, ...]:
+        """Who has got this answer by asking for it themselves: these, and those of the whole group."""
+        known = {each for entry in self.store.entries_of_group(group_id) for each in entry.askers}
+        return tuple(sorted({*known, *askers} - {""}))[:ASKERS_AT_MOST]
+
+    # --- entries ---
+
+    def put(
+        self,
+        entry: Entry,
+        key: bytes,
+        text: str,
+        payload: bytes,
+        vector: Vector | None,
+        replaced: Entry | None = None,
+    ) -> Anchor:
+        """Stores an entry with its first anchor; what it replaces goes, and what has to make room."""
+        anchor, surplus = self.store.put(entry, key, text, payload, self.encoder, vector)
+        if entry.is_curated:
+            self._count_curated(entry)
+        self._place(entry, anchor, vector)
+        self.forget([*([replaced] if replaced is not None else []), *surplus])
+        return anchor
+
+    def add_anchor(self, entry: Entry, key: bytes, text: str, vector: Vector | None) -> Anchor | None:
+        """Another prompt that leads to this entry; None if the entry is gone."""
+        anchor = self.store.add_anchor(entry.id, key, text, self.encoder, vector)
+        if anchor is not None:
+            self._place(entry, anchor, vector)
+        return anchor
+
+    def _place(self, entry: Entry, anchor: Anchor, vector: Vector | None) -> None:
+        if self.neighbourhood is not None and self.group(entry.group_id) is not None:
+            self.neighbourhood.add(entry.scope, anchor.id, entry.group_id, vector, anchor.text)
+
+    def _count_curated(self, entry: Entry) -> None:
+        self.curated[entry.scope] = self.curated.get(entry.scope, 0) + 1
+
+    def set_aside(self, entries: Iterable[Entry]) -> None:
+        """Nobody is served these any more; their anchors go on speaking for their group until they are forgotten."""
+        for entry in entries:
+            for anchor in self.store.anchors_of(entry.id):
+                self.store.quarantine(anchor.id, True)
+
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """Deletes entries with all their anchors, and the groups that have no other. Absent ones are no error."""
+        # As they are now: their group may have become another one meanwhile.
+        gone = {each.id: now for each in entries if (now := self.store.entry(each.id)) is not None}
+        for entry in gone.values():
+            self.refreshing.pop(entry.id, None)
+            if entry.is_curated:
+                left = self.curated.pop(entry.scope, 0) - 1
+                if left > 0:
+                    self.curated[entry.scope] = left
+        for anchor in self.store.remove(gone.values()):
+            entry = gone[anchor.entry_id]
+            if self.neighbourhood is not None and self.neighbourhood.remove(entry.scope, anchor.id, entry.group_id):
+                self.store.remove_group(entry.group_id)
+
+    def purge(self, **equal: Any) -> int:
+        """Forgets every entry that matches all that is given; how many. Answers on their way are not stored."""
+        self.purges += 1
+        matching = self.store.select(**equal)
+        self.forget(matching)
+        is_all = all(value is None for value in equal.values())
+        self.store.forget_doubts(None if is_all else matching)
+        return len(matching)
+
+    def statistics(self) -> dict[str, int]:
+        neighbourhood = self.neighbourhood
+        return {
+            "entries": len(self.store),
+            "bytes": self.store.bytes,
+            "vectors": len(neighbourhood) if neighbourhood is not None else 0,
+            "groups": len(neighbourhood.groups) if neighbourhood is not None else 0,
+            "curated": sum(self.curated.values()),
+        }
+
+    def close(self) -> None:
+        self.store.close()
+        if self.neighbourhood is not None:
+            self.neighbourhood.close()

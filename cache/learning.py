@@ -1,0 +1,196 @@
+"""What the cache learns from fresh answers after the client has been served: which answers say the same, and whether
+what would have been served was right.
+
+    answer -> vector -> joins the group that says the same, or founds one -> label of what would have been served
+
+One answer after the other, in small steps between which requests go first. Knows nothing of lookups.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from cache.answers import Answers
+from cache.certificate import Label
+from cache.decision import Judgement
+from cache.entries import Entry
+from cache.holdings import Holdings
+from cache.index import Vector
+from cache.query import Query
+from cache.sameness import Verdict
+from cache.scope import exact_key
+from cache.ticket import Ticket
+from cache.trust import Trust
+
+LABELS: Final[dict[Verdict, Label]] = {"same": "right", "different": "wrong", "unclear": "unclear"}
+
+_LABELLED_FROM: Final = 0.5
+"""No route serves what is less likely, so nobody will want to know what it would have been."""
+_WAITING_AT_MOST: Final = 200
+_CURATED_ANCHORS_AT_MOST: Final = 100
+_PATIENCE: Final = 32
+"""So many rounds of the event loop a step waits for a quiet one,"""
+_BACKLOG: Final = 16
+"""less one for each answer that waits beyond so many."""
+_QUIET_S: Final = 50e-6
+"""A round that takes no longer had nothing else to do."""
+
+
+class Lesson(Struct, frozen=True):
+    """A fresh answer from which something may be learnt."""
+
+    ticket: Ticket
+    answer: str
+    founded: Entry | None = None
+    """Its entry, if that founded a group of its own."""
+    replaced: Collection[Entry] = ()
+    """What it takes the place of. Forgotten once its group may have become the new entry's as well."""
+
+
+class Learning:
+    """Learns from fresh answers. Call from one thread."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        answers: Answers,
+        trust: Trust,
+        on_fault: Callable[[Exception], None],
+        on_label: Callable[[Query, Judgement, Verdict], None],
+    ) -> None:
+        """`on_label` is told what a fresh answer says of the stored one that was not served instead."""
+        assert holdings.neighbourhood is not None
+        self._holdings = holdings
+        self._neighbourhood = holdings.neighbourhood
+        self._answers = answers
+        answers.turn = self._turn
+        self._trust = trust
+        self._on_fault = on_fault
+        self._on_label = on_label
+        self._waiting: deque[Lesson] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    def soon(self, lesson: Lesson) -> bool:
+        """Learns in the background; False if too much waits already: a label less is better than a queue that takes
+        memory and time from requests."""
+        if len(self._waiting) >= _WAITING_AT_MOST:
+            return False
+        self._waiting.append(lesson)
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+        return True
+
+    async def settle(self) -> None:
+        """Waits until everything that waits has been learnt."""
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                lesson = self._waiting.popleft()
+                try:
+                    await self._learn(lesson)
+                except Exception as error:  # noqa: BLE001  learning must never stop serving; counted by on_fault
+                    self._on_fault(error)
+        finally:
+            self._worker = None
+
+    async def _turn(self) -> None:
+        """Lets requests go first: a step is a good part of a millisecond. Returns after a round of the event loop in
+        which nobody else had anything to do, as while a text is encoded; or after so many that it cannot wait."""
+        for _ in range(max(_PATIENCE - max(len(self._waiting) - _BACKLOG, 0), 1)):
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            if time.perf_counter() - began < _QUIET_S:
+                return
+
+    async def _learn(self, lesson: Lesson) -> None:
+        """Links the answer with the group that says the same, if its entry founded one of its own, and forgets what
+        it replaces; and says whether what would have been served was right."""
+        ticket, answer = lesson.ticket, lesson.answer
+        try:
+            if lesson.founded is not None:
+                await self._link(lesson.founded, answer, ticket.judgement)
+        finally:
+            self._holdings.forget(lesson.replaced)
+        judgement = ticket.judgement
+        if judgement is None or judgement.group is None:
+            return
+        await self._turn()
+        verdict = await self.verdict(judgement.group, answer)
+        if verdict is None:
+            return
+        if judgement.neighbour is not None:
+            self._trust.miss_labelled(ticket.query.route, ticket.query.policy, judgement, LABELS[verdict])
+            if judgement.claim >= _LABELLED_FROM:
+                self._on_label(ticket.query, judgement, verdict)
+        if verdict != "unclear":
+            self.teach(ticket, judgement, is_right=verdict == "same")
+        if verdict == "same" and ticket.vector is not None:
+            self._extend_curated(ticket, judgement.group, ticket.vector)
+
+    # --- links ---
+
+    async def _link(self, entry: Entry, answer: str, judgement: Judgement | None) -> None:
+        vector = await self._answers.vector(answer)
+        own = self._holdings.group(entry.group_id)
+        if own is None:  # purged meanwhile
+            return
+        expected, p = None, 0.0
+        if judgement is not None and judgement.blocked_by is None:
+            expected, p = judgement.group, judgement.p
+        found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
+        if self._holdings.group(own.id) is not own:
+            return  # purged meanwhile
+        found = [group for group in found if group.id != own.id]
+        if not found:
+            self._holdings.describe(own.id, vector)
+            return
+        group, *others = found
+        self._holdings.merge(own, group)
+        if self._answers.is_direct(group, answer, vector):
+            self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector)
+        for other in others:
+            if self._answers.may_merge(group, other):
+                self._holdings.merge(other, group)
+
+    def _extend_curated(self, ticket: Ticket, group_id: int, vector: Vector) -> None:
+        """A fresh answer has agreed with a curated one that was near but not sure enough: its question becomes an
+        anchor of the curated entry."""
+        store = self._holdings.store
+        entry = next((each for each in store.entries_of_group(group_id) if each.is_curated), None)
+        if entry is None or not ticket.may_write:
+            return
+        key = exact_key(entry.scope, ticket.text)
+        if store.by_key(key) is None and len(store.anchors_of(entry.id)) < _CURATED_ANCHORS_AT_MOST:
+            self._holdings.add_anchor(entry, key, ticket.text, vector)  # bounded, since nothing evicts them
+
+    # --- labels ---
+
+    async def verdict(self, group_id: int, answer: str) -> Verdict | None:
+        """Whether a fresh answer says what the group says; None if the group has gone."""
+        group, comparison = self._holdings.group(group_id), self._answers.comparison
+        if group is None:
+            return None
+        if group.identity == comparison.identity(answer):
+            return "same"
+        vector = await self._answers.vector(answer)
+        known = self._neighbourhood.groups.vector(group_id)
+        if known is None:  # founded this moment, or for another encoder
+            known = await self._answers.vector(group.answer)
+            self._holdings.describe(group_id, known)
+        if self._holdings.group(group_id) is not group:
+            return None
+        return comparison.verdict(answer, group.answer, float(known @ vector))
+
+    def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:
+        """Lets the group and its scope know whether a judgement was right."""
+        group = self._neighbourhood.learn(ticket.scope, judgement, is_right=is_right, weight=weight)
+        if group is not None:
+            self._holdings.store.update_group(group.id, msgspec.json.encode(group.evidence))

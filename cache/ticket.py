@@ -1,0 +1,55 @@
+"""What a lookup hands to those who act on it later: to whoever asks upstream, stores the answer or audits a hit."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from cache.decision import Judgement
+from cache.index import Vector
+from cache.query import Query
+
+
+class Fresh(Struct, frozen=True):
+    """A cleanly finished answer."""
+
+    model: str
+    tier: int
+    is_rationed: bool
+    output_tokens: int
+    text: str
+    payload: bytes
+    worth: int = 1
+    """What one hit of it saves, in any unit."""
+
+
+class Ticket(Struct, frozen=True):
+    """What is needed to store the answer of a miss, and to let others join while it is being made."""
+
+    query: Query
+    scope: bytes
+    key: bytes
+    joining: bytes | None
+    """Under which others may join while the answer is being made; None = nobody may."""
+    text: str
+    vector: Vector | None
+    purges: int
+    """How many purges there had been when the request came: an answer from before one is not stored after it."""
+    judgement: Judgement | None = None
+    """What would have been served, had it been trusted."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the answer may be stored: the route may name the apps whose answers are."""
+        writers = self.query.policy.writers
+        return not writers or self.query.app in writers
+
+
+class FollowUp(Struct, frozen=True):
+    """What is to be done after a hit has been served: ask upstream for a fresh answer."""
+
+    purpose: Literal["audit", "refresh"]
+    ticket: Ticket
+    propensity: float = 1.0
+    entry_id: str = ""
+    leader_key: bytes | None = None
+    """Of the question whose answer was shared, where that was still being made."""

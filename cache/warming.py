@@ -1,0 +1,164 @@
+"""What comes into the cache from outside: answers that the operator vouches for, and entries of another cache.
+
+Encodes and compares first; what then happens waits for nothing, so that no purge comes between.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from cache.answers import Answers, Comparison, Encodes
+from cache.entries import Entry
+from cache.errors import TextTooLong
+from cache.groups import LONGEST_FOUNDER
+from cache.holdings import Holdings
+from cache.index import Vector
+from cache.query import Query
+from cache.scope import curated_scope, exact_key, normalised
+from cache.transfer import Kept, Taken
+
+_NEVER_US: Final = 2**62
+
+
+class Warmed(Struct, frozen=True):
+    """A curated question and answer, ready to be stored."""
+
+    question: str
+    answer: str
+    payload: bytes
+    output_tokens: int
+    source: str
+    tags: tuple[str, ...] = ()
+    ttl_s: int | None = None
+
+
+class Warming:
+    """Stores what nobody has asked for yet. Call from one thread."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        answers: Answers | None,
+        encoder: Encodes | None,
+        comparison: Comparison,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._holdings = holdings
+        self._answers = answers
+        self._encoder = encoder
+        self._comparison = comparison
+        self._now_us = now_us
+
+    async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
+        """Stores curated answers for a team, route and knowledge version. One that is asked for in the same words
+        already is replaced. Returns how many were stored. A question that is too long for the encoder is served
+        exactly only."""
+        scope, now_us = curated_scope(query), self._now_us()
+        for item in items:
+            text = normalised(item.question)
+            vector, meaning = await self._vector(text), await self._meaning(item.answer)
+            group_id = await self._group(scope, item.answer, meaning)
+            key = exact_key(scope, text)
+            older = self._holdings.store.by_key(key)
+            entry = Entry(
+                id=uuid.uuid4().hex,
+                scope=scope,
+                team=query.team,
+                env="",
+                route=query.route,
+                shared=query.policy.shared,
+                model="curated",
+                tier=0,
+                is_rationed=False,
+                output_tokens=item.output_tokens,
+                group_id=group_id,
+                created_us=now_us,
+                expires_us=now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US,
+                knowledge_version=query.policy.knowledge_version,
+                tags=tuple(sorted({*query.policy.tags, *item.tags})),
+                is_curated=True,
+                source=item.source,
+                writer="",
+                askers=(),
+                worth=1,
+            )
+            self._holdings.put(entry, key, text, item.payload, vector, older[1] if older else None)
+        return len(items)
+
+    async def restore(self, kept: Kept, *, is_semantic: Callable[[str], bool]) -> Taken:
+        """Stores one exported entry with all its questions under its own id, and links its answer with what the
+        cache has. A question for which `is_semantic` says no gets no vector."""
+        purges = self._holdings.purges
+        if kept.expires_us <= self._now_us():
+            return "expired"
+        if self._is_present(kept):
+            return "present"
+        answer = (kept.answer or "")[:LONGEST_FOUNDER]
+        texts = [normalised(prompt.text) for prompt in kept.anchors]
+        vectors = [await self._vector(text) if kept.is_curated or is_semantic(text) else None for text in texts]
+        meaning = await self._meaning(answer) if answer else None
+        alike = await self._alike(kept.scope, answer, meaning)
+        if self._holdings.purges != purges:
+            return "purged"
+        if self._is_present(kept):
+            return "present"
+        identity = self._comparison.identity(answer) if answer else kept.id.encode()
+        entry = kept.to_entry(self._own_group(kept.scope, identity, answer, meaning, alike))
+        self._place(entry, kept, texts, vectors)
+        return "imported"
+
+    def _place(self, entry: Entry, kept: Kept, texts: Sequence[str], vectors: Sequence[Vector | None]) -> None:
+        store = self._holdings.store
+        for place, (prompt, text, vector) in enumerate(zip(kept.anchors, texts, vectors, strict=True)):
+            key = exact_key(entry.scope, text)
+            older = store.by_key(key)
+            if place == 0:
+                anchor = self._holdings.put(entry, key, text, kept.payload, vector, older[1] if older else None)
+            elif older is None:
+                added = self._holdings.add_anchor(entry, key, text, vector)
+                if added is None:  # there was no room for the entry
+                    return
+                anchor = added
+            else:
+                continue
+            if prompt.is_quarantined:
+                store.quarantine(anchor.id, True)
+
+    def _is_present(self, kept: Kept) -> bool:
+        store = self._holdings.store
+        same = store.by_key(exact_key(kept.scope, kept.anchors[0].text))
+        return store.entry(kept.id) is not None or (same is not None and same[1].created_us >= kept.created_us)
+
+    async def _vector(self, text: str) -> Vector | None:
+        if self._encoder is None:
+            return None
+        try:
+            return await self._encoder.encode(text)
+        except TextTooLong:
+            return None
+
+    async def _meaning(self, answer: str) -> Vector | None:
+        return await self._answers.vector(answer) if self._answers is not None else None
+
+    async def _group(self, scope: bytes, answer: str, meaning: Vector | None) -> int:
+        """The group that says the same, or a new one."""
+        alike = await self._alike(scope, answer, meaning)
+        return self._own_group(scope, self._comparison.identity(answer), answer, meaning, alike)
+
+    async def _alike(self, scope: bytes, answer: str, meaning: Vector | None) -> int | None:
+        if self._answers is None or meaning is None:
+            return None
+        alike = await self._answers.group_of(scope, answer, meaning)
+        return alike.id if alike is not None else None
+
+    def _own_group(self, scope: bytes, identity: bytes, answer: str, meaning: Vector | None, alike: int | None) -> int:
+        same = self._holdings.of_identity(scope, identity)
+        if same is not None:
+            return same.id
+        if alike is not None and self._holdings.group(alike) is not None:
+            return alike
+        group_id = self._holdings.found(scope, identity, answer)
+        self._holdings.describe(group_id, meaning)
+        return group_id

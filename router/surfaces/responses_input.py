@@ -1,0 +1,188 @@
+"""The items of a Responses request as the messages of a chat. Pure; knows neither settings nor answers.
+
+Items that only a provider of the same API understands (its own tools' calls, references to what it keeps) stand beside
+the messages under their path, `input[3]`: every other protocol refuses them by that name.
+
+Wire facts: OpenAI API reference, "Create a model response", `input`.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from router.errors import RequestInvalid
+
+_ROLES: Final = ("user", "assistant", "system", "developer")
+_SIGNED: Final = "thriftgate."
+"""How the `encrypted_content` begins that we gave out: signed reasoning of a provider that speaks another protocol."""
+
+
+class Conversation(Struct):
+    """`native` holds what has no form in a chat, by its path."""
+
+    messages: list[dict[str, Any]]
+    native: dict[str, Any]
+
+
+def conversation_of(asked: str | Sequence[Mapping[str, Any]], instructions: str | None) -> Conversation:
+    """The messages that these items are. Raises RequestInvalid that names the field."""
+    found = Conversation([{"role": "system", "content": instructions}] if instructions else [], {})
+    if isinstance(asked, str):
+        found.messages.append({"role": "user", "content": asked})
+        return found
+    turns = _Turns(found)
+    for at, item in enumerate(asked):
+        turns.take(item, f"input[{at}]")
+    return found
+
+
+def sealed(thinking_blocks: Sequence[Any]) -> str:
+    """Signed reasoning as the `encrypted_content` that a client sends back with the next request."""
+    return _SIGNED + base64.b64encode(msgspec.json.encode(thinking_blocks)).decode()
+
+
+def unsealed(content: Any) -> list[dict[str, Any]]:
+    """What `sealed` was given; nothing for any other text."""
+    if not isinstance(content, str) or not content.startswith(_SIGNED):
+        return []
+    try:
+        blocks = msgspec.json.decode(base64.b64decode(content.removeprefix(_SIGNED), validate=True))
+    except (ValueError, RecursionError):
+        return []
+    return blocks if isinstance(blocks, list) and all(isinstance(block, dict) for block in blocks) else []
+
+
+class _Turns:
+    """Takes items in order. What the model said and called between two turns of others is one message, as chats have
+    it; its reasoning goes with it."""
+
+    def __init__(self, into: Conversation) -> None:
+        self._messages, self._native = into.messages, into.native
+        self._assistant: dict[str, Any] | None = None
+        """The message that the next call belongs to."""
+        self._reasoning: dict[str, Any] = {}
+        """Of the message that comes next."""
+
+    def take(self, item: Mapping[str, Any], place: str) -> None:
+        match item.get("type") or "message":
+            case "message":
+                self._message(item, place)
+            case "function_call":
+                self._call(item, place)
+            case "function_call_output":
+                content = _content(item.get("output"), f"{place}.output", self._native)
+                result = {"role": "tool", "tool_call_id": _text(item, "call_id", place), "content": content}
+                self._of_another(result)
+            case "reasoning":
+                self._think(item, place)
+            case str():
+                self._native[place] = dict(item)
+            case _:
+                raise RequestInvalid("An item's type is a string.", f"{place}.type")
+
+    def _message(self, item: Mapping[str, Any], place: str) -> None:
+        role = _text(item, "role", place)
+        if role not in _ROLES:
+            raise RequestInvalid(f"The role is one of {', '.join(_ROLES)}.", f"{place}.role")
+        content = _content(item.get("content"), f"{place}.content", self._native)
+        if role != "assistant":
+            self._of_another({"role": role, "content": content})
+        elif self._assistant is not None and self._assistant["content"] is None:
+            self._assistant["content"] = content
+        else:
+            self._of_assistant(content)
+
+    def _call(self, item: Mapping[str, Any], place: str) -> None:
+        function = {"name": _text(item, "name", place), "arguments": _text(item, "arguments", place) or "{}"}
+        call = {"id": _text(item, "call_id", place), "type": "function", "function": function}
+        message = self._assistant if self._assistant is not None else self._of_assistant(None)
+        message.setdefault("tool_calls", []).append(call)
+
+    def _think(self, item: Mapping[str, Any], place: str) -> None:
+        texts = [
+            _text(part, "text", f"{place}.{name}[{at}]")
+            for name in ("content", "summary")
+            for at, part in enumerate(_parts(item.get(name) or [], f"{place}.{name}"))
+        ]
+        if texts:
+            earlier = [self._reasoning["reasoning_content"]] if "reasoning_content" in self._reasoning else []
+            self._reasoning["reasoning_content"] = "\n\n".join([*earlier, *texts])
+        if blocks := unsealed(item.get("encrypted_content")):
+            self._reasoning.setdefault("thinking_blocks", []).extend(blocks)
+        self._assistant = None
+
+    def _of_assistant(self, content: Any) -> dict[str, Any]:
+        message = {"role": "assistant", "content": content, **self._reasoning}
+        self._messages.append(message)
+        self._assistant, self._reasoning = message, {}
+        return message
+
+    def _of_another(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self._assistant, self._reasoning = None, {}
+
+
+# --- content ---------------------------------------------------------------------------------------------
+
+
+def _content(content: Any, place: str, native: dict[str, Any]) -> str | list[dict[str, Any]]:
+    """A message's content; a single text as a string, as most chats have it."""
+    if isinstance(content, str):
+        return content
+    parts = [_part(part, f"{place}[{at}]", native) for at, part in enumerate(_parts(content, place))]
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
+        text: str = parts[0]["text"]
+        return text
+    return parts
+
+
+def _parts(content: Any, place: str) -> list[dict[str, Any]]:
+    if not isinstance(content, list):
+        raise RequestInvalid("Content is a string or a list of parts.", place)
+    for at, part in enumerate(content):
+        if not isinstance(part, dict):
+            raise RequestInvalid("A part of content is an object.", f"{place}[{at}]")
+    return content
+
+
+def _part(part: Mapping[str, Any], place: str, native: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any]
+    match part.get("type"):
+        case "input_text" | "output_text" | "text":
+            found = {"type": "text", "text": _text(part, "text", place)}
+        case "refusal":
+            found = {"type": "refusal", "refusal": _text(part, "refusal", place)}
+        case "input_image" if isinstance(part.get("image_url"), str):
+            found = {"type": "image_url", "image_url": _set(url=part["image_url"], detail=part.get("detail"))}
+        case "input_file":
+            fields = {name: part.get(name) for name in ("file_data", "file_url", "file_id", "filename")}
+            found = {"type": "file", "file": _set(**fields)}
+        case "input_audio" if isinstance(part.get("input_audio"), dict):
+            found = {"type": "input_audio", "input_audio": part["input_audio"]}
+        case str(kind):
+            native[place] = dict(part)
+            return {"type": kind}
+        case _:
+            raise RequestInvalid("A part of content has a type.", f"{place}.type")
+    if (mark := part.get("prompt_cache_breakpoint")) is not None:
+        found["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if _ttl(mark) == "12h" else {})
+    return found
+
+
+def _ttl(mark: Any) -> Any:
+    return mark.get("ttl") if isinstance(mark, dict) else None
+
+
+def _set(**fields: Any) -> dict[str, Any]:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text(mapping: Mapping[str, Any], name: str, place: str) -> str:
+    value = mapping.get(name)
+    if not isinstance(value, str):
+        raise RequestInvalid(f"`{place}.{name}` must be a string.", f"{place}.{name}")
+    return value

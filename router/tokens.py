@@ -1,0 +1,67 @@
+"""Counts tokens here, where no provider counts them: for answers that broke off, and for questions about size.
+
+The vocabulary is OpenAI's `o200k_base`, which ships inside its package. Other vendors' tokenisers are not public: for
+their models the count is an estimate.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+_ENCODING: Final = "o200k_base"
+_MESSAGE_TOKENS: Final = 4
+"""What marks where a message begins and ends, and its role."""
+_PICTURE_TOKENS: Final = 1600
+"""A picture at the size to which vendors scale larger ones."""
+_FILE_TOKENS: Final = 3000
+"""A document of two pages: text and picture of each."""
+
+
+def token_count(text: str) -> int:
+    """Tokens of this text. The first call takes a moment: it loads the vocabulary."""
+    return int(_tokeniser().count(text.encode(errors="replace").decode()))
+
+
+@cache
+def _tokeniser() -> Any:
+    # Imported here: a server that never needs it should not hold the vocabulary in memory. And not by the package's
+    # own interface, which copies the vocabulary into a dictionary first and has no way to count without a list.
+    from bpe_openai._bindings import tokenizer_for_encoding  # type: ignore[import-untyped]
+
+    return tokenizer_for_encoding(_ENCODING)
+
+
+def input_estimate(mapping: Mapping[str, Any]) -> int:
+    """About how many input tokens a canonical request has: messages, tools and the wanted form of the answer."""
+    settings = [mapping[name] for name in ("tools", "response_format") if mapping.get(name)]
+    parts = sum(_part_tokens(part) for message in mapping["messages"] for part in _parts(message))
+    return parts + _MESSAGE_TOKENS * len(mapping["messages"]) + sum(_json_tokens(setting) for setting in settings)
+
+
+def _parts(message: Mapping[str, Any]) -> Iterator[Any]:
+    content = message.get("content")
+    yield from content if isinstance(content, list) else [content]
+    if message.get("tool_calls"):
+        yield {"type": "tool_calls", "calls": [call.get("function") for call in message["tool_calls"]]}
+
+
+def _part_tokens(part: Any) -> int:
+    match part:
+        case str():
+            return token_count(part)
+        case {"type": "text", "text": str(text)}:
+            return token_count(text)
+        case {"type": "image_url"}:
+            return _PICTURE_TOKENS
+        case {"type": "file"}:
+            return _FILE_TOKENS
+        case None:
+            return 0
+        case _:
+            return _json_tokens(part)
+
+
+def _json_tokens(value: Any) -> int:
+    return token_count(msgspec.json.encode(value).decode())

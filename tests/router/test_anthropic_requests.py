@@ -1,0 +1,466 @@
+"""What converting requests from and to Anthropic's Messages promises: what both protocols have comes back the same,
+and every other field is named."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.catalogue import Deployment, Provider
+from router.chat import ChatRequest
+from router.errors import RequestInvalid
+from router.prices import Priced
+from router.protocols import anthropic, openai
+from router.surfaces import anthropic as surface
+from tests.app.simulators.anthropic import mistake
+from tests.router.samples import quick, request
+
+PROVIDER = Provider("here", "http://here.invalid/v1")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def deployment(model: str = "claude-opus-4-6", **fields: Any) -> Deployment:
+    return Deployment("here/m", PROVIDER, model, Priced("here", "m"), **fields)
+
+
+def decoded(**fields: Any) -> ChatRequest:
+    """A client's request, decoded."""
+    body = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]} | fields
+    return surface.decode_request(json.dumps(body).encode(), {})
+
+
+def sent(asked: ChatRequest, model: str = "claude-opus-4-6", limit: int | None = None) -> dict[str, Any]:
+    """What Anthropic gets."""
+    found: dict[str, Any] = json.loads(anthropic.encode(asked, deployment(model), limit).body)
+    return found
+
+
+def as_openai(asked: ChatRequest) -> ChatRequest:
+    """The same request, had a client of OpenAI's dialect sent it."""
+    return msgspec.structs.replace(asked, dialect="openai", original=None)
+
+
+# --- there and back ----------------------------------------------------------------------------------------------
+
+names = st.text("abcdefgh_", min_size=1, max_size=8)
+words = st.text(min_size=1, max_size=12)
+mark = st.sampled_from([{"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}])
+scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words
+objects = st.dictionaries(names, scalars | st.lists(scalars, max_size=3), max_size=3)
+schemas = st.fixed_dictionaries({"type": st.just("object"), "properties": st.dictionaries(names, objects, max_size=2)})
+
+
+def blocks(kind: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Of this kind, some with a cache mark."""
+    return st.one_of(kind, st.builds(lambda block, marked: {**block, "cache_control": marked}, kind, mark))
+
+
+def fixed(**fields: Any) -> st.SearchStrategy[dict[str, Any]]:
+    strategies = {
+        name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in fields.items()
+    }
+    return st.fixed_dictionaries(strategies)
+
+
+texts = blocks(fixed(type="text", text=words))
+png = fixed(type="base64", media_type="image/png", data="iVBORw0=")
+pdf = fixed(type="base64", media_type="application/pdf", data="JVBERi0=")
+plain = fixed(type="text", media_type="text/plain", data=words)
+address = fixed(type="url", url="https://example.com/x?y=ü")
+images = blocks(fixed(type="image", source=png | address))
+documents = blocks(fixed(type="document", source=pdf | address | plain, title=names))
+thoughts = fixed(type="thinking", thinking=words, signature=words) | fixed(type="redacted_thinking", data=words)
+
+
+@st.composite
+def rounds(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A user's turn and an answer to it; the answer's calls have their results at the beginning of the next turn."""
+    messages: list[dict[str, Any]] = []
+    pending: list[str] = []
+    for at in range(draw(st.integers(0, 3))):
+        messages.append(draw(asked(pending)))
+        calls = draw(st.lists(st.tuples(names, objects), max_size=2))
+        pending = [f"toolu_{at}_{n}" for n in range(len(calls))]
+        said = draw(st.lists(thoughts, max_size=1)) + draw(st.lists(fixed(type="text", text=words), max_size=2))
+        said += [
+            {"type": "tool_use", "id": known_as, "name": name, "input": given}
+            for known_as, (name, given) in zip(pending, calls, strict=True)
+        ]
+        messages.append({"role": "assistant", "content": said or "Well."})
+    return [*messages, draw(asked(pending))]
+
+
+def asked(pending: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    results = st.tuples(
+        *(
+            fixed(
+                type="tool_result",
+                tool_use_id=known_as,
+                content=words | st.lists(texts | images, min_size=1, max_size=2),
+            )
+            for known_as in pending
+        )
+    )
+    more = st.lists(texts | images | documents, min_size=0 if pending else 1, max_size=3)
+    content = st.builds(lambda found, parts: [*found, *parts], results, more)
+    return st.builds(lambda said: {"role": "user", "content": said}, content if pending else content | words)
+
+
+choices = fixed(type=st.sampled_from(["auto", "any"])) | fixed(type="tool", name=names)
+serial = choices.map(lambda choice: choice | {"disable_parallel_tool_use": True})
+tools = blocks(
+    st.fixed_dictionaries(
+        {"name": names, "input_schema": schemas}, optional={"description": words, "strict": st.booleans()}
+    )
+)
+requests = st.fixed_dictionaries(
+    {"model": st.just("claude-opus-4-6"), "max_tokens": st.integers(1, 10**6), "messages": rounds()},
+    optional={
+        "system": words | st.lists(texts, min_size=1, max_size=2),
+        "stop_sequences": st.lists(words, min_size=1, max_size=3),
+        "stream": st.booleans(),
+        "temperature": st.floats(0, 1),
+        "top_p": st.floats(0, 1),
+        "top_k": st.integers(0, 500),
+        "metadata": fixed(user_id=words),
+        "service_tier": st.sampled_from(["auto", "standard_only"]),
+        "thinking": fixed(type="enabled", budget_tokens=st.integers(1024, 10**5))
+        | fixed(type=st.sampled_from(["adaptive", "disabled"])),
+        "output_config": fixed(format=fixed(type="json_schema", schema=schemas)),
+        "cache_control": mark,
+    },
+)
+
+
+@st.composite
+def whole_requests(draw: st.DrawFn) -> dict[str, Any]:
+    found = draw(requests)
+    if draw(st.booleans()):
+        found["tools"] = draw(st.lists(tools, min_size=1, max_size=3))
+        found |= draw(st.just({}) | st.builds(lambda choice: {"tool_choice": choice}, choices | serial))
+    return found
+
+
+def simplest(content: Any) -> Any:
+    """One block of nothing but text and a string say the same."""
+    match content:
+        case [{"type": "text", "text": str(said), **more}] if not more:
+            return said
+        case list():
+            return [
+                {**block, "content": simplest(block["content"])} if block.get("type") == "tool_result" else block
+                for block in content
+            ]
+    return content
+
+
+def normal(body: dict[str, Any]) -> dict[str, Any]:
+    found = {**body, "messages": [{**turn, "content": simplest(turn["content"])} for turn in body["messages"]]}
+    return found | ({"system": simplest(body["system"])} if "system" in body else {})
+
+
+@quick
+@given(whole_requests())
+def test_a_request_converted_there_and_back_is_the_same(body: dict[str, Any]) -> None:
+    asked_for = surface.decode_request(json.dumps(body).encode(), {})
+
+    wire = anthropic.encode(as_openai(asked_for), deployment(), None)
+
+    assert json.loads(wire.body) == normal(body)
+    assert wire.dropped == ()
+    sampled = {name: value for name, value in normal(body).items() if name not in ("temperature", "top_p", "top_k")}
+    assert mistake(sampled) is None
+
+
+@quick
+@given(whole_requests())
+def test_of_the_same_dialect_nothing_is_converted(body: dict[str, Any]) -> None:
+    asked_for = surface.decode_request(json.dumps(body).encode(), {"anthropic-beta": "b-1", "openai-beta": "x"})
+
+    wire = anthropic.encode(asked_for, deployment("claude-x"), None)
+
+    assert json.loads(wire.body) == body | {"model": "claude-x"}
+    assert wire.headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "b-1"}
+
+
+@quick
+@given(whole_requests())
+def test_a_request_to_openai_says_what_it_leaves_out(body: dict[str, Any]) -> None:
+    asked_for = surface.decode_request(json.dumps(body).encode(), {})
+
+    wire = openai.encode(asked_for, deployment("gpt-5"), None)
+
+    assert set(wire.dropped) == {"top_k", "cache_control"} & set(body)
+    there = json.loads(wire.body)
+    assert "thinking" not in there
+    assert there["max_completion_tokens"] == body["max_tokens"]
+
+
+# --- unknown fields ----------------------------------------------------------------------------------------------
+
+PLACES: dict[str, dict[str, Any]] = {
+    "novel": {"novel": 1},
+    "body.n": {"n": 2},
+    "body.response_format": {"response_format": {"type": "text"}},
+    "messages[0].novel": {"messages": [{"role": "user", "content": "x", "novel": 1}]},
+    "messages[0].content[0].novel": {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "x", "novel": 1}]}]
+    },
+    "messages[0].content[1]": {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "container_upload"}]}]
+    },
+    "messages[0].content[0].transformations": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "image",
+                        "source": {"type": "url", "url": "https://x.y/a.png"},
+                        "transformations": {"a": 1},
+                    }
+                ],
+            }
+        ]
+    },
+    "messages[0].content[0].source.file_id": {
+        "messages": [
+            {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "file_1"}}]}
+        ]
+    },
+    "messages[0].content[0].context": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "document", "source": {"type": "url", "url": "https://x.y/a.pdf"}, "context": "secret"}
+                ],
+            }
+        ]
+    },
+    "messages[1].content[0].caller": {
+        "messages": [
+            {"role": "user", "content": "x"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "tool_use", "id": "t", "name": "f", "input": {}, "caller": {"type": "code_execution"}}
+                ],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]},
+        ]
+    },
+    "messages[1].role": {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "The"}]},
+    "tools[0].type": {"tools": [{"type": "bash_20250124", "name": "bash"}]},
+    "tools[0].defer_loading": {"tools": [{"name": "f", "input_schema": {"type": "object"}, "defer_loading": True}]},
+    "tool_choice.type": {"tool_choice": {"type": "novel"}},
+    "output_config.task_budget": {"output_config": {"task_budget": {"total": 5}}},
+    "output_config.format": {"output_config": {"format": {"type": "novel"}}},
+    "speed": {"speed": "fast"},
+    "container": {"container": "c_1"},
+    "mcp_servers": {"mcp_servers": []},
+}
+
+
+@pytest.mark.parametrize(("param", "fields"), PLACES.items(), ids=PLACES)
+def test_what_others_have_no_form_for_is_named_by_its_place_and_splits_the_cache(
+    param: str, fields: dict[str, Any]
+) -> None:
+    asked_for = decoded(**fields)
+
+    assert param in asked_for.mapping
+    for protocol in (openai, anthropic):
+        foreign = asked_for if protocol is openai else as_openai(asked_for)
+        with pytest.raises(RequestInvalid) as refused:
+            protocol.encode(foreign, deployment(), None)
+        assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"speed": "standard"},
+        {"metadata": {}},
+        {"container": None},
+        {"tools": [{"name": "f", "input_schema": {}, "eager_input_streaming": True}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "citations": None}]}]},
+        {"messages": [{"role": "user", "content": []}]},
+    ],
+)
+def test_what_says_nothing_is_not_refused(fields: dict[str, Any]) -> None:
+    assert openai.encode(decoded(**fields), deployment(), None).dropped == ()
+
+
+def test_what_may_be_missing_is_told() -> None:
+    earlier = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": [{"type": "text", "text": "y", "citations": [{"type": "char_location"}]}]},
+        {"role": "user", "content": "z"},
+    ]
+
+    wire = openai.encode(decoded(messages=earlier, top_k=5, cache_control={"type": "ephemeral"}), deployment(), None)
+
+    assert set(wire.dropped) == {"top_k", "cache_control", "messages[1].content[0].citations"}
+
+
+@pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21"])
+def test_versions_with_the_same_answers_make_no_other_request_of_it(version: str) -> None:
+    body = b'{"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}'
+
+    assert surface.decode_request(body, {"anthropic-version": version}).forwarded == {}
+    assert surface.decode_request(body, {"anthropic-version": "2030-01-01"}).forwarded != {}
+
+
+def test_both_dialects_have_one_canonical_request() -> None:
+    theirs = decoded(
+        model="auto", system=[{"type": "text", "text": "Be brief."}], temperature=0.5, stop_sequences=["END"]
+    )
+    ours = request(
+        messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
+        temperature=0.5,
+        stop=["END"],
+        max_completion_tokens=100,
+    )
+
+    assert theirs.mapping == ours.mapping
+
+
+# --- to Anthropic --------------------------------------------------------------------------------------------------
+
+
+def test_every_request_has_a_limit() -> None:
+    asked_for = request()
+
+    assert json.loads(anthropic.encode(asked_for, deployment(max_output_tokens=777), None).body)["max_tokens"] == 777
+    assert sent(request(max_tokens=9))["max_tokens"] == 9
+    assert sent(request(max_tokens=9), limit=5)["max_tokens"] == 5
+    assert sent(decoded(), limit=5)["max_tokens"] == 5
+
+
+def test_arguments_that_are_no_object_are_kept_in_one() -> None:
+    def call(arguments: str) -> dict[str, Any]:
+        calls = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}]
+        turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": None, "tool_calls": calls}]
+        found: dict[str, Any] = sent(request(messages=turns))["messages"][1]["content"][0]["input"]
+        return found
+
+    assert call("") == call("{}") == {}
+    assert call('{"a": [1]}') == {"a": [1]}
+    assert call("[1]") == {"INVALID_JSON": "[1]"}
+    assert call('{"a": ') == {"INVALID_JSON": '{"a": '}
+
+
+@pytest.mark.parametrize(
+    ("fields", "choice"),
+    [
+        ({}, None),
+        ({"tool_choice": "auto"}, {"type": "auto"}),
+        ({"tool_choice": "none"}, {"type": "none"}),
+        ({"tool_choice": "none", "parallel_tool_calls": False}, {"type": "none"}),
+        ({"tool_choice": "required"}, {"type": "any"}),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, {"type": "tool", "name": "f"}),
+        ({"parallel_tool_calls": False}, {"type": "auto", "disable_parallel_tool_use": True}),
+        ({"parallel_tool_calls": True}, None),
+    ],
+)
+def test_the_choice_of_a_tool_is_said_in_anthropics_words(fields: dict[str, Any], choice: Any) -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+
+    assert sent(request(tools=[tool], **fields)).get("tool_choice") == choice
+
+
+def test_the_key_goes_where_anthropic_wants_it() -> None:
+    wire = anthropic.encode(request(), deployment(), None)
+
+    headers = anthropic.authorised(wire, "http://here.invalid/v1/messages", "sk-1", NOW)
+
+    assert headers["x-api-key"] == "sk-1"
+    assert headers["anthropic-version"] == "2023-06-01"
+    assert "authorization" not in headers
+    assert "x-api-key" not in anthropic.authorised(wire, "http://here.invalid/v1/messages", None, NOW)
+
+
+# --- whatever comes ------------------------------------------------------------------------------------------------
+
+values = st.recursive(
+    scalars | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(["text", "user", "tool", "function"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                "type text role content source data media_type url file_id id name input tool_use_id thinking signature "
+                "function arguments parameters image_url file file_data cache_control format schema json_schema".split()
+            )
+            | names,
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+blockish = st.dictionaries(
+    st.sampled_from("text source input content tool_use_id id name title".split()), values, max_size=4
+)
+kinds = st.sampled_from(
+    "text image document thinking tool_use tool_result image_url file search_result refusal".split()
+)
+wild_blocks = st.builds(lambda block, kind: {**block, "type": kind}, blockish, kinds) | values
+wild_messages = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "system", "tool", "developer"])},
+        optional={
+            "content": words | st.lists(wild_blocks, max_size=3) | values,
+            "tool_calls": values | st.lists(values, max_size=2),
+            "tool_call_id": values,
+            "thinking_blocks": values,
+        },
+    ),
+    max_size=3,
+)
+wild = st.fixed_dictionaries(
+    {"model": st.just("m"), "messages": wild_messages | values},
+    optional={
+        name: values
+        for name in "max_tokens system tools tool_choice stop_sequences thinking output_config metadata stream stop user "
+        "response_format reasoning_effort temperature top_k cache_control service_tier".split()
+    },
+)
+
+
+@quick
+@given(wild, st.booleans())
+def test_whatever_a_client_sends_is_a_request_or_a_named_mistake(body: dict[str, Any], has_limit: bool) -> None:
+    raw = json.dumps(body | ({"max_tokens": 5} if has_limit else {})).encode()
+    try:
+        asked_for = surface.decode_request(raw, {})
+    except RequestInvalid:
+        return
+    for protocol, known_as in ((openai, asked_for), (anthropic, asked_for), (anthropic, as_openai(asked_for))):
+        try:
+            protocol.encode(known_as, deployment(), None)
+        except RequestInvalid as refused:
+            assert refused.param or protocol is openai
+
+
+@quick
+@given(wild)
+def test_whatever_an_openai_client_sends_is_a_request_or_a_named_mistake(body: dict[str, Any]) -> None:
+    try:
+        asked_for = request(**body)
+    except RequestInvalid:
+        return
+    try:
+        json.loads(anthropic.encode(asked_for, deployment(), None).body)
+    except RequestInvalid as refused:
+        assert refused.param
+
+
+@quick
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_what_is_no_json_is_refused(raw: bytes) -> None:
+    with pytest.raises(RequestInvalid):
+        surface.decode_request(raw, {})

@@ -1,0 +1,81 @@
+"""What judging promises: both orders are asked, and only a word that was asked for, said twice, is a judgement."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.judge import preference, preference_requests, sameness, sameness_requests
+from tests.router.samples import quick
+
+
+def said(**fields: Any) -> str:
+    return json.dumps(fields)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        ("A", "B", "better"),
+        ("B", "A", "worse"),
+        ("same", "same", "same"),
+        ("A", "A", None),  # it favours a position
+        ("B", "B", None),
+        ("A", "same", None),
+        ("a", "b", None),
+    ],
+)
+def test_a_preference_must_survive_the_other_order(first: str, second: str, verdict: str | None) -> None:
+    assert preference(said(better=first), said(better=second)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"), [(True, True, "same"), (False, False, "different"), (True, False, None)]
+)
+def test_sameness_must_be_said_twice(first: bool, second: bool, verdict: str | None) -> None:
+    assert sameness(said(same=first), said(same=second)) == verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A",
+        "same",
+        "true",
+        "[]",
+        '{"better": "A", "why": "it is longer"}',
+        '{"better": ["A"]}',
+        'I think {"better": "A"}',
+        '{"same": 1}',
+        '{"same": "true"}',
+        "{" * 10_000,
+    ],
+)
+def test_anything_else_is_no_judgement(text: str) -> None:
+    assert preference(text, text) is None
+    assert sameness(text, text) is None
+
+
+def test_a_fence_around_the_json_does_no_harm() -> None:
+    assert sameness('```json\n{"same": true}\n```', '{"same": true}') == "same"
+
+
+@quick
+@given(text=st.text())
+def test_no_text_breaks_the_reader(text: str) -> None:
+    assert preference(text, text) in (None, "same")
+    assert sameness(text, text) in (None, "same", "different")
+
+
+@quick
+@given(question=st.text(), one=st.text(), other=st.text())
+def test_both_orders_hold_both_answers_as_material(question: str, one: str, other: str) -> None:
+    for make in (preference_requests, sameness_requests):
+        bodies = [json.loads(body) for body in make("judge", question, one, other)]
+        materials = [json.loads(body["messages"][1]["content"]) for body in bodies]
+
+        assert [(m["request"], m["A"], m["B"]) for m in materials] == [(question, one, other), (question, other, one)]
+        assert all(body["model"] == "judge" for body in bodies)
