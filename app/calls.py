@@ -29,6 +29,7 @@ from router.errors import (
     NoCandidate,
     RequestInvalid,
     RouterError,
+    Throttled,
     Unavailable,
     UpstreamCut,
     UpstreamError,
@@ -43,6 +44,7 @@ from router.plan import AUTO, Candidate, Circumstances, plan
 from router.prices import worst_case_nano
 from router.protocols import spoken, wire_format
 from router.retry import WAIT_AT_MOST_S, is_about_key, wait_before_repeat_s
+from router.service_level import Breach, Watch, asked_last
 from router.upstream import OpenCall, Upstream
 
 _CLAMP_AT_LEAST_TOKENS: Final = 256
@@ -52,6 +54,9 @@ _BRIEF_TOKENS: Final = 256
 _PATIENCE_S: Final = 0.25
 """Longer than this nobody waits to ask a deployment again while another one of the model is free."""
 _AFTER_ALL_OF_PROD: Final = 10
+
+_SAYS_SOMETHING: Final = ("ok", "upstream_error", "upstream_cut")
+"""Ends of requests that say how well providers serve."""
 
 Target = tuple[Candidate, Deployment]
 
@@ -71,6 +76,7 @@ class Calls:
         upstream: Upstream,
         kept: KeptAnswers,
         experience: Experience,
+        watches: Mapping[str, Watch],
         observer: Observer,
         now: Callable[[], datetime],
     ) -> None:
@@ -82,6 +88,7 @@ class Calls:
         self._upstream = upstream
         self._kept = kept
         self._experience = experience
+        self._watches = watches
         self._observer = observer
         self._now = now
 
@@ -95,12 +102,19 @@ class Calls:
             raise RouteUnknown(caller.route)
         exchange.request = self._kept.placed(exchange.request, caller.team)
         pressure = self._budgets.pressure(caller.budgets, at)
+        breach = self._breach(exchange)
+        if breach is not None and breach.action == "faster-model":
+            routing = msgspec.structs.replace(routing, strategy="performance-first")
         around = self._circumstances(exchange, routing, pressure)
-        exchange.plan = plan(exchange.request, routing, pressure.ceiling, at, around)
+        chosen = plan(exchange.request, routing, pressure.ceiling, at, around)
+        exchange.plan = chosen if breach is None else chosen.because(f"service level: {breach.reason}")
         self._tell_pacers(exchange)
         trial = _Trial(exchange, routing)
         passed_over = trial.passed_over
-        for target in self._fleet.order(exchange.plan, routing):
+        targets = self._fleet.order(exchange.plan, routing)
+        if breach is not None and breach.action == "other-provider":
+            targets = asked_last(breach.provider, targets)
+        for target in targets:
             permit = self._fleet.permit(target[1])
             if permit is None:
                 passed_over.setdefault(target[1].name, target)
@@ -120,6 +134,14 @@ class Calls:
                 return call
             self._budgets.refused(min(trial.too_dear, key=lambda error: error.needed_nano), at)
         raise trial.failure or trial.refusal or trial.unfit or NoCandidate({})
+
+    def _breach(self, exchange: Exchange) -> Breach | None:
+        """The team's promise that is broken now. Raises Throttled for who has to go without because of it."""
+        watch = self._watches.get(exchange.caller.team)
+        breach = watch.breach(time.monotonic()) if watch is not None else None
+        if breach is not None and breach.action == "throttle" and exchange.caller.env != "prod":
+            raise Throttled(breach.reason)
+        return breach
 
     async def _last_resort(self, trial: "_Trial") -> OpenCall | None:
         """What a budget falls back to, if that is free and fits."""
@@ -395,7 +417,15 @@ class Calls:
             self._budgets.settle(reserved.money, row.actual_nano or 0)
         self._observer.closed(row)
         self._learn(exchange, row)
+        self._watch(exchange, row)
         await self._ledger.record(Closing(row, reserved.id if reserved else None))
+
+    def _watch(self, exchange: Exchange, row: LedgerRow) -> None:
+        """Notes how fast and how well a provider has served; what was refused before a call says nothing of that."""
+        watch = self._watches.get(row.team)
+        if watch is None or row.kind != "request" or exchange.is_hit or row.status not in _SAYS_SOMETHING:
+            return
+        watch.saw(time.monotonic(), exchange.upstream_ns / 1e6, row.provider, is_failed=row.status != "ok")
 
     async def note(self, answered: Exchange, verdict: str, score: float) -> None:
         """Keeps what a judge thinks of an answer, in a row of its own."""

@@ -282,10 +282,10 @@ def _disposition(asked: _Asked, known: Mapping[bytes, StoredEmbedding]) -> tuple
 
 def _body(asked: _Asked, events: Sequence[ChatEvent], embeddings: Sequence[Embedding]) -> bytes:
     """As the provider wrote it, if that is the answer; else put together."""
-    request = asked.request
-    if events and is_ordered(events[-1]) and len(vectors_of(events[-1])) == len(request.inputs):
-        if all(is_in(each.vector, request.encoding) for each in embeddings):
-            return events[-1].raw
+    request, last = asked.request, events[-1] if events else None
+    is_all = last is not None and is_ordered(last) and len(vectors_of(last)) == len(embeddings)
+    if last is not None and is_all and all(is_in(each.vector, request.encoding) for each in embeddings):
+        return last.raw
     return answer_body(request, embeddings, embeddings[0].model)
 
 

@@ -24,6 +24,7 @@ from router.errors import (
     Overloaded,
     RequestInvalid,
     RouterError,
+    Throttled,
     Unavailable,
     UpstreamError,
     UpstreamRejected,
@@ -137,6 +138,9 @@ def describe(error: Exception, now_s: float) -> Described:
         case LedgerUnavailable():
             message = "The ledger cannot be written, so the request was not acknowledged. Try again later."
             return Described(503, _SERVER, "ledger_unavailable", message, headers={"retry-after": "5"})
+        case Throttled():
+            headers = {"retry-after": str(int(error.retry_after_s))}
+            return Described(429, "rate_limit_error", "throttled", said, headers=headers)
         case Unavailable():
             code = "overloaded" if isinstance(error, Overloaded) else "unavailable"
             headers = {"retry-after": str(math.ceil(error.retry_after_s))}

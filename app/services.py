@@ -37,7 +37,7 @@ from app.gateway import Gateway, Route
 from app.judging import Judging
 from app.keys import Caller, Key, Keys, log_action
 from app.observer import Observer
-from app.settings import BreakerSettings, ProviderSettings, RouteSettings, Settings
+from app.settings import BreakerSettings, ProviderSettings, RouteSettings, ServiceLevelSettings, Settings
 from app.warming import Curated
 from app.webhook import Received
 from cache import transfer
@@ -60,6 +60,7 @@ from router.ledger.reader import open_reservations, row_count, rows_between
 from router.ledger.row import opinion
 from router.ledger.writer import Closing, Ledger
 from router.prices import Priced
+from router.service_level import ServiceLevel, Watch
 from router.upstream import Upstream, open_transport
 
 DEVELOPMENT_ROUTE: Final = "development"
@@ -291,6 +292,7 @@ async def open_services(
             upstream=upstream,
             kept=KeptAnswers(),
             experience=experience,
+            watches=watches_of(settings),
             observer=observer,
             now=clock,
         )
@@ -407,6 +409,19 @@ def models_of(settings: Settings) -> dict[str, Model]:
 
 def team_baselines_of(settings: Settings) -> dict[str, str]:
     return {name: team.baseline for name, team in settings.teams.items() if team.baseline}
+
+
+def watches_of(settings: Settings) -> dict[str, Watch]:
+    """By team."""
+    return {name: Watch(_level(team.service_level)) for name, team in settings.teams.items() if team.service_level}
+
+
+def _level(given: ServiceLevelSettings) -> ServiceLevel:
+    return ServiceLevel(
+        action=given.action,
+        p95_ms=None if given.p95_ms is None else float(given.p95_ms),
+        error_rate=None if given.error_rate is None else float(given.error_rate),
+    )
 
 
 def deployments_of(models: Mapping[str, Model]) -> list[Deployment]:

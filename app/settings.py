@@ -23,6 +23,7 @@ from router.budgets import AtCap, Period
 from router.catalogue import Strategy
 from router.periods import is_zone
 from router.prices import PriceOverride
+from router.service_level import Action
 
 Workload = Literal["chat", "extraction", "code", "reasoning", "summarising"]
 TierName = Literal["premium", "mid", "economy"]
@@ -343,10 +344,23 @@ class AppSettings(Struct, frozen=True):
     budget: BudgetSettings | None = None
 
 
+class ServiceLevelSettings(Struct, frozen=True):
+    """[teams.NAME.service_level]: over the last five minutes"""
+
+    action: Action
+    """What follows when it is broken. `faster-model`: `auto` takes the fastest. `other-provider`: the provider that
+    broke it is asked last. `throttle`: keys that are not `prod` are answered 429."""
+    p95_ms: Decimal | None = None
+    """Of the time until a provider's answer begins."""
+    error_rate: Decimal | None = None
+    """Share of requests whose answer failed or broke off."""
+
+
 class TeamSettings(Struct, frozen=True):
     """[teams.NAME]: owns a budget."""
 
     budget: BudgetSettings | None = None
+    service_level: ServiceLevelSettings | None = None
     baseline: str | None = None
     """The model that this team's `auto` requests are compared with in savings."""
     apps: dict[str, AppSettings] = {}
@@ -600,6 +614,9 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
         if team.baseline is not None and team.baseline not in settings.models:
             yield f"{_join('teams', name)}.baseline: no model `{team.baseline}`"
         yield from _budget_inconsistencies(settings, _join("teams", name), team.budget)
+        level = team.service_level
+        if level is not None and level.p95_ms is None and level.error_rate is None:
+            yield f"{_join('teams', name)}.service_level: give p95_ms, error_rate or both"
         for app, app_settings in team.apps.items():
             place = _join(_join("teams", name) + ".apps", app)
             yield from _budget_inconsistencies(settings, place, app_settings.budget)

@@ -33,7 +33,6 @@ from cache.answer_text import (
     root,
 )
 
-
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 

@@ -1,7 +1,7 @@
 """Stored embeddings: in SQLite only, found by a hash of everything that makes them, and bounded in bytes.
 
-A vector does not age as an answer does, but it lives no longer than the route's answers. Refuses to know what a key is made
-of and what a vector says. Every method may be called from any thread.
+A vector does not age as an answer does, but it is served no longer than the route's answers. Refuses to know what a
+key is made of and what a vector says. Every method may be called from any thread.
 """
 
 import threading
@@ -100,12 +100,11 @@ def _size() -> sa.ColumnElement[int]:
 
 def _reached(sizes: Iterable[Any], wanted: int) -> int:
     """The time up to which the rows, in order of time, have this size together."""
-    at_us = 0
     for at_us, size in sizes:
         wanted -= size
         if wanted <= 0:
-            break
-    return at_us
+            return int(at_us)
+    return 2**62
 
 
 def _row(embedding: StoredEmbedding) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Group(Struct):
     evidence: Evidence = msgspec.field(default_factory=Evidence)
     wordings: dict[int, str] = msgspec.field(default_factory=dict)
     """Id in the index of answers -> an answer that was linked directly with the founding one; kept in memory only."""
-    anchors: set[int] = msgspec.field(default_factory=set)
+    anchors: tuple[int, ...] = ()
     total: Vector | None = None
     """Sum of the anchors' vectors; not kept for a single anchor."""
 

@@ -13,7 +13,6 @@ Cells are built by a thread while the old ones keep serving. It copies under the
 added or removed meanwhile is brought up to date before the new cells take over. If it fails, the old ones stay.
 """
 
-import ctypes
 import math
 import mmap
 import threading
@@ -24,6 +23,8 @@ from typing import Any, Final
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+
+from cache.memory import return_freed
 
 Vector = NDArray[np.float32]
 Vectors = NDArray[np.float32]
@@ -202,7 +203,7 @@ class VectorIndex:
                 with self._lock:
                     held.changed = None
                     self._build_if_due(held)  # it may have grown by much meanwhile
-            _return_freed_memory()
+            return_freed()  # cells are thousands of small pieces
 
     def _next_due(self) -> "_Scope | None":
         with self._lock:
@@ -283,13 +284,6 @@ def _cells_for(size: int) -> int:
 def _returned_when_freed(shape: tuple[int, int]) -> Vectors:
     """An array outside of malloc, which would keep as much for the thread's next one."""
     return np.ndarray(shape, np.float32, mmap.mmap(-1, math.prod(shape) * np.dtype(np.float32).itemsize))
-
-
-def _return_freed_memory() -> None:
-    """glibc keeps what is freed between the allocations of a thread that is not the first; cells are thousands."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _portions(ids: NDArray[np.int64]) -> Iterator[list[int]]:

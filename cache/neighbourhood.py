@@ -153,7 +153,7 @@ class Neighbourhood:
 
     def _join(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
         group = self.groups[group_id]
-        group.anchors.add(anchor_id)
+        group.anchors = (*group.anchors, anchor_id)
         if vector is None or len(group.anchors) == 1:
             return
         if group.total is None:
@@ -166,7 +166,7 @@ class Neighbourhood:
         group = self.groups.get(group_id)
         if group is None:
             return False
-        group.anchors.discard(anchor_id)
+        group.anchors = tuple(each for each in group.anchors if each != anchor_id)
         if vector is not None and group.total is not None:
             group.total -= vector
         if group.anchors:

@@ -40,8 +40,7 @@ class Ranking:
         self.curated_bytes = 0
 
     def add(self, entry_id: str, worth: int, size: int, *, is_curated: bool) -> None:
-        standing = _Standing(max(worth, 1), 0, is_curated, self._clock, -1)
-        self._standings[entry_id] = standing
+        self._standings[entry_id] = _Standing(max(worth, 1), 0, is_curated, self._clock, -1)
         self.curated += is_curated
         self.grow(entry_id, size)
 

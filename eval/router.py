@@ -4,8 +4,9 @@ A `Bench` is a data set with its vectors; a `Split` is its test half as estimate
 Learning and estimating are done by the functions of production. Reads public data sets from a folder; changes nothing.
 """
 
+import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ Doubles = NDArray[np.float64]
 
 TIERS: Final = (Tier.ECONOMY, Tier.MID, Tier.PREMIUM)
 _CHARACTERS_PER_TOKEN: Final = 4
+_WEAK_AND_STRONG: Final = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
 
 
 class Prices(Struct, frozen=True):
@@ -83,6 +85,37 @@ def load_paretobandit(folder: Path) -> Bench:
         prompts=tuple(row["prompt"] for row in rows),
         reward=np.array([[row["arms"][model]["reward"] for model in models] for row in rows]),
         cost=np.array([[row["arms"][model]["cost"] for model in models] for row in rows]),
+    )
+
+
+def load_mmlu(folder: Path) -> Bench:
+    """14,042 questions with four answers, right or wrong by a weak and a strong model. Raises DataMissing."""
+    found = sorted((folder / "routellm" / "mmlu").glob("*.csv"))
+    return _weak_and_strong("MMLU", folder, [row for path in found for row in _rows(path)])
+
+
+def load_gsm8k(folder: Path) -> Bench:
+    """1,319 sums in words, right or wrong by a weak and a strong model. Raises DataMissing."""
+    path = folder / "routellm" / "gsm8k" / "gsm8k_responses.csv"
+    return _weak_and_strong("GSM8K", folder, _rows(path) if path.exists() else [])
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _weak_and_strong(name: str, folder: Path, rows: Sequence[Mapping[str, str]]) -> Bench:
+    if not rows:
+        raise DataMissing(f"{folder / 'routellm' / name.lower()} is not there; give the folder that holds `routellm`")
+    return Bench(
+        name=name,
+        models=_WEAK_AND_STRONG,
+        tiers=(Tier.MID, Tier.PREMIUM),
+        prices=(),
+        prompts=tuple(row["prompt"] for row in rows),
+        reward=np.array([[float(row[model] == "True") for model in _WEAK_AND_STRONG] for row in rows]),
+        cost=np.tile([0.0, 1.0], (len(rows), 1)),
     )
 
 

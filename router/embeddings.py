@@ -1,7 +1,7 @@
 """Requests for embeddings: what a client asks, what of it a call asks, and the answer that both add up to.
 
-Pure. A vector is the JSON that a provider wrote, a list of numbers or base64; it is only rewritten for a client that asked
-for the other form. Wire facts: OpenAI API reference, "Create embeddings".
+Pure. A vector is the JSON that a provider wrote, a list of numbers or base64; it is only rewritten for a client that
+asked for the other form. Wire facts: OpenAI API reference, "Create embeddings".
 """
 
 import base64
@@ -97,8 +97,8 @@ def key_of(request: EmbeddingRequest, at: int, tenant: Sequence[Any]) -> bytes:
 
 
 def call_for(request: EmbeddingRequest, places: Sequence[int]) -> ChatRequest:
-    """A call for the inputs at these places, in the form in which calls are planned, reserved and sent: without messages,
-    and with no output to reserve for."""
+    """A call for the inputs at these places, in the form in which calls are planned, reserved and sent: without
+    messages, and with no output to reserve for. Raises RequestInvalid."""
     inputs: list[Input] = [request.inputs[at] for at in places]
     original = {**request.mapping, "input": inputs[0] if request.is_single and inputs else inputs}
     try:
@@ -150,17 +150,12 @@ def written(vector: bytes, encoding: Encoding) -> bytes:
         return vector
     try:
         if encoding == "base64":
-            return msgspec.json.encode(
-                base64.b64encode(_little_endian(array("f", _numbers(vector))).tobytes()).decode()
-            )
+            packed = _little_endian(array("f", msgspec.json.decode(vector, type=list[float]))).tobytes()
+            return msgspec.json.encode(base64.b64encode(packed).decode())
         floats = array("f", base64.b64decode(msgspec.json.decode(vector, type=str), validate=True))
         return msgspec.json.encode(_little_endian(floats).tolist())
     except (ValueError, OverflowError):
         raise UpstreamMalformed("The provider's embedding is no vector.", billed="unknown") from None
-
-
-def _numbers(vector: bytes) -> list[float]:
-    return msgspec.json.decode(vector, type=list[float])
 
 
 def _little_endian(numbers: "array[float]") -> "array[float]":

@@ -91,6 +91,19 @@ class LedgerUnavailable(RouterError):
     retryable = True
 
 
+class Throttled(RouterError):
+    """Somebody else's service level is broken, and this request can wait. `retry_after_s` is when to ask again."""
+
+    retryable = True
+    retry_after_s = 30.0
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The team's service level is broken at the moment ({reason}), so only keys of env `prod` are served. "
+            "Try again later."
+        )
+
+
 class Unavailable(RouterError):
     """Every deployment that could serve the request is out. `retry_after_s` is when one may be back."""
 

@@ -154,6 +154,10 @@ class Plan(Struct, frozen=True):
         causes = [cause for cause, applies in (("budget cannot hold", refused), ("failed", failed)) if applies]
         return f"fallback: {self.candidates[0].model.name} {' and '.join(causes)}" if causes else self.reason
 
+    def because(self, reason: str) -> "Plan":
+        """The same plan, with one more reason."""
+        return msgspec.structs.replace(self, reason=f"{self.reason}; {reason}")
+
     def is_rationed(self, model: Model) -> bool:
         """Whether this model serves because a budget ruled the wanted one out, and not because that failed."""
         return model.name != self.wanted and self.candidates[0].model.name != self.wanted

@@ -14,11 +14,13 @@ READ_CHARACTERS: Final = 8000
 """Longer texts are read up to here: the features are shares and logarithms, and more text hardly moves them."""
 
 _NUMBER = re.compile(r"\d{1,12}(?:,\d{3})*(?:\.\d+)?")
-_PART = re.compile(r"\d\s?/\s?\d|%|\b(?:half|halves|thirds?|quarters?|percent|per cent)\b", re.I)
+_FRACTION = re.compile(r"\d\s?/\s?\d")
+_PARTS: Final = frozenset("half halves third thirds quarter quarters percent".split())
 _NUMBER_LINE = re.compile(r"^[ \t]*\(?(?:[A-Ja-j][.):])?[ \t]*[-$€£]?\d[\d.,/%]*[ \t]*\w{0,6}\.?[ \t]*$", re.M)
-_NEGATION = re.compile(r"\b(?:not|no|never|except|least|without|cannot)\b|n't\b", re.I)
-_RELATION = re.compile(
-    r"\b(?:if|then|than|when|while|after|before|each|every|twice|half|times|more|less|per|total|left|remaining)\b", re.I
+_WORD = re.compile(r"[a-z']+")
+_NEGATIONS: Final = frozenset("not no never except least without cannot".split())
+_RELATIONS: Final = frozenset(
+    "if then than when while after before each every twice half times more less per total left remaining".split()
 )
 _CHOICE = re.compile(r"^\s*\(?[A-Ja-j][).:]\s", re.M)
 _ROMAN = re.compile(r"\b(?:I|II|III|IV)\b")
@@ -57,6 +59,8 @@ NAMES: Final = (
 def surface(text: str) -> Surface:
     """The features of one text, in the order of NAMES, of the size of about 1."""
     read = text[:READ_CHARACTERS]
+    lower = read.lower()
+    plain = _WORD.findall(lower)
     length = max(len(read), 1)
     words = read.split()
     count = max(len(words), 1)
@@ -73,20 +77,20 @@ def surface(text: str) -> Surface:
         10 * sum(map(read.count, "=+-*/^<>\\")) / length,
         5 * capitals / length,
         math.log1p(lines) / 3,
-        min(len(_NEGATION.findall(read)), 10) / 2,
+        min(sum(word in _NEGATIONS for word in plain) + lower.count("n't"), 10) / 2,
         float("__" in read),
         sum(map(len, words)) / count / 8,
         5 * read.count(",") / count,
         20 * beyond / length,
         float(bool(_ROMAN.search(read))),
-        len({word.lower() for word in words}) / count,
-        min(len(_RELATION.findall(read)), 24) / 8,
+        len(set(lower.split())) / count,
+        min(sum(word in _RELATIONS for word in plain), 24) / 8,
         8 * read.count(".") / count,
         min(len(_CHOICE.findall(read)), 8) / 4,
         min(len(_NUMBER_LINE.findall(read)), 8) / 4,
         math.log1p(len(set(numbers))) / 2,
         math.log1p(max(numbers, default=0.0)) / 6,
-        min(len(_PART.findall(read)), 8) / 3,
+        min(len(_FRACTION.findall(read)) + read.count("%") + sum(word in _PARTS for word in plain), 8) / 3,
         math.log1p(len(closing) / _CLOSING_LINES) / 4,
     )
     return np.array(values, np.float32)
@@ -96,6 +100,6 @@ def _kinds(text: str) -> tuple[int, int, int]:
     """How many characters are ASCII digits, ASCII capitals, and beyond ASCII. On code points: a loop over them in
     Python would cost more than all other features together."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    digits = np.count_nonzero((codes >= 48) & (codes <= 57))
-    capitals = np.count_nonzero((codes >= 65) & (codes <= 90))
+    digits = int(np.count_nonzero((codes >= 48) & (codes <= 57)))
+    capitals = int(np.count_nonzero((codes >= 65) & (codes <= 90)))
     return digits, capitals, int(np.count_nonzero(codes > 127))

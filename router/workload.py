@@ -131,12 +131,12 @@ _PHRASES: Final[Mapping[Workload, Mapping[int, tuple[str, ...]]]] = {
     },
 }  # fmt: skip
 
+# Each begins with a rare sign: searching for one is fast, for any word followed by one it is not.
 _CODE_SIGNS: Final = re.compile(
-    r"[{};]\s*$|[\w\])]\(\)|=>|[=!]=|\+=|\bdef \w+\(|\bclass \w+\b.{0,40}[:{]|</?\w+>|\w\.\w+\(|\bSELECT\b|\bint \w"
-    r"|\w_\w|\w\.(?:py|js|ts|java|go|rs|sh)\b",
-    re.M,
+    r"[{};]\s*$|\(\)|=>|[=!+]=|</?\w+>|(?<=\w)_(?=\w)|(?<=\w)\.\w+\(|(?<=\w)\.(?:py|js|ts|java|go|rs|sh)\b", re.M
 )
-_SUMS: Final = re.compile(r"\d\s*[-+*/^=<>]\s*[\d(a-z]|\d\s*%|\bP\(")
+_CODE_WORDS: Final = ("def ", "SELECT ", "int i", "import ")
+_SUMS: Final = re.compile(r"(?<=\d)\s?[-+*/^=<>]\s?[\d(a-z]|(?<=\d)\s?%|P\(")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _OPTION: Final = re.compile(r"(?:^|\s)\(?[A-E][).]\s")
 
@@ -188,7 +188,7 @@ def _spoken(read: str) -> Iterator[tuple[Workload, float]]:
 
 def _seen(read: str) -> Iterator[tuple[Workload, float]]:
     """What the signs say."""
-    if signs := len(_CODE_SIGNS.findall(read)):
+    if signs := len(_CODE_SIGNS.findall(read)) + sum(map(read.count, _CODE_WORDS)):
         yield Workload.CODE, min(signs, 3)
     if sums := len(_SUMS.findall(read)):
         yield Workload.REASONING, min(sums, 3)

@@ -55,7 +55,7 @@ def body(request: ChatRequest, model: str, output_limit: int | None) -> tuple[di
     """The request, and what was left out of it. Raises RequestInvalid that names a field without a form here."""
     mapping = request.mapping
     dropped = list(left_out(mapping, _CONVERTED, DIALECT))
-    asked = canonical.asked(mapping)
+    asked = canonical.asked(mapping, DIALECT)
     if request.choices != 1:
         raise unconvertible("n", DIALECT)
     if set(asked.modalities or ()) - {"text"}:
@@ -118,7 +118,7 @@ class _Conversation:
             case "assistant":
                 self._append("assistant", _kept(self._said(message, place), message))
             case "tool":
-                self._append("user", _kept([self._result(message, place)], message))
+                self._append("user", _kept(self._results(message, place), message))
 
     def _append(self, role: str, blocks: list[dict[str, Any]]) -> None:
         if self._messages and self._messages[-1]["role"] == role:
@@ -185,12 +185,18 @@ class _Conversation:
             blocks.append({"toolUse": {"toolUseId": _call_id(call.id), "name": call.function.name, "input": made}})
         return blocks
 
-    def _result(self, message: Message, place: str) -> dict[str, Any]:
+    def _results(self, message: Message, place: str) -> list[dict[str, Any]]:
+        """A call's result. What is to be kept is marked behind it: there is no place for that inside."""
         if not message.tool_call_id:
             raise RequestInvalid("A tool message needs the id of its call.", f"{place}.tool_call_id")
         self.has_calls = True
-        found: dict[str, Any] = {"toolUseId": _call_id(message.tool_call_id), "content": self._blocks(message, place)}
-        return {"toolResult": found | ({"status": "error"} if message.is_error else {})}
+        blocks = self._blocks(message, place)
+        if any("audio" in block for block in blocks):
+            raise unconvertible(f"{place}.content", DIALECT)
+        marks = [block for block in blocks if "cachePoint" in block]
+        content = [block for block in blocks if "cachePoint" not in block]
+        found: dict[str, Any] = {"toolUseId": _call_id(message.tool_call_id), "content": content}
+        return [{"toolResult": found | ({"status": "error"} if message.is_error else {})}, *marks[-1:]]
 
 
 def _kept(blocks: list[dict[str, Any]], mark: Marked) -> list[dict[str, Any]]:
@@ -382,10 +388,8 @@ def _claude_thinking(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """`thinking` and the output's effort. A budget leaves at least half of the output's limit for the answer."""
     if asked.thinking is not None:
-        given: dict[str, Any] = {"type": asked.thinking.type}
-        if asked.thinking.budget_tokens is not None:
-            given["budget_tokens"] = asked.thinking.budget_tokens
-        return {"thinking": given}, {}
+        fields = msgspec.structs.asdict(asked.thinking)
+        return {"thinking": {name: value for name, value in fields.items() if value is not None}}, {}
     effort = asked.reasoning_effort
     if effort is None:
         return {}, {}

@@ -119,6 +119,8 @@ class Tool(Marked, frozen=True, kw_only=True):
 class Thinking(Struct, frozen=True):
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = None
+    display: str | None = None
+    """`omitted`: the model thinks, and nobody wants to read it."""
 
 
 class Choice(Struct, frozen=True):
@@ -168,12 +170,15 @@ _ADDED_BY_OTHERS: Final = frozenset({"annotations", "images", "reasoning", "reas
 """What answers of other providers have in their messages: a client sends them back, and nothing hangs on them."""
 
 
-def asked(mapping: Mapping[str, Any]) -> Asked:
+def asked(mapping: Mapping[str, Any], protocol: str) -> Asked:
     """Raises RequestInvalid."""
     try:
-        return msgspec.convert(mapping, Asked)
+        found = msgspec.convert(mapping, Asked)
     except msgspec.ValidationError as error:
         raise RequestInvalid.from_validation(error) from None
+    if found.thinking is not None:
+        left_out(mapping["thinking"], Thinking.__struct_fields__, protocol, within="thinking", harmless=())
+    return found
 
 
 def message(raw: Mapping[str, Any], place: str, protocol: str) -> Message:
@@ -295,10 +300,21 @@ def data_url(url: str, place: str) -> Bytes | None:
     return Bytes(media_type or "text/plain", data if is_base64 else base64.b64encode(content).decode())
 
 
+_NESTED: Final[Mapping[str, type[Struct]]] = {
+    "file": FileSource,
+    "function": DeclaredFunction,
+    "image_url": ImageUrl,
+    "input_audio": InputAudio,
+}
+
+
 def _known(raw: Mapping[str, Any], kind: type[T], place: str, protocol: str) -> T:
     """The mapping as this type; a field that is not one of the type's is refused by its name."""
     known = {field.encode_name for field in msgspec.structs.fields(kind)} | {"type"}  # type: ignore[arg-type]
     left_out(raw, known, protocol, within=place, harmless=())
+    for name, inner in _NESTED.items():
+        if isinstance(raw.get(name), dict):
+            left_out(raw[name], inner.__struct_fields__, protocol, within=f"{place}.{name}", harmless=())
     return typed(raw, kind, place)
 
 

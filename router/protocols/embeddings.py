@@ -1,7 +1,7 @@
 """Embeddings towards providers: OpenAI's endpoint, which compatible ones and Azure have too.
 
-Pure functions over bytes and mappings, in the form of a wire format, so that calls for embeddings are sent, repeated and
-booked as all others are. Vectors stay the JSON that the provider wrote. Wire facts: OpenAI API reference, "Create
+Pure functions over bytes and mappings, in the form of a wire format, so that calls for embeddings are sent, repeated
+and booked as all others are. Vectors stay the JSON that the provider wrote. Wire facts: OpenAI API reference, "Create
 embeddings"; Azure OpenAI REST API reference, "Embeddings - Create".
 """
 
@@ -74,6 +74,8 @@ def parse_body(body: bytes) -> ChatEvent:
     ordered = sorted(answer.data, key=lambda vector: vector.index)
     if [vector.index for vector in ordered] != list(range(len(ordered))):
         raise UpstreamMalformed("The provider's embeddings are not numbered.", billed="unknown")
+    if not all(bytes(vector.embedding)[:1] in (b"[", b'"') for vector in ordered):
+        raise UpstreamMalformed("The provider's embedding is no vector.", billed="unknown")
     tokens = count((answer.usage or {}).get("prompt_tokens"))
     return ChatEvent(
         kind="body",

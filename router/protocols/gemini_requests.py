@@ -54,7 +54,7 @@ def body(request: ChatRequest, model: str, output_limit: int | None) -> tuple[di
     """The request, and what was left out of it. Raises RequestInvalid that names a field without a form here."""
     mapping = request.mapping
     dropped = list(left_out(mapping, _CONVERTED, DIALECT))
-    asked = canonical.asked(mapping)
+    asked = canonical.asked(mapping, DIALECT)
     if set(asked.modalities or ()) - {"text"}:
         raise unconvertible("modalities", DIALECT)
     conversation = _Conversation(model)
@@ -276,7 +276,8 @@ def _thinking(asked: Asked, model: str) -> dict[str, Any] | None:
         if asked.thinking.type == "disabled":
             return {"thinkingBudget": 0}
         budget = asked.thinking.budget_tokens
-        return {"includeThoughts": True, "thinkingBudget": -1 if budget is None else budget}
+        shown = {} if asked.thinking.display == "omitted" else {"includeThoughts": True}
+        return {**shown, "thinkingBudget": -1 if budget is None else budget}
     if asked.reasoning_effort is None:
         return None
     has_levels = generation(model) >= 3

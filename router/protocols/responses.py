@@ -282,7 +282,7 @@ class Reader:
         text, _, step = name.rpartition(".")
         if text in _TEXTS and step in ("delta", "done"):
             return self._text(text, step, data)
-        at = data.get("output_index")
+        at = count(data.get("output_index"))
         match name:
             case "function_call_arguments.delta" | "function_call_arguments.done" if at in self._calls:
                 return self._arguments(at, data, "delta" if step == "delta" else "arguments", is_whole=step == "done")
@@ -299,7 +299,7 @@ class Reader:
 
     def _text(self, kind: str, step: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
         target, whole_name = _TEXTS[kind]
-        place = (kind, *(data.get(name) for name in ("output_index", "content_index", "summary_index")))
+        place = (kind, *(count(data.get(name)) for name in ("output_index", "content_index", "summary_index")))
         text = self._news(place, text_of(data, "delta" if step == "delta" else whole_name), is_whole=step == "done")
         if text is None:
             return None

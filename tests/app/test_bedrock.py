@@ -2,17 +2,21 @@
 OpenAI's."""
 
 import base64
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError, EventStreamError
+from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError, EventStreamError  # type: ignore[import-untyped]
 from openai import APIError, BadRequestError, InternalServerError, OpenAI, RateLimitError
 from pydantic import BaseModel
 
+from app.settings import Settings, SettingsInvalid, from_mapping
 from tests.app.configuration import route
 from tests.app.provider import HANG_UP, cut_up, unfinished
 from tests.app.simulators.bedrock import (
@@ -28,7 +32,7 @@ from tests.app.simulators.bedrock import (
     whole,
 )
 from tests.router.aws_events import begin_call, block_stop, delta, exception, metadata, start, stop, text
-from tests.running import RunningGateway, running_gateway
+from tests.running import ROOT, RunningGateway, running_gateway
 
 UNICODE = "Grüße, 你好, שלום, 👩‍👩‍👧‍👦\u2028\u0085 end"
 SONNET = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -38,6 +42,7 @@ TOOL: Any = {
     "type": "function",
     "function": {"name": "find_order", "parameters": {"type": "object", "properties": {"id": {"type": "integer"}}}},
 }
+ENVIRONMENT = {"AWS_KEY": ACCESS_KEY, "AWS_SECRET": SECRET, "AWS_TOKEN": TOKEN, "AWS_BEARER": BEARER}
 REASONING = [
     delta({"reasoningContent": {"text": "Let me "}}),
     delta({"reasoningContent": {"text": "think."}}),
@@ -120,6 +125,56 @@ def test_the_simulator_turns_away_a_wrong_signature(bedrock: Bedrock) -> None:
         aws_client(bedrock, secret="wrong").converse(modelId=SONNET, messages=HELLO)
 
 
+# --- what the configuration says of it ------------------------------------------------------------------------------
+
+
+def settings_of(text: str) -> Settings:
+    aws = '[providers.aws]\nprotocol = "bedrock"\nbase_url = "https://x.invalid"\n'
+    return from_mapping(tomllib.loads(aws + text), "test", ENVIRONMENT)
+
+
+CREDENTIALS = '[providers.aws.aws]\naccess_key_id = "env:AWS_KEY"\nsecret_access_key = "env:AWS_SECRET"\n'
+
+
+def test_credentials_are_one_key_among_others() -> None:
+    text_ = f'region = "{REGION}"\napi_keys = ["env:AWS_BEARER"]\n{CREDENTIALS}'
+
+    assert settings_of(text_).api_keys("aws") == (f"{ACCESS_KEY}:{SECRET}", BEARER)
+    with_token = settings_of(f'{text_}session_token = "env:AWS_TOKEN"\n')
+    assert with_token.api_keys("aws")[0] == f"{ACCESS_KEY}:{SECRET}:{TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("text_", "said"),
+    [
+        (CREDENTIALS, "providers.aws.region: is missing"),
+        (f'region = "{REGION}"\n[providers.aws.aws]\naccess_key_id = "env:AWS_KEY"', "providers.aws.aws.secret_access"),
+        (
+            f'region = "{REGION}"\n' + CREDENTIALS.replace("AWS_KEY", "NOT_SET"),
+            "providers.aws.aws.access_key_id: the env",
+        ),
+        (
+            f'region = "{REGION}"\n' + CREDENTIALS.replace("env:AWS_SECRET", SECRET),
+            "providers.aws.aws.secret_access_key",
+        ),
+    ],
+)
+def test_credentials_that_cannot_sign_are_refused_at_start_and_never_repeated(text_: str, said: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        settings_of(text_)
+
+    assert any(problem.startswith(said) for problem in refused.value.problems)
+    assert SECRET not in str(refused.value)
+
+
+def test_only_the_module_of_the_protocol_loads_aws_code() -> None:
+    script = (
+        "import sys, app.main; sys.exit(any(name.partition('.')[0] in ('botocore', 'boto3') for name in sys.modules))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
 # --- the gateway in front of it -------------------------------------------------------------------------------------
 
 
@@ -158,7 +213,6 @@ provider = "aws"
 model = "{profile}"
 list_price = {{ input = 3, output = 15 }}
 """
-ENVIRONMENT = {"AWS_KEY": ACCESS_KEY, "AWS_SECRET": SECRET, "AWS_TOKEN": TOKEN, "AWS_BEARER": BEARER}
 
 
 @pytest.fixture(scope="module")

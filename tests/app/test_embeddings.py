@@ -2,7 +2,7 @@
 
 import json
 import struct
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,13 +149,13 @@ def test_every_form_of_input_is_known_the_second_time_in_either_encoding(
 
 
 def floats(body: Any) -> list[list[float]]:
-    from base64 import b64decode
+    return [unpacked(item["embedding"]) for item in body["data"]]
 
-    found = [item["embedding"] for item in body["data"]]
-    return [
-        list(struct.unpack(f"<{len(b64decode(each)) // 4}f", b64decode(each))) if isinstance(each, str) else each
-        for each in found
-    ]
+
+def unpacked(vector: Any) -> list[float]:
+    if not isinstance(vector, str):
+        return list(vector)
+    return [number for (number,) in struct.iter_unpack("<f", b64decode(vector))]
 
 
 def test_of_a_batch_only_the_unknown_inputs_are_asked_for(
@@ -353,7 +353,7 @@ def test_a_failure_is_an_error_with_a_row(
 
     openai_error(answer, status)
     row = gateway.row(request_id=answer.headers["x-request-id"], kind="request")
-    assert row.status == "upstream_error"
+    assert row.status in ("upstream_error", "upstream_cut")
     assert gateway.status()["ledger"]["open_reservations"] == 0
 
 
@@ -370,17 +370,18 @@ def test_what_a_provider_says_of_our_key_is_not_told(
 
 
 def test_a_wrong_key_is_401(gateway: RunningGateway) -> None:
-    with OpenAI(base_url=gateway.base_url, api_key="tg-wrong", max_retries=0) as stranger:
-        with pytest.raises(APIStatusError) as unknown:
-            stranger.embeddings.create(model="embed", input="x")
+    with (
+        OpenAI(base_url=gateway.base_url, api_key="tg-wrong", max_retries=0) as stranger,
+        pytest.raises(APIStatusError) as unknown,
+    ):
+        stranger.embeddings.create(model="embed", input="x")
     assert unknown.value.status_code == 401
 
 
 def test_embeddings_are_known_after_a_restart(start_gateway: Any, provider: Provider, tmp_path: Path) -> None:
     provider.script("embed-2025", embedded)
-    gateway = start_gateway(
-        scripted(provider) + embedding_model("embed", "embed-2025") + route("default", "embed", "small"), **ENVIRONMENT
-    )
+    models = scripted(provider) + embedding_model("embed", "embed-2025")
+    gateway = start_gateway(models + route("default", "embed", "small"), **ENVIRONMENT)
     key = gateway.key()
     post(gateway, key, input="kept for later")
     gateway.restart()

@@ -256,7 +256,8 @@ def test_calls_and_their_signatures_go_there_and_back(client: OpenAI, gemini: Ge
         call["function"].pop("parsed_arguments", None)
         call.pop("index", None)
     results = [{"role": "tool", "tool_call_id": call.id, "content": "found"} for call in calls]
-    answer = client.chat.completions.create(model="pro", tools=[TOOL], messages=[*says(), said, *results])
+    history: Any = [*says(), said, *results]
+    answer = client.chat.completions.create(model="pro", tools=[TOOL], messages=history)
 
     assert answer.choices[0].message.content == "Done."
     made, returned = asked(gemini)["contents"][1:]
@@ -350,7 +351,7 @@ def test_a_rate_limit_says_when_to_come_back(client: OpenAI, gemini: Gemini) -> 
     with pytest.raises(RateLimitError) as failed:
         client.chat.completions.create(model="pro", messages=says())
 
-    assert int(failed.value.response.headers["retry-after"]) in range(1, 8)
+    assert int(failed.value.response.headers["retry-after"]) in range(1, 9)
     assert "project 7" not in failed.value.response.text
 
 

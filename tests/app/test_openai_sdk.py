@@ -56,6 +56,12 @@ def gateway(
         yield gateway
 
 
+@pytest.fixture(autouse=True)
+def fresh(gateway: RunningGateway) -> None:
+    """What one test has done to a provider is forgotten before the next."""
+    gateway.reset_deployments()
+
+
 @pytest.fixture(scope="module")
 def key(gateway: RunningGateway) -> str:
     return gateway.key()

@@ -25,7 +25,6 @@ from tests.app.provider import (
 )
 from tests.app.provider import streamed as streamed_chat
 from tests.app.responses_provider import (
-    function_call,
     message,
     named,
     response,

@@ -560,7 +560,7 @@ def test_curated_entries_may_fill_all_bytes(open_store: Opener) -> None:
 
 
 def test_payloads_take_a_bounded_amount_of_memory_and_the_file_has_the_others(open_store: Opener, file: Path) -> None:
-    store = open_store(payload_bytes=100)
+    store = open_store(payload_bytes=30)  # packed, each takes a dozen
     for name in "abc":
         put(store, name, payload=name.encode() * 40)
     store.flush()

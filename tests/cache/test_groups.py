@@ -125,8 +125,8 @@ def test_labels_of_blocked_questions_do_not_move_the_offset() -> None:
 def test_two_groups_do_not_share_their_evidence() -> None:
     one, two = Group(1, SCOPE, b"a", "a"), Group(2, SCOPE, b"b", "b")
     one.evidence.add_blocked("number", is_right=True)
-    one.anchors.add(1)
-    assert (two.evidence.kinds, two.anchors) == ({}, set())
+    one.wordings[1] = "A"
+    assert (two.evidence.kinds, two.wordings) == ({}, {})
 
 
 # --- Finding ------------------------------------------------------------------------------------------------

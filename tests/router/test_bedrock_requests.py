@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
+from botocore.credentials import Credentials  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,6 +246,18 @@ def test_marks_of_what_to_keep_follow_what_they_mark() -> None:
     assert found["toolConfig"]["tools"] == [SPEC, hour]
 
 
+def test_a_mark_inside_a_result_follows_the_result() -> None:
+    part = {"type": "text", "text": "found", "cache_control": {"type": "ephemeral"}}
+    history = [USER, {"role": "assistant", "tool_calls": [CALL]}]
+
+    found = sent(tools=[TOOL], messages=[*history, {"role": "tool", "tool_call_id": "call_1", "content": [part]}])
+
+    assert found["messages"][2]["content"] == [
+        {"toolResult": {"toolUseId": "call_1", "content": [{"text": "found"}]}},
+        {"cachePoint": {"type": "default"}},
+    ]
+
+
 def test_an_id_that_is_too_long_is_replaced_alike_in_call_and_result() -> None:
     long_id = "call_" + "x" * 100
     found = sent(
@@ -417,8 +429,10 @@ def test_what_is_harmless_is_left_out_and_told() -> None:
             {
                 "role": "user",
                 "name": "ada",
-                "content": [{**IMAGE, "image_url": {**IMAGE["image_url"], "detail": "low"}}],
-            },  # type: ignore[dict-item]
+                "content": [
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "low"}}
+                ],
+            },
             {"role": "assistant", "content": "y", "reasoning_content": "Unsigned.", "tool_calls": [called]},
             {"role": "tool", "tool_call_id": "call_1", "content": "z"},
         ],

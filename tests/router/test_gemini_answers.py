@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.chat import ChatEvent
 from router.errors import UpstreamCut, UpstreamError, UpstreamMalformed, UpstreamRejected
 from router.prices import Priced, cost_nano
 from router.protocols.gemini import Reader, parse_body, parse_error
@@ -205,7 +206,7 @@ def test_a_blocked_prompt_is_a_refusal() -> None:
 def test_an_answer_that_the_model_spoilt_is_malformed_and_another_attempt_may_help(reason: str) -> None:
     for read in (lambda: choice(reason=reason), lambda: events_of(Reader(), event(response(reason=reason)))):
         with pytest.raises(UpstreamMalformed, match=reason) as failed:
-            read()  # type: ignore[no-untyped-call]
+            read()
         assert (failed.value.retryable, failed.value.billed) == (True, "unknown")
 
 
@@ -463,11 +464,12 @@ spoilt_responses = st.composite(spoilt)()
 @quick
 @given((odd | spoilt_responses).map(lambda payload: json.dumps(payload).encode()) | st.binary(max_size=60))
 def test_any_answer_is_understood_or_refused_in_our_own_words(payload: bytes) -> None:
-    for read in (
+    readings: list[Callable[[], list[ChatEvent]]] = [
         lambda: [parse_body(payload)],
         lambda: events_of(Reader(), b"data: " + payload + b"\n\n"),
         lambda: events_of(Reader(), payload),
-    ):
+    ]
+    for read in readings:
         try:
             events = read()
         except UpstreamError:

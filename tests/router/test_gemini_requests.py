@@ -318,6 +318,7 @@ def test_json_is_asked_for_with_and_without_a_schema() -> None:
             {"thinkingBudget": 500, "includeThoughts": True},
         ),
         ("gemini-3-pro", {"thinking": {"type": "adaptive"}}, {"thinkingBudget": -1, "includeThoughts": True}),
+        ("gemini-3-pro", {"thinking": {"type": "adaptive", "display": "omitted"}}, {"thinkingBudget": -1}),
     ],
 )
 def test_whoever_asks_for_reasoning_gets_it_in_the_models_own_measure(
@@ -370,6 +371,8 @@ USER = {"role": "user", "content": "x"}
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
         ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"thinking": {"type": "sometimes"}}, "thinking.type"),
+        ({"thinking": {"type": "adaptive", "odd": 1}}, "thinking.odd"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "odd": 1}}]}, "tools[0].function.odd"),
         ({"seed": "seven"}, "seed"),
         ({"top_k": 1.5}, "top_k"),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
