@@ -69,8 +69,9 @@ chaos: setup ## Break everything around the gateway and check every answer: an h
 soak: setup ## Mixed load for 30 minutes (MINUTES=...): does anything grow?
 	$(BIN)/python -m benchmarks.chaos soak --minutes $(MINUTES)
 
-eval: setup ## Measure the cache's hits and errors, on public data too with DATASETS=folder
+eval: setup ## Measure the decisions of cache and router, on public data too with DATASETS=folder
 	@$(BIN)/thriftgate eval cache $(if $(DATASETS),--data $(DATASETS))
+	@$(BIN)/thriftgate eval router $(if $(DATASETS),--data $(DATASETS))
 
 lock: $(VENV)/.installed ## Pin all dependencies anew
 	$(BIN)/python -m pip install -qq --disable-pip-version-check uv

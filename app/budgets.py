@@ -1,7 +1,7 @@
 """Budgets of a running gateway: made from settings, restored from the ledger, and told to whoever asks."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from router.periods import Calendar
 
 _KINDS: Final[dict[str, Kind]] = {AUDITS: "audit", JUDGES: "judge"}
 """What is spent of a part."""
+_LEASE_AT_LEAST: Final = timedelta(minutes=15)
 _SOFT: Final = 0.8
 _MID: Final = 0.8
 _ECONOMY: Final = 0.95
@@ -22,7 +23,17 @@ _ECONOMY: Final = 0.95
 
 def budgets_of(settings: Settings) -> Budgets:
     """All configured budgets, with nothing spent."""
-    return Budgets(budget for name, given in named(settings) for budget in _with_parts(name, given))
+    budgets = (budget for name, given in named(settings) for budget in _with_parts(name, given))
+    return Budgets(budgets, lease=_lease(settings))
+
+
+def _lease(settings: Settings) -> timedelta:
+    """Longer than a living call can be silent."""
+    silences = [
+        each.connect_timeout_s + each.first_event_timeout_s + each.idle_timeout_s
+        for each in settings.providers.values()
+    ]
+    return max(_LEASE_AT_LEAST, timedelta(seconds=2 * float(max(silences, default=0))))
 
 
 def named(settings: Settings) -> Iterator[tuple[str, BudgetSettings]]:

@@ -5,11 +5,10 @@ reservation is in the ledger file before anything is sent, and every attempt tha
 """
 
 import asyncio
-import itertools
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Final
@@ -19,6 +18,7 @@ import msgspec
 
 from app.errors import RouteUnknown
 from app.exchange import Exchange, Reserved
+from app.keys import Caller
 from app.observer import Observer
 from router.budgets import Budgets, Pressure, Reservation
 from router.catalogue import Deployment, Model, RoutingPolicy
@@ -27,6 +27,7 @@ from router.errors import (
     BudgetExceeded,
     LedgerUnavailable,
     NoCandidate,
+    Overloaded,
     RequestInvalid,
     RouterError,
     Throttled,
@@ -43,6 +44,7 @@ from router.ledger.writer import Closing, Ledger, Opening
 from router.plan import AUTO, Candidate, Circumstances, plan
 from router.prices import worst_case_nano
 from router.protocols import spoken, wire_format
+from router.protocols.fields import as_sent
 from router.retry import WAIT_AT_MOST_S, is_about_key, wait_before_repeat_s
 from router.service_level import Breach, Watch, asked_last
 from router.upstream import OpenCall, Upstream
@@ -54,6 +56,8 @@ _BRIEF_TOKENS: Final = 256
 _PATIENCE_S: Final = 0.25
 """Longer than this nobody waits to ask a deployment again while another one of the model is free."""
 _AFTER_ALL_OF_PROD: Final = 10
+_COMES_BACK_S: Final = 1.0
+"""How soon who was sent away may try again."""
 
 _SAYS_SOMETHING: Final = ("ok", "upstream_error", "upstream_cut")
 """Ends of requests that say how well providers serve."""
@@ -92,6 +96,12 @@ class Calls:
         self._observer = observer
         self._now = now
 
+    def shed(self, caller: Caller, routing: RoutingPolicy) -> None:
+        """Raises Overloaded if a request of this caller would be sent away by every deployment of its route."""
+        deployments = (deployment for model in routing.models for deployment in model.deployments)
+        if self._fleet.is_saturated(deployments, _rank(caller, routing)):
+            raise Overloaded(_COMES_BACK_S)
+
     async def open(self, exchange: Exchange) -> OpenCall:
         """Tries the plan's candidates in order until one has sent its first event: first those that are free, then
         one that is worth waiting for. Raises the last failure, else the first refusal of a budget, else
@@ -110,30 +120,56 @@ class Calls:
         exchange.plan = chosen if breach is None else chosen.because(f"service level: {breach.reason}")
         self._tell_pacers(exchange)
         trial = _Trial(exchange, routing)
-        passed_over = trial.passed_over
         targets = self._fleet.order(exchange.plan, routing)
         if breach is not None and breach.action == "other-provider":
             targets = asked_last(breach.provider, targets)
-        for target in targets:
-            permit = self._fleet.permit(target[1])
-            if permit is None:
-                passed_over.setdefault(target[1].name, target)
-            elif (call := await self._at(trial, target, permit)) is not None:
-                return call
-        if passed_over:
-            try:
-                deployments = [deployment for _, deployment in passed_over.values()]
-                patience_s = 0.0 if exchange.kind != "request" else trial.left_s
-                found, permit = await self._fleet.wait(deployments, _rank(exchange, routing), patience_s)
-            except Unavailable as error:
-                raise trial.failure or error from None
-            if (call := await self._at(trial, passed_over[found.name], permit)) is not None:
-                return call
+        call = await self._free(trial, targets) or await self._waited_for(trial) or await self._once_more(trial)
+        if call is not None:
+            return call
         if trial.too_dear and trial.failure is None:
             if (call := await self._last_resort(trial)) is not None:
                 return call
             self._budgets.refused(min(trial.too_dear, key=lambda error: error.needed_nano), at)
         raise trial.failure or trial.refusal or trial.unfit or NoCandidate({})
+
+    async def _free(self, trial: "_Trial", targets: Iterable[Target]) -> OpenCall | None:
+        """Tries in this order what may be called now; what is out or busy costs no time."""
+        for target in targets:
+            permit = self._fleet.permit(target[1])
+            if permit is None:
+                trial.passed_over.setdefault(target[1].name, target)
+            elif (call := await self._at(trial, target, permit)) is not None:
+                return call
+        return None
+
+    async def _waited_for(self, trial: "_Trial") -> OpenCall | None:
+        """Tries one of those that were out or busy, as soon as it may be called. Raises Unavailable if none will be
+        soon, and the last failure if there was one."""
+        if not trial.passed_over:
+            return None
+        deployments = [deployment for _, deployment in trial.passed_over.values()]
+        patience_s = trial.left_s if trial.exchange.kind == "request" else 0.0
+        try:
+            found, permit = await self._fleet.wait(deployments, _rank(trial.exchange.caller, trial.routing), patience_s)
+        except Unavailable as error:
+            if trial.lost:
+                return None
+            raise trial.failure or error from None
+        return await self._at(trial, trial.passed_over[found.name], permit)
+
+    async def _once_more(self, trial: "_Trial") -> OpenCall | None:
+        """Asks again where an answer got lost on its way: it may have been billed, so this is for when nobody else is
+        left. A timeout is only tried again if it is short."""
+        if trial.exchange.kind != "request":
+            return None
+        for target, failure in trial.lost:
+            provider = target[1].provider
+            is_short = not isinstance(failure, UpstreamTimeout) or provider.first_event_timeout_s <= WAIT_AT_MOST_S
+            if not (is_short and provider.retries and self._fleet.may_repeat(target[1])):
+                continue
+            if (permit := self._fleet.permit(target[1])) is not None:
+                return await self._at(trial, target, permit, repeats=provider.retries)
+        return None
 
     def _breach(self, exchange: Exchange) -> Breach | None:
         """The team's promise that is broken now. Raises Throttled for who has to go without because of it."""
@@ -182,14 +218,13 @@ class Calls:
             last_resorts=tuple(self._models[name] for name in pressure.fallbacks if name in self._models),
         )
 
-    async def _at(self, trial: "_Trial", target: Target, permit: Permit | None) -> OpenCall | None:
-        """Attempts at one deployment, as often as that may help; None if the next one should be tried. Raises what no
-        other deployment could mend."""
+    async def _at(self, trial: "_Trial", target: Target, permit: Permit | None, repeats: int = 0) -> OpenCall | None:
+        """Attempts at one deployment, as often as that may help; None if the next one should be tried. `repeats` is how
+        many there were. Raises what no other deployment could mend."""
         exchange, (candidate, deployment) = trial.exchange, target
-        self._fleet.first_attempt(deployment)
-        for repeats in itertools.count():
-            if permit is None:
-                return None
+        if not repeats:
+            self._fleet.first_attempt(deployment)
+        while permit is not None:
             if trial.left_s <= 0:
                 permit.close()
                 raise trial.failure or UpstreamTimeout("The time that the client gave was over before an answer came.")
@@ -213,7 +248,10 @@ class Calls:
                 trial.failure = error
             if not trial.failure.retryable:
                 raise trial.failure
+            if trial.failure.billed == "unknown":
+                trial.lost.append((target, trial.failure))
             permit = await self._again(trial, target, trial.failure, repeats)
+            repeats += 1
         return None
 
     async def _again(self, trial: "_Trial", target: Target, failure: UpstreamError, repeats: int) -> Permit | None:
@@ -316,7 +354,10 @@ class Calls:
             try:
                 request = exchange.request
                 protocol = wire_format(spoken(deployment.provider, request.dialect))
-                wire = protocol.encode(request, deployment, reserved.output_limit)
+                try:
+                    wire = protocol.encode(request, deployment, reserved.output_limit)
+                except RequestInvalid as error:
+                    raise as_sent(error, request.names) from None
                 await self._ledger.open(Opening(reserved.id, reserved.money.amount_nano, exchange.to_draft(reserved)))
             except RouterError:
                 self._budgets.settle(reserved.money, 0)
@@ -439,6 +480,8 @@ class Calls:
         seen = exchange.seen
         if row.kind != "request" or row.status != "ok" or seen is None or row.served_model is None:
             return
+        if exchange.request.dialect == "embeddings":  # nothing was written, and nothing will be continued
+            return
         self._experience.answered(
             row.request_id,
             seen,
@@ -472,6 +515,8 @@ class _Trial:
         self.failure: UpstreamError | None = None
         self.passed_over: dict[str, Target] = {}
         """What was out or busy, by the deployment's name."""
+        self.lost: list[tuple[Target, UpstreamError]] = []
+        """Where an answer got lost, with what had become of it."""
 
     @property
     def has_failed(self) -> bool:
@@ -485,10 +530,11 @@ class _Trial:
         return math.inf if deadline is None else deadline - time.monotonic()
 
     def candidate_of(self, reserved: Reserved) -> Candidate:
-        assert self.exchange.plan is not None
+        plan = self.exchange.plan
+        assert plan is not None
         return next(
             found
-            for found in (*self.exchange.plan.candidates, *self.exchange.plan.brief)
+            for found in (*plan.candidates, *plan.brief, *plan.last_resorts)
             if found.model.name == reserved.model.name
         )
 
@@ -523,9 +569,9 @@ class _Racer:
                 await calls._record_attempt(self._exchange, self.reserved, "HedgeLost", is_billed=True)
 
 
-def _rank(exchange: Exchange, routing: RoutingPolicy) -> int:
+def _rank(caller: Caller, routing: RoutingPolicy) -> int:
     """Who goes first when not all can be served: production, then the route's rank."""
-    return routing.rank + (0 if exchange.caller.env == "prod" else _AFTER_ALL_OF_PROD)
+    return routing.rank + (0 if caller.env == "prod" else _AFTER_ALL_OF_PROD)
 
 
 def status_of(error: RouterError) -> Status:

@@ -167,7 +167,7 @@ def _describe_upstream(error: UpstreamError, said: str) -> Described:
     if error.status == 429:
         message = "The provider limits our rate at the moment. Try again later."
         return Described(429, "rate_limit_error", "upstream_rate_limited", message, headers=retry)
-    if error.status == 503:
+    if error.status in (503, 529):
         return Described(503, _SERVER, "upstream_unavailable", "The provider is not available.", headers=retry)
     return Described(502, _SERVER, "upstream_failed", f"The provider failed (status {error.status}).")
 

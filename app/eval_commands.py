@@ -13,14 +13,15 @@ from typing import Final
 
 import click
 import msgspec
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.terminal import AS_JSON, Failure, err, out, settings_of_command
 from cache import decision
 from cache.encoder import Encoder
 from cache.errors import EncoderUnavailable
-from eval import cache_html, cache_report, cache_text, fitting
-from eval.streams import STREAMS, DataMissing
+from eval import cache_html, cache_report, cache_text, fitting, router_html, router_report, router_text, wording
+from eval.streams import STREAMS, DataMissing, load_stream, shuffled
 from eval.workers import Workers
 
 _PRIOR: Final = Path(decision.__file__).parent / "prior.json"
@@ -119,17 +120,8 @@ def eval_cache(
                 )
     except (DataMissing, EncoderUnavailable) as error:
         raise Failure(str(error)) from None
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = cache_text.as_json(report)
-    (folder / "figures.json").write_text(figures, encoding="utf-8")
     page = cache_html.as_html(report, made_at=datetime.now(UTC))
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    if as_json:
-        click.echo(figures, nl=False)
-    else:
-        # Into a file the tables are as wide as they need to be.
-        out.print(cache_text.as_tables(report), width=None if out.is_terminal else 200)
-    err.print(f"Written to {folder / 'report.html'} and {folder / 'figures.json'}.")
+    _write(folder, cache_text.as_json(report), page, cache_text.as_tables(report), as_json=as_json)
 
 
 def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_report.Priors:
@@ -146,6 +138,97 @@ def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_repor
     path.write_text(fitting.to_json(priors.whole, streams, {"scenes": scenes}), encoding="utf-8")
     err.print(f"{len(changes)} figures changed. Written to {path}; restart the gateway to use it.")
     return msgspec.structs.replace(priors, shipped=priors.whole)
+
+
+@eval_group.command("wordings")
+@click.argument("stream", type=click.Choice(list(STREAMS)))
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with the public data sets, one folder each.",
+)
+@click.option("--questions", type=click.IntRange(1), help="So many of them, in a random order. Default: all.")
+@click.option("--seed", default=1, show_default=True, type=int, help="Of the order and of the wordings.")
+def eval_wordings(stream: str, data: Path, questions: int | None, seed: int) -> None:
+    """Writes a stream of questions whose answers are worded differently each time, as JSON Lines.
+
+    \b
+      thriftgate eval wordings bitext --data FOLDER --questions 4000 > bitext.jsonl
+      python -m benchmarks.stream bitext.jsonl
+
+    The second command, in the source tree, sends them through a running gateway whose simulated provider knows these
+    answers, and counts the right hits and the wrong ones.
+    """
+    try:
+        asked = shuffled(load_stream(stream, data), seed)[:questions]
+    except DataMissing as error:
+        raise Failure(f"{error}.") from None
+    for line in wording.answers_file(asked, seed=seed):
+        click.echo(line)
+
+
+@eval_group.command("router")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with the public data sets `paretobandit` and `routellm`. Without it only the classifier of work and "
+    "the time of a decision are measured.",
+)
+@click.option(
+    "--splits", default=5, show_default=True, type=click.IntRange(1, 10), help="Times that each data set is halved."
+)
+@click.option("--no-budgets", is_flag=True, help="Leave out the simulation of budgets, which takes longest.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for report.html, figures.json and vectors. Default: `eval-router` in the data folder.",
+)
+@AS_JSON
+def eval_router(data: Path | None, splits: int, no_budgets: bool, folder: Path | None, as_json: bool) -> None:
+    """How much quality the router gets for the money.
+
+    \b
+    Learns from one part of judged answers and decides on the other, for every price of money; beside it random
+    choice, each model alone, their best mixture, nearest neighbours and an oracle. Then budgets: pacing against
+    premium until the cap, against an 80/95 % ladder and against the best fixed choice. Then whether the kind of
+    work that a prompt asks for is told, and how long a decision takes.
+
+    \b
+    APGR   how much of the gap between the cheapest and the dearest model is closed, as a mean over all costs;
+           random choice closes 0.5
+    CPT    the cost at which 50 or 80 % of that gap is closed: lower is better
+
+    \b
+      thriftgate eval router                      our own set, seconds
+      thriftgate eval router --data FOLDER        everything, some minutes
+    """
+    settings = settings_of_command()
+    folder = folder or settings.data_dir / "eval-router"
+    plan = router_report.Plan(data=data, splits=splits, has_budgets=not no_budgets)
+    try:
+        encoder = Encoder.load(settings.encoder_folder, threads=settings.encoder.threads)
+        with _stages() as stages:
+            sets = router_report.gather(plan, encoder, folder, stages)
+            report = router_report.evaluate(plan, sets, f"{encoder.model} {encoder.fingerprint}", stages)
+    except (DataMissing, EncoderUnavailable) as error:
+        raise Failure(str(error)) from None
+    page = router_html.as_html(report, made_at=datetime.now(UTC))
+    _write(folder, router_text.as_json(report), page, router_text.as_tables(report), as_json=as_json)
+
+
+def _write(folder: Path, figures: str, page: str, tables: RenderableType, *, as_json: bool) -> None:
+    """The page and the figures into the folder; the figures or the tables on standard output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "figures.json").write_text(figures, encoding="utf-8")
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    if as_json:
+        click.echo(figures, nl=False)
+    else:
+        # Into a file the tables are as wide as they need to be.
+        (out if out.is_terminal else Console(width=200, highlight=False)).print(tables)
+    err.print(f"Written to {folder / 'report.html'} and {folder / 'figures.json'}.")
 
 
 @contextmanager

@@ -93,6 +93,7 @@ class Gateway:
 
     async def answer(self, caller: Caller, inbound: Inbound) -> Answer:
         """The answer to one request, from its first event on. Raises RouterError, NotCached."""
+        self._shed(caller)
         exchange = self._admit(caller, inbound)
         events: AsyncIterator[ChatEvent] | None = None
         for join in range(_JOINS + 1):
@@ -108,6 +109,13 @@ class Gateway:
                 break
         assert events is not None  # the last round may not join, so it replays or leads
         return Answer(exchange, events)
+
+    def _shed(self, caller: Caller) -> None:
+        """Sends a request away before anything is done for it, where no stored answer could help and nobody is there to
+        make one. Raises Overloaded."""
+        route = self._routes.get(caller.route)
+        if route is not None and route.cache.mode == "off":
+            self._calls.shed(caller, route.routing)
 
     def _admit(self, caller: Caller, inbound: Inbound) -> Exchange:
         """Decodes and checks the request, and says what the cache and the ledger need to know of it."""

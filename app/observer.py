@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from router.breaker import State
+from router.errors import Unavailable
 from router.fleet import DeploymentState, FleetEvent
 from router.ledger.row import LedgerRow
 
@@ -216,7 +217,7 @@ class Observer:
     def failed(self, status: int, code: str | None, error: Exception, request_id: str | None) -> None:
         """A request was answered with an error."""
         self._refused.labels(status, code or "").inc()
-        if status >= 500:
+        if status >= 500 and not isinstance(error, Unavailable):  # under overload a line for each would be load itself
             self._log.error(
                 "request failed",
                 status=status,

@@ -191,7 +191,7 @@ class DeploymentSettings(Struct, frozen=True):
     """So many calls at the same time; fewer while the provider limits our rate or slows down."""
     queue: int = 64
     """So many requests may wait for a turn when every deployment is busy; others are answered 503 at once."""
-    queue_s: Decimal = Decimal(5)
+    queue_s: Decimal = Decimal(2)
     """Nobody waits longer than this: who would have to is answered 503 at once."""
 
 
@@ -581,6 +581,9 @@ def _aws_place(provider: str) -> str:
 # --- what no single field can say -------------------------------------------------------------------------
 
 
+_NO_EMBEDDINGS: Final = ("anthropic", "bedrock")
+
+
 def _inconsistencies(settings: Settings) -> Iterator[str]:
     for name, provider in settings.providers.items():
         place = _join("providers", name)
@@ -590,6 +593,8 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
             yield f'{place}.aws: is for `protocol = "bedrock"` only'
         if provider.aws is not None and provider.region is None:
             yield f"{place}.region: is missing, and signatures name it"
+        if provider.responses and provider.protocol not in ("openai", "azure"):
+            yield f"{place}.responses: only openai and azure providers have the Responses API"
         yield from _out_of_bounds(place, provider, retries=0, health_check_s=0)
         for limit in ("connect_timeout_s", "first_event_timeout_s", "idle_timeout_s"):
             if getattr(provider, limit) <= 0:
@@ -606,6 +611,8 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
             if deployment.provider not in settings.providers:
                 known = ", ".join(settings.providers) or "none"
                 yield f"{place}.deployments[{at}].provider: no provider `{deployment.provider}` (known: {known})"
+            elif model.kind == "embedding" and settings.providers[deployment.provider].protocol in _NO_EMBEDDINGS:
+                yield f"{place}.deployments[{at}].provider: its protocol has no embeddings"
             where = f"{place}.deployments[{at}]"
             yield from _out_of_bounds(where, deployment, weight=0, max_concurrency=1, queue=0, queue_s=0)
     for name, route in settings.routes.items():

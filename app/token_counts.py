@@ -2,6 +2,7 @@
 nothing, else estimated here. Writes no row: nothing is answered and nothing billed.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -11,7 +12,7 @@ from router.chat import ChatRequest
 from router.errors import ModelUnknown, UpstreamError
 from router.fleet import Fleet
 from router.plan import AUTO
-from router.protocols import anthropic
+from router.protocols import anthropic, anthropic_counts
 from router.tokens import input_estimate
 from router.upstream import Upstream
 
@@ -34,7 +35,8 @@ async def counted(request: ChatRequest, models: Sequence[Model], fleet: Fleet, u
             continue
         if answer is not None:
             return answer
-    return msgspec.json.encode({"input_tokens": input_estimate(request.mapping)})
+    estimate = await asyncio.to_thread(input_estimate, request.mapping)
+    return msgspec.json.encode({"input_tokens": estimate})
 
 
 async def _asked(request: ChatRequest, deployment: Deployment, fleet: Fleet, upstream: Upstream) -> bytes | None:
@@ -43,7 +45,7 @@ async def _asked(request: ChatRequest, deployment: Deployment, fleet: Fleet, ups
     if permit is None:
         return None
     try:
-        wire = anthropic.encode_count(request, deployment)
+        wire = anthropic_counts.encode(request, deployment, None)
         call = await upstream.open(deployment, wire, is_stream=False, api_key=permit.api_key)
         permit.answered()
         return [event async for event in call.events()][-1].raw

@@ -21,6 +21,7 @@ PATH: Final = "/v1/chat/completions"
 NOT_CACHED: Final = {"cache-control": "no-store"}
 PATIENCE_S: Final = 15.0
 """After this long without an end a client gives up and calls the request lost."""
+ASKING_AT_MOST: Final = 1500
 Verdict = Literal["answered", "wrong", "broken off", "refused", "lost"]
 """Right and whole; something that is not the answer, called complete; a right beginning that ends in a proper error
 event; a proper error body; anything else: no answer, half of one without a word, or bytes that are no HTTP."""
@@ -352,13 +353,15 @@ class Askers:
 
 async def paced(per_s: float, count: int, ask: Callable[[int], Any], chance: random.Random) -> None:
     """Starts `ask(0)`, `ask(1)`, ... (coroutines) at this rate, whether or not earlier ones have ended; returns when
-    all have."""
+    all have. Only with ASKING_AT_MOST under way does the next one wait: each holds a connection."""
     tasks: set[asyncio.Task[None]] = set()
     due = time.monotonic()
     for number in range(count):
         due += chance.uniform(0.5, 1.5) / per_s
         if (ahead_s := due - time.monotonic()) > 0.001:
             await asyncio.sleep(ahead_s)
+        if len(tasks) >= ASKING_AT_MOST:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.ensure_future(ask(number))
         tasks.add(task)
         task.add_done_callback(tasks.discard)

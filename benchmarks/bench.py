@@ -40,10 +40,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.gateway import CONFIGURATION, DidNotStart, Gateway
+from benchmarks.gateway import DidNotStart, Gateway, configuration
 from benchmarks.loopback import running_loopback
 from benchmarks.raw_client import Broken, Connection, Reply, prepared
-from benchmarks.traffic import ROOT, chat, fresh_wordings, new_questions, questions
+from benchmarks.traffic import ROOT, answers_file, chat, load_faq, new_questions, questions, worded
 
 PATH = "/v1/chat/completions"
 LOADERS = 8
@@ -62,6 +62,11 @@ PACKAGES = (
 GROWTH_LIMIT = 0.01
 """Memory counts as not growing below this share of itself per 100,000 requests: allocators are never quite still."""
 WARM_UP_SHARE = 0.3
+STORED_WORDINGS = 4
+"""In so many wordings each question of the FAQ is stored: the question and some of its paraphrases."""
+WARM_UP = 20
+"""Requests of each scenario that count nowhere."""
+LOAD_WORDINGS = 2000
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,10 @@ class Bench:
         self._sizes = sizes
         self._progress = progress
         self._chance = random.Random(8080)
-        self._wordings = fresh_wordings(questions(), self._chance)
+        self._wordings = list(itertools.islice(worded(questions(), self._chance), self._wordings_wanted()))
+        """(wording that was never sent, question): those of the raw client's scenarios, then those of the load."""
+        self._sent_wordings = 0
+        self._stored: list[str] = []
         self._new = new_questions()
         self.samples: list[Samples] = []
         self.start_s: dict[str, list[float]] = {}
@@ -133,12 +141,26 @@ class Bench:
         self.growth: dict[str, Any] | None = None
         self.failures: list[str] = []
 
+    def _wordings_wanted(self) -> int:
+        return 4 * self._sizes.semantic_hits + LOAD_WORDINGS
+
+    def _next_wording(self) -> str:
+        """One whose question is stored."""
+        while True:
+            wording, question = self._wordings[self._sent_wordings % len(self._wordings)]
+            self._sent_wordings += 1
+            if question in self._stored:
+                return wording
+
     # --- the stages ---
 
     def run(self, folder: Path, long_requests: int) -> None:
         """Everything, in order."""
+        answers = folder / "answers.jsonl"
+        answers.write_text(answers_file(self._wordings), encoding="utf-8")
+        self._configuration = configuration(answers)
         self._measure_first_starts(folder)
-        with Gateway(folder / "main") as gateway:
+        with Gateway(folder / "main", self._configuration) as gateway:
             try:
                 self._run_with(gateway, folder)
             except (Broken, OSError) as error:
@@ -168,7 +190,7 @@ class Bench:
     def _measure_first_starts(self, folder: Path) -> None:
         """All first starts but the one that stays."""
         for at in range(self._sizes.starts - 1):
-            with Gateway(folder / f"start-{at}") as gateway:
+            with Gateway(folder / f"start-{at}", self._configuration) as gateway:
                 self._start(gateway, "first start, empty data folder")
 
     def _start(self, gateway: Gateway, name: str) -> None:
@@ -177,16 +199,18 @@ class Bench:
         self._progress.advance(task)
 
     def _learn(self, gateway: Gateway, key: str) -> None:
-        """Asks the FAQ's questions once, and finds out which of them are answered from the cache from now on."""
-        asked = [prepared("POST", PATH, key=key, body=chat(text)) for text in questions()]
+        """Stores the FAQ's questions, each in several wordings, and finds out which of them are answered from the cache
+        from now on. `no-cache`: each is asked upstream, whatever the cache knows, and says nothing of what it would
+        have served; how a route learns is not what is measured here."""
+        asked_upstream = {"cache-control": "no-cache"}
         with gateway.connect() as connection:
-            for request in asked:
-                connection.send(request)
-            stored = [text for text, request in zip(questions(), asked, strict=True) if _is_exact(connection, request)]
-        if len(stored) < len(asked) // 2:
-            raise DidNotStart(f"only {len(stored)} of {len(asked)} questions are answered from the cache")
-        self._stored = stored
-        self._wordings = fresh_wordings(stored, self._chance)
+            for item in load_faq():
+                for text in (item["question"], *item["paraphrases"][: STORED_WORDINGS - 1]):
+                    connection.send(prepared("POST", PATH, key=key, body=chat(text), headers=asked_upstream))
+            asked = [(text, prepared("POST", PATH, key=key, body=chat(text))) for text in questions()]
+            self._stored = [text for text, request in asked if _is_exact(connection, request)]
+        if len(self._stored) < len(asked) // 2:
+            raise DidNotStart(f"only {len(self._stored)} of {len(asked)} questions are answered from the cache")
 
     def _fill(self, gateway: Gateway, key: str, entries: int) -> None:
         """Asks new questions in the same scope until the cache holds so many entries."""
@@ -224,7 +248,8 @@ class Bench:
 
         def semantic() -> Iterator[bytes]:
             # only-if-cached: a wording that is not recognised is refused instead of becoming an entry.
-            return (prepared("POST", PATH, key=key, body=chat(t), headers=cached_only) for t in self._wordings)
+            while True:
+                yield prepared("POST", PATH, key=key, body=chat(self._next_wording()), headers=cached_only)
 
         def missing(*, stream: bool = False, headers: dict[str, str] | None = None) -> Iterator[bytes]:
             # In a scope of their own, so that the scope of the hits keeps its size.
@@ -268,7 +293,7 @@ class Bench:
         title = "one connection: " + (scenarios[0].name if len(scenarios) == 1 else f"{len(scenarios)} scenarios")
         task = self._progress.add_task(title, total=rounds * sum(s.count // rounds for s in scenarios))
         for scenario in scenarios:  # a warm-up that counts nowhere
-            _measure_block(scenario, 20, Samples(""))
+            _measure_block(scenario, WARM_UP, Samples(""))
         gc.collect()
         gc.disable()
         try:
@@ -293,10 +318,12 @@ class Bench:
         command = [sys.executable, "-m", "locust", "-f", str(ROOT / "benchmarks" / "locustfile.py")]
         command += ["--host", gateway.url, "--headless", "-u", str(sizes.users), "-r", str(sizes.users)]
         command += ["-t", f"{sizes.load_s}s", "--csv", str(folder / "load"), "--only-summary"]
-        keys = {"THRIFTGATE_KEY": key, "THRIFTGATE_CAPPED_KEY": capped_key}
+        wordings = folder / "wordings.txt"
+        wordings.write_text("\n".join(self._next_wording() for _ in range(LOAD_WORDINGS)), encoding="utf-8")
+        environment = {"THRIFTGATE_KEY": key, "THRIFTGATE_CAPPED_KEY": capped_key, "THRIFTGATE_WORDINGS": str(wordings)}
         task = self._progress.add_task(f"locust, {sizes.users} users", total=sizes.load_s)
         with (folder / "locust.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | keys, stdout=log, stderr=log)
+            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log)
             began = time.monotonic()
             while process.poll() is None:
                 time.sleep(0.2)
@@ -323,7 +350,7 @@ class Bench:
         """Many requests with the cache at its bound, memory looked at on the way."""
         bound, step = 2000, max(min(5000, requests // 20), LOADERS)
         task = self._progress.add_task(f"{requests:,} requests, cache bound to {bound:,} entries", total=requests)
-        with Gateway(folder, CONFIGURATION + f"\n[cache]\nmax_entries = {bound}\n") as gateway:
+        with Gateway(folder, self._configuration + f"\n[cache]\nmax_entries = {bound}\n") as gateway:
             gateway.start()
             key = gateway.key("support")
             self._learn(gateway, key)
@@ -371,7 +398,7 @@ class Bench:
         if draw < 0.60:
             return chat(next(self._new), stream=True)
         if draw < 0.70:
-            return chat(next(self._wordings))
+            return chat(self._next_wording())
         return chat(self._chance.choice(self._stored), stream=draw < 0.75)
 
 

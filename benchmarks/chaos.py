@@ -19,6 +19,7 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -116,6 +117,7 @@ class Chaos:
 
 def main() -> int:
     asked = _parser().parse_args()
+    _end_in_order()
     out = Console(highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     failures: list[str] = []
@@ -143,6 +145,12 @@ def main() -> int:
         out.print(f"[red]did not work:[/red] {failure}")
     is_wrong = any(promise["kept"] is False and promise["target"] == "none" for promise in promises(report))
     return 1 if failures or is_wrong else 0
+
+
+def _end_in_order() -> None:
+    """SIGTERM ends as Ctrl-C does, also in the background: the gateway under test must not stay behind."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _keep(path: Path, name: str, found: Found) -> None:

@@ -251,6 +251,7 @@ def _what_is_short(found: Found) -> str:
 def _fault_table(rows: list[Found]) -> list[str]:
     headings = ["fault", "rate", "requests", "answered", "wrong", "lost", "broken off", "failed over"]
     headings += ["failover p50 ms", "failover p99 ms", "p99 when open ms", "back after s"]
+    headings += ["own lag p99 ms", "own lag at most ms"]
     cells = [
         [
             row["fault"],
@@ -265,6 +266,8 @@ def _fault_table(rows: list[Found]) -> list[str]:
             _number(row["failover_p99_ms"]),
             _number(row["open_p99_ms"]),
             _number(row["back_after_s"], 1) or ("never" if row["is_back_expected"] else ""),
+            _number(row["lag_p99_ms"]),
+            _number(row["lag_most_ms"]),
         ]
         for row in rows
     ]
@@ -276,7 +279,8 @@ def _fault_table(rows: list[Found]) -> list[str]:
         "struck; `broken off` are the others: streams that ended in a proper error event. A failover's time is what an "
         "answer of the next deployment took longer than the median without faults, from the request to the first "
         f"event; upstreams that hang are given {FIRST_EVENT_TIMEOUT_MS:.0f} ms for theirs. `when open` is the same in "
-        "a full outage that has lasted for some seconds.",
+        "a full outage that has lasted for some seconds. `own lag` is how late the measuring process itself was woken: "
+        "where it is large, the machine was busy with something else, and the times beside it say little.",
     ]
 
 

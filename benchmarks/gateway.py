@@ -20,12 +20,15 @@ from benchmarks.traffic import FAQ, ROOT
 
 ENCODER = Path(os.environ.get("THRIFTGATE_ENCODER_DIR", ROOT / ".thriftgate" / "encoder")).resolve()
 
-CONFIGURATION = f"""
+
+def configuration(answers: Path = FAQ) -> str:
+    """Of a gateway whose simulated provider knows the answers in this file."""
+    return f"""
 # The simulated provider answers at once, so that every microsecond is the gateway's own.
 [providers.simulated]
 priced_as = "openai"
 [providers.simulated.simulation]
-answers = "{FAQ}"
+answers = "{answers}"
 
 [models.gpt-5]
 tier = "premium"
@@ -47,6 +50,9 @@ max_wrong_per_hit = 0.2
 [teams.capped.budget]
 usd = 0.002
 """
+
+
+CONFIGURATION = configuration()
 
 
 class DidNotStart(Exception):

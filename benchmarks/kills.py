@@ -18,7 +18,7 @@ from typing import Any, Final
 from benchmarks.askers import NOT_CACHED, Askers, Checker, Outcome
 from benchmarks.faulty import BEFORE_FIRST, Upstream
 from benchmarks.gateway import Gateway
-from benchmarks.storms import key_files, model, provider
+from benchmarks.storms import HEALTHY_TIMEOUT_S, key_files, model, provider
 
 CLIENTS: Final = 12
 AFTER_S: Final = (0.02, 0.8)
@@ -51,7 +51,9 @@ async def killed(folder: Path, times: int, advance: Callable[[int], None]) -> Ki
         await upstream.start()
     await flaky.misbehave([fault for fault in BEFORE_FIRST if fault.level == "request"], _FLAKY_RATE)
     files = key_files(folder / "keys")[:1]
-    configuration = provider("flaky", flaky.base_url, files) + provider("steady", steady.base_url, files)
+    configuration = provider("flaky", flaky.base_url, files) + provider(
+        "steady", steady.base_url, files, HEALTHY_TIMEOUT_S
+    )
     configuration += model("boxes", "flaky", "steady")
     configuration += '[routes.default]\nmodels = ["boxes"]\n[routes.default.cache]\nstart = "prior"\n'
     configuration += "".join(f"[{owner}.budget]\nusd = 1000\n" for owner in ("organisation", "teams.chaos"))

@@ -14,6 +14,10 @@ Rows are named by what happened, as the `x-thriftgate-cache` header says: `exact
 with `budget_exceeded`, which is what BudgetCappedTeam expects. Every other refusal, and a stream without `[DONE]`,
 is a failure.
 
+In other words only what the provider knows is answered rightly: THRIFTGATE_WORDINGS names a file with one wording of
+a FAQ question in each line, which the benchmark gives to both. Without it a simulated provider makes up an answer to
+each new wording, and audits then rightly close the route.
+
 locust rounds to milliseconds and shares this machine's processors with the gateway: latencies of a hit are
 measured by `python -m benchmarks.bench`, this shows behaviour under load.
 """
@@ -22,6 +26,8 @@ import itertools
 import os
 import random
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from locust import FastHttpUser, constant, task
@@ -32,9 +38,15 @@ KEY = os.environ.get("THRIFTGATE_KEY", "")
 CAPPED_KEY = os.environ.get("THRIFTGATE_CAPPED_KEY", "")
 PATH = "/v1/chat/completions"
 
+
+def _known_wordings() -> Iterator[str] | None:
+    path = os.environ.get("THRIFTGATE_WORDINGS")
+    return itertools.cycle(Path(path).read_text(encoding="utf-8").splitlines()) if path else None
+
+
 _QUESTIONS = questions()
 _WEIGHTS = list(itertools.accumulate(zipf_weights(len(_QUESTIONS))))
-_WORDINGS = fresh_wordings(_QUESTIONS, random.Random())
+_WORDINGS = _known_wordings() or fresh_wordings(_QUESTIONS, random.Random())
 # Two runs against one server should not ask the same: each begins somewhere else.
 _NEW = new_questions(random.randrange(9000, 8_000_000))
 

@@ -23,7 +23,7 @@ from benchmarks.askers import NOT_CACHED, PATH, Askers, Checker, Outcome, paced
 from benchmarks.faulty import AFTER_FIRST, BEFORE_FIRST, RESTART, Upstream
 from benchmarks.gateway import Gateway
 from benchmarks.raw_client import prepared
-from benchmarks.storms import key_files, model, provider
+from benchmarks.storms import HEALTHY_TIMEOUT_S, key_files, model, provider
 from benchmarks.traffic import new_questions
 
 SAMPLES: Final = 120
@@ -76,7 +76,9 @@ async def soaked(folder: Path, minutes: float, per_s: float, advance: Callable[[
     faults = [f for f in (*BEFORE_FIRST, *AFTER_FIRST) if f.level == "request" and "drip" not in f.name]
     await flaky.misbehave([*faults, RESTART], _FAULT_RATE)
     files = key_files(folder / "keys")[:1]
-    configuration = provider("flaky", flaky.base_url, files) + provider("steady", steady.base_url, files)
+    configuration = provider("flaky", flaky.base_url, files) + provider(
+        "steady", steady.base_url, files, HEALTHY_TIMEOUT_S
+    )
     configuration += model("any", "flaky", "steady") + '[routes.default]\nmodels = ["any"]\n'
     configuration += f"[cache]\nmax_entries = {_BOUND_ENTRIES}\n[organisation.budget]\nusd = 100000\n"
     gateway = Gateway(folder, configuration)

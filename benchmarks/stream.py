@@ -1,10 +1,10 @@
 """A stream of questions through a running gateway whose provider words its answers differently each time.
 
-    python -m benchmarks.stream FILE [--requests 6000] [--seed 1] [--start prior]
+    thriftgate eval wordings bitext --data FOLDER --questions 4000 > bitext.jsonl
+    python -m benchmarks.stream bitext.jsonl [--requests 4000] [--seed 1] [--start prior]
 
-FILE is JSON Lines with `question`, `answer`, `wordings` and `label`, as `thriftgate eval wordings` writes it. Each
-question is asked once, in a shuffled order; a hit is right if its answer is a wording of the question's own label.
-Talks HTTP only.
+The file is JSON Lines with `question`, `answer`, `wordings` and `label`. Each question is asked once, in a shuffled
+order, at one connection; a hit is right if its answer is a wording of the question's own label. Talks HTTP only.
 """
 
 import argparse

@@ -28,7 +28,7 @@ _CLOSINGS = (
 _SUBJECTS = (
     "walnut shelf|garden hose|copper kettle|bicycle pump|linen curtain|desk drawer|oak ladder|brass hinge|tent pole|"
     "piano stool|window blind|steel bracket|wool blanket|glass lantern|rubber gasket|paint roller|leather strap|"
-    "ceramic tile|water barrel|plastic crate"
+    "ceramic tile|watering can|plastic crate"
 ).split("|")
 _ASPECTS = (
     "weigh|cost|cost to ship|cost to insure|cost to repair|shrink when washed|hold|carry|measure across|"
@@ -49,14 +49,30 @@ def paraphrases() -> list[str]:
     return [text for item in load_faq() for text in item["paraphrases"]]
 
 
-def fresh_wordings(texts: list[str], chance: random.Random) -> Iterator[str]:
-    """The texts in wordings that were never sent before: each with every opening and closing, in random order
-    and without repetition, so that neither the exact tier nor the encoder's memory can know them."""
+def worded(texts: list[str], chance: random.Random) -> Iterator[tuple[str, str]]:
+    """(a wording that was never sent before, the text that it words): each text with every opening and closing, in
+    random order and without repetition, so that neither the exact tier nor the encoder's memory can know them."""
     frames = [frame for frame in itertools.product(_OPENINGS, _CLOSINGS) if frame != ("", "")]
     chance.shuffle(frames)
     for opening, closing in frames:
         for text in chance.sample(texts, len(texts)):
-            yield opening + (text[0].lower() + text[1:] if opening and not text.isupper() else text) + closing
+            yield opening + (text[0].lower() + text[1:] if opening and not text.isupper() else text) + closing, text
+
+
+def fresh_wordings(texts: list[str], chance: random.Random) -> Iterator[str]:
+    """The wordings of `worded` alone."""
+    return (wording for wording, _ in worded(texts, chance))
+
+
+def answers_file(wordings: list[tuple[str, str]]) -> str:
+    """JSON Lines for the simulated provider: the FAQ, and the answers to these wordings of its questions. Without them
+    the audit of a wording's hit would compare the right answer with a made-up one, and call the hit wrong."""
+    items = load_faq()
+    answers = {item["question"]: item["answer"] for item in items}
+    known = [{name: item[name] for name in ("question", "answer", "paraphrases")} for item in items]
+    return "".join(
+        json.dumps(item) + "\n" for item in [*known, *({"question": w, "answer": answers[t]} for w, t in wordings)]
+    )
 
 
 def new_questions(start: int = 0) -> Iterator[str]:

@@ -181,9 +181,10 @@ def judge(
     read: Callable[[Neighbour], Traits] = _read,
 ) -> Judgement:
     """Judges the neighbourhood of a question. `neighbours` nearest first; `vectors` theirs, shape (n, dim), unit
-    norm; `groups` has every neighbour's group; `scope_size` counts all anchors of the scope. `offsets` are what the
-    scope's own labels add to the logit, for a group of one anchor and for a larger one. `candidate` is the group that
-    is asked about; by default the one that the neighbourhood speaks for most. `read` gives a neighbour's traits."""
+    norm; `groups` has the candidate's group, whichever of theirs that is; `scope_size` counts all anchors of the
+    scope. `offsets` are what the scope's own labels add to the logit, for a group of one anchor and for a larger one.
+    `candidate` is the group that is asked about; by default the one that the neighbourhood speaks for most. `read`
+    gives a neighbour's traits."""
     if not neighbours:
         return Judgement()
     similarities = np.array([neighbour.similarity for neighbour in neighbours])

@@ -5,7 +5,7 @@ directly. Other members are never compared with, so that no long chain of small 
 differently.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -160,5 +160,18 @@ class Groups:
             return None
         return found
 
-    def views(self, group_ids: Iterable[int]) -> dict[int, GroupView]:
-        return {group_id: self._groups[group_id].to_view() for group_id in set(group_ids)}
+    def views(self) -> "Views":
+        """Of all groups, each made when it is asked for."""
+        return Views(self._groups)
+
+
+class Views(dict[int, GroupView]):
+    """Group -> what is known of it. Raises KeyError for one that has gone."""
+
+    def __init__(self, groups: Mapping[int, Group]) -> None:
+        super().__init__()
+        self._of = groups
+
+    def __missing__(self, group_id: int) -> GroupView:
+        view = self[group_id] = self._of[group_id].to_view()
+        return view

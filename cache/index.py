@@ -440,9 +440,10 @@ class _Cells:
         return similarities[:, 0], cells[:, 0]
 
     def reserve(self, cells: NDArray[np.int64]) -> None:
-        """Memory for vectors in these cells, exactly; else it grows by doubling."""
+        """Memory for vectors in these cells, and for as many as come until the next build; else it grows by doubling
+        at the first that comes."""
         for cell, size in enumerate(np.bincount(cells).tolist()):
-            self._index.invlists.resize(cell, size)
+            self._index.invlists.resize(cell, size + size // 2)
             self._index.invlists.resize(cell, 0)
 
     def filled(self, similarities: Vector) -> None:

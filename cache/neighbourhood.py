@@ -52,7 +52,7 @@ class Neighbourhood:
         if not neighbours:
             return Judgement()
         vectors = self._prompts.vectors(scope, [neighbour.anchor_id for neighbour in neighbours])
-        views = self.groups.views(neighbour.group for neighbour in neighbours)
+        views = self.groups.views()
         size, offsets = self._sizes[scope], self._offsets(scope)
         return judge(text, vector, neighbours, vectors, views, size, self.prior, offsets, read=self._read)
 
@@ -91,11 +91,11 @@ class Neighbourhood:
         stored = [each.anchor_id for each in neighbours if each.anchor_id != _PENDING]
         try:
             vectors = self._prompts.vectors(scope, stored)
-            views = self.groups.views(each.group for each in neighbours if each.group != _PENDING)
         except KeyError:  # purged meanwhile
             return 0.0
         vectors = np.insert(vectors, neighbours.index(pending), its, axis=0)
         size = self._sizes.get(scope, 0) + 1
+        views = self.groups.views()
         views[_PENDING] = GroupView()
         offsets = self._offsets(scope)
         judgement = judge(

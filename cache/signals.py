@@ -963,7 +963,7 @@ def _terms(text: str) -> tuple[list[str], Parts]:
     return terms, parts
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def traits(text: str) -> Traits:
     """The traits of a question. Any text has some; it costs about 8 microseconds a word."""
     names: frozenset[str] = (
@@ -1020,7 +1020,7 @@ def packed(read: Traits) -> bytes:
     return _PACK.encode(read)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def unpacked(kept: bytes) -> Traits:
     """The reverse of `packed`, in a fifth of the time that reading the text takes."""
     return _UNPACK.decode(kept)

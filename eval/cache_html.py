@@ -96,6 +96,11 @@ def as_html(report: CacheReport, *, made_at: datetime) -> str:
 
 @cache
 def _template() -> jinja2.Template:
+    return page_template("cache.html.j2")
+
+
+def page_template(name: str) -> jinja2.Template:
+    """One of the pages in `templates`, with strict names and escaped values."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -103,7 +108,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("cache.html.j2")
+    return environment.get_template(name)
 
 
 def _place_of_charts(found: Sequence[Chapter]) -> str:

@@ -93,13 +93,14 @@ def as_tables(report: CacheReport) -> RenderableType:
     parts: list[RenderableType] = [Text(line) for line in verdicts(report)]
     for chapter in chapters(report):
         parts.append(Text(f"\n{chapter.title}", style="bold"))
-        parts += [_rich(sheet) for sheet in chapter.sheets]
+        parts += [as_table(sheet) for sheet in chapter.sheets]
     parts.append(Text("\nHow this is counted", style="bold"))
     parts += [Text(f"- {line}") for line in APPROXIMATIONS]
     return Lines(*parts)
 
 
-def _rich(sheet: Sheet) -> RenderableType:
+def as_table(sheet: Sheet) -> RenderableType:
+    """For a terminal."""
     table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE)
     for place, heading in enumerate(sheet.headings):
         is_text = heading.endswith(":")

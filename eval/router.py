@@ -72,7 +72,8 @@ def load_paretobandit(folder: Path) -> Bench:
     """1,785 prompts, three models, judged by a model, with what each answer cost. Raises DataMissing."""
     here = folder / "paretobandit"
     try:
-        rows = [json.loads(line) for line in (here / "val.jsonl").open(encoding="utf-8")]
+        # Not splitlines: a prompt may hold other separators of lines.
+        rows = [json.loads(line) for line in (here / "val.jsonl").read_text(encoding="utf-8").split("\n") if line]
         known = json.loads((here / "models.json").read_text(encoding="utf-8"))["models"]
     except FileNotFoundError as error:
         raise DataMissing(f"{error.filename} is not there; give the folder that holds `paretobandit`") from None

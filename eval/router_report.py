@@ -263,9 +263,8 @@ def curve_policy(name: str, runs: Sequence[Run]) -> Policy:
         None if (cost := curve.cost_of(run.dearest[1])) is None else 1 - cost
         for curve, run in zip(curves, runs, strict=True)
     ]
-    grid = np.geomspace(min(run.cheapest[0] for run in runs) or 1 / _COSTS, 1.0, _COSTS)
-    if not min(run.cheapest[0] for run in runs):
-        grid = np.linspace(0.0, 1.0, _COSTS)
+    least = min(run.cheapest[0] for run in runs)
+    grid = np.geomspace(least, 1.0, _COSTS) if least else np.linspace(0.0, 1.0, _COSTS)
     return Policy(
         name=name,
         is_fixed=False,
@@ -274,7 +273,7 @@ def curve_policy(name: str, runs: Sequence[Run]) -> Policy:
         cpt_80=interval([cpt(run.curves[name], 0.8, run.cheapest, run.dearest) for run in runs]),
         saved=interval(saved),
         at_budgets=tuple(_sure([curve.at(budget) for curve in curves]) for budget in BUDGETS),
-        of_oracle=interval(gains),
+        of_oracle=interval(gains) if name != RANDOM else None,
         costs=tuple(float(cost) for cost in grid),
         quality=tuple(float(np.mean([curve.at(cost) for curve in curves])) for cost in grid),
     )

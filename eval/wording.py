@@ -94,8 +94,9 @@ def worded(label: str, chance: random.Random) -> str:
 
 
 def answers_file(questions: Sequence[Question], wordings: int = 12, seed: int = 1) -> Iterator[str]:
-    """JSON Lines for the simulated provider: each question with several wordings of its answer, and the `label` by
-    which a reader tells which answer it got: the wordings of one label are the same for all its questions."""
+    """JSON Lines for the simulated provider, as `thriftgate eval wordings` writes them: each question with several
+    wordings of its answer, and the `label` by which a reader tells which answer it got: the wordings of one label are
+    the same for all its questions."""
     chance = random.Random(seed)
     made: dict[str, list[str]] = {}
     for question in questions:

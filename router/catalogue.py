@@ -86,7 +86,7 @@ class Deployment(Struct, frozen=True):
     """So many calls at the same time, fewer while the provider limits our rate."""
     queue: int = 64
     """So many requests may wait for a turn, if no other deployment is free."""
-    queue_s: float = 5.0
+    queue_s: float = 2.0
     """None that would wait longer is let in."""
     breaker: BreakerPolicy = BreakerPolicy()
     max_output_tokens: int = 4096

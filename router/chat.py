@@ -13,6 +13,9 @@ Where other protocols have more than it, the canonical form takes the names unde
     cache_control       on messages, content parts and tools: `{"type": "ephemeral", "ttl": "5m" | "1h"}`
     is_error            on tool messages: the tool failed
     stop_reason         on choices: the stop sequence that ended the answer, as vLLM says it
+    native_finish_reason    on choices: what a filter that ended the answer is called there, as OpenRouter says it
+    extra_content       on assistant messages, deltas and tool calls: `{"google": {"thought_signature": ...}}`, as Gemini
+                        signs what it said and called
     unconverted         on messages and deltas: parts of an answer that only its own dialect has a form for (citations,
                         what a provider's own tools found); such an answer is not stored
     file                content part, `file_data` (data URL), `file_url` or `file_id`, and `filename`
@@ -20,6 +23,7 @@ Where other protocols have more than it, the canonical form takes the names unde
 
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from router.usage import Usage
@@ -50,6 +54,8 @@ class ChatRequest(Struct, frozen=True):
     """Headers that belong to the request in its own dialect."""
     has_unseen_input: bool = False
     """Whether the provider adds input that is not in the request: turns that it keeps, what its own tools find."""
+    names: dict[str, str] = {}
+    """Path in the canonical form -> what the client wrote instead, for what it is told of its request."""
     continues: dict[str, str] = {}
     """Field -> id, of all that refers to what a provider keeps of earlier answers."""
     kept_by: str | None = None
@@ -105,6 +111,14 @@ class ChatEvent(Struct, frozen=True):
     data: dict[str, Any] | None = None
     usage: Usage | None = None
     dialect: str = "openai"
+
+    def told(self, model: str, created_s: int) -> "ChatEvent":
+        """The same event, with the model and the time of the call where the provider says neither."""
+        data = self.data
+        if data is None or "choices" not in data or (data.get("model") and data.get("created")):
+            return self
+        named = {"model": data.get("model") or model, "created": data.get("created") or created_s}
+        return msgspec.structs.replace(self, data=data | named)
 
     @property
     def is_last(self) -> bool:

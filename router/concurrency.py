@@ -1,8 +1,8 @@
 """How many calls a deployment carries at once, and who waits for a turn.
 
-The limit adapts (AIMD): it falls by a part when the provider limits our rate or grows much slower under load, and
-rises by one for as many good answers as it is. Who finds it reached waits in a bounded queue, more important requests
-first; whoever would wait too long is told at once. The time is passed in, in monotonic seconds.
+The limit adapts (AIMD): it falls by a part when the provider limits our rate, does not answer in time or grows much
+slower under load, and rises by one for every few good answers. Who finds it reached waits in a bounded queue, more
+important requests first; whoever would wait too long is told at once. The time is passed in, in monotonic seconds.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ _LESS_WHEN_SLOWER: Final = 0.9
 _SLOWER_BY: Final = 2.0
 """Calls that take so many times as long as usual are the sign of a queue behind the provider's door."""
 _BETWEEN_CUTS_S: Final = 0.5
+_ANSWERS_FOR_ONE_MORE: Final = 10.0
+"""At most: a limit that had fallen far must be back in a minute, not in an hour."""
 _RECENT, _USUAL = 0.2, 0.01
 """How much of a mean one more call makes up."""
 
@@ -46,10 +48,10 @@ class AdaptiveLimit:
         if is_used and self._recent_s > _SLOWER_BY * self._usual_s:
             self._cut(now, _LESS_WHEN_SLOWER, between_s=max(self._recent_s, _BETWEEN_CUTS_S))
         elif is_used and self._value < self._at_most:
-            self._value = min(self._value + 1.0 / self._value, self._at_most)
+            self._value = min(self._value + 1.0 / min(self._value, _ANSWERS_FOR_ONE_MORE), self._at_most)
 
     def limited(self, now: float) -> None:
-        """The provider said that it is too much. Answers to one burst count once."""
+        """The provider said that it is too much, or did not answer in time. One burst counts once."""
         self._cut(now, _LESS_WHEN_LIMITED, between_s=_BETWEEN_CUTS_S)
 
     def _cut(self, now: float, factor: float, between_s: float) -> None:
@@ -80,6 +82,13 @@ class Slots:
             return False
         self.in_use += 1
         return True
+
+    def would_refuse(self, rank: int) -> bool:
+        """Whether a request of this rank would find neither a slot nor a place in the queue."""
+        if self.in_use < self.limit.value and not self._waiting:
+            return False
+        is_last = not self._waiting or self._waiting[-1][0] <= rank
+        return (self.waiting >= self._queue and is_last) or self.expected_s(rank) > self._queue_s
 
     async def wait(self, rank: int, at_most_s: float) -> None:
         """Waits for a slot and takes it. Raises Overloaded at once if that would take too long or the queue is full of

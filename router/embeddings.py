@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from router.chat import ChatRequest
 from router.errors import RequestInvalid, UpstreamMalformed
 from router.protocols.embeddings import DIALECT
+from router.protocols.wire import encoded
 
 Encoding = Literal["float", "base64"]
 Input = str | list[int]
@@ -90,10 +91,10 @@ def _is_tokens(item: Any) -> bool:
 
 def key_of(request: EmbeddingRequest, at: int, tenant: Sequence[Any]) -> bytes:
     """What must be equal for a vector to be the same: tenant, model, input, and every field that nobody knows not to
-    matter. 32 bytes."""
+    matter. 32 bytes. Raises RequestInvalid for what JSON has no form for."""
     fields = {name: value for name, value in request.mapping.items() if name not in _NOT_IN_KEY and value is not None}
-    parts = [_KEY_VERSION, tenant, request.model, fields, request.inputs[at]]
-    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
+    parts = {"version": _KEY_VERSION, "tenant": tenant, "model": request.model, "input": request.inputs[at]}
+    return hashlib.sha256(encoded({**parts, "fields": dict(sorted(fields.items()))})).digest()
 
 
 def call_for(request: EmbeddingRequest, places: Sequence[int]) -> ChatRequest:
@@ -101,17 +102,13 @@ def call_for(request: EmbeddingRequest, places: Sequence[int]) -> ChatRequest:
     messages, and with no output to reserve for. Raises RequestInvalid."""
     inputs: list[Input] = [request.inputs[at] for at in places]
     original = {**request.mapping, "input": inputs[0] if request.is_single and inputs else inputs}
-    try:
-        size = len(msgspec.json.encode(original))
-    except (OverflowError, ValueError, RecursionError) as error:
-        raise RequestInvalid(f"The request cannot be passed on: {error}.") from None
     return ChatRequest(
         mapping={"messages": [], "model": request.model},
         model=request.model,
         stream=False,
         wants_usage=False,
         output_limit=None,
-        body_bytes=size,
+        body_bytes=len(encoded(original)),
         dialect=DIALECT,
         original=original,
     )

@@ -21,7 +21,7 @@ from router.balance import Load, PeakEwma, order
 from router.breaker import Breaker, State
 from router.catalogue import Deployment, RoutingPolicy
 from router.concurrency import AdaptiveLimit, Slots
-from router.errors import Overloaded, Unavailable, UpstreamError, UpstreamRejected
+from router.errors import Overloaded, Unavailable, UpstreamError, UpstreamRejected, UpstreamTimeout
 from router.key_pool import REJECTS_KEY, KeyPool, KeyState
 from router.plan import Candidate, Plan
 from router.retry import WAIT_AT_MOST_S, RetryBudget
@@ -147,7 +147,7 @@ class Permit:
     def failed(self, error: UpstreamError) -> None:
         """The attempt, or the rest of the answer, has failed."""
         standing, now = self._standing, self._fleet.clock()
-        if error.status in _OVERLOAD:
+        if error.status in _OVERLOAD or isinstance(error, UpstreamTimeout):
             standing.slots.limit.limited(now)
         if error.status in REJECTS_KEY:
             status = 402 if error.code in _NO_MONEY else error.status
@@ -230,6 +230,10 @@ class Fleet:
         standing, now = self._standing(deployment), self.clock()
         has_room = standing.slots.in_use < standing.slots.limit.value and not standing.slots.waiting
         return has_room and standing.breaker.admits(now) and standing.keys.has_one(now)
+
+    def is_saturated(self, deployments: Iterable[Deployment], rank: int) -> bool:
+        """Whether every one of these is so busy that a request of this rank would be sent away."""
+        return all(self._standing(deployment).slots.would_refuse(rank) for deployment in deployments)
 
     async def wait(self, deployments: Sequence[Deployment], rank: int, at_most_s: float) -> tuple[Deployment, Permit]:
         """The right to call one of these, none of which is free: after a turn in the queue of a full one, as soon as a

@@ -32,7 +32,7 @@ FORMAT: Final = 1
 """Of `export`."""
 REMEMBERED: Final = 20_000
 """Judged answers that are remembered; the oldest give way."""
-LANDMARKS: Final = 512
+LANDMARKS: Final = 1024
 
 # Chosen by cross-validation inside the training parts of the public sets; the curves are flat around them.
 _BANDWIDTH: Final = 0.85
@@ -53,6 +53,7 @@ _CLASS_LABELS: Final = 100.0
 """Labels that a model's mean is worth against its mean in one class."""
 _PRIOR_VARIANCE: Final = 0.06
 """Of a score around its expectation, where nothing is known."""
+_CLASSES: Final = [int(kind) for kind in Workload]
 _FIRST_FIT: Final = 16
 _GROWTH: Final = 0.05
 """A fit is due when this share of the labels is new."""
@@ -395,7 +396,7 @@ class Quality:
     def adopt(self, fitted: Fitted) -> None:
         """Takes a fit over, and what was learned after its examples were taken on top."""
         self._adopt(fitted)
-        late = self._learned - fitted.learned
+        late = min(self._learned - fitted.learned, len(self))
         if late:
             for seen, number, score in _rows(self.snapshot(), late):
                 self._hear(seen, number, score)
@@ -429,24 +430,20 @@ class Quality:
         return target.getvalue()
 
     def restore(self, content: bytes, space: str) -> int:
-        """Takes what an `export` kept, and fits. Answers of models that are not named here are left out, and vectors
-        of another encoder. Gives how many answers were taken; raises ValueError where this is no such content."""
+        """Takes what an `export` kept, in the place of what was remembered; a fit is due afterwards, until then it
+        counts by model and class. Answers of models that are not named here are left out, and vectors of another
+        encoder. Gives how many answers were taken; raises ValueError where this is no such content, or was kept by a
+        version that reads other things of a prompt."""
         kept, kept_space = _unpacked(content)
-        if kept.surface.shape[1:] != (len(NAMES),):
-            return 0
-        taken = 0
+        is_same_space = kept_space == space and kept.vectors.shape[1] == self.dim
+        self._learned = 0
         for seen, number, score in _rows(kept, len(kept)):
-            if kept.names[number] not in self._numbers:
-                continue
-            has_place = seen.vector is not None and kept_space == space and len(seen.vector) == self.dim
-            self._remember(
-                seen if has_place else Traits(None, seen.surface, seen.workload),
-                self._numbers[kept.names[number]],
-                score,
-            )
-            taken += 1
-        self.refit()
-        return taken
+            name = kept.names[number]
+            if name in self._numbers:
+                known = seen if is_same_space else Traits(None, seen.surface, seen.workload)
+                self._remember(known, self._numbers[name], score)
+        self.adopt(untaught(self._tiers, self.dim))
+        return self._learned
 
     @property
     def dim(self) -> int:
@@ -471,6 +468,10 @@ def _unpacked(content: bytes) -> tuple[Examples, str]:
             arrays = {name: kept[name] for name in ("vectors", "surface", "workload", "model", "score")}
     except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"this is no export of judged answers ({error})") from error
-    if written != str(FORMAT):
-        raise ValueError(f"judged answers in format {written}; this version reads format {FORMAT}")
+    if written != str(FORMAT) or arrays["surface"].shape[1:] != (len(NAMES),):
+        raise ValueError(f"judged answers were kept by another version (format {written}, here {FORMAT})")
+    if len({len(array) for array in arrays.values()}) != 1 or not (
+        np.all((arrays["model"] >= 0) & (arrays["model"] < len(names))) and np.isin(arrays["workload"], _CLASSES).all()
+    ):
+        raise ValueError("this is no export of judged answers (its parts do not fit together)")
     return Examples(names=tuple(names), **arrays), space

@@ -171,14 +171,15 @@ async def _events(
         if response.status_code >= 300:
             body = _without(api_key, await _whole(chunks))
             refusal = wire.parse_error(response.status_code, response.headers, body, time.time())
-            if response.status_code == 429:
-                refusal.retry_after_s = pause_s(response.headers, time.time())
+            if response.status_code == 429 and (asked_s := pause_s(response.headers, time.time())) is not None:
+                refusal.retry_after_s = asked_s
             raise refusal
+        model, at_s = deployment.upstream_model, int(time.time())
         if is_stream and response.headers.get("content-type", "").lower().startswith(wire.STREAM_TYPE):
             async for event in _streamed(chunks, wire.Reader()):
-                yield event
+                yield event.told(model, at_s)
         else:
-            yield wire.parse_body(await _whole(chunks))
+            yield wire.parse_body(await _whole(chunks)).told(model, at_s)
     except UpstreamError:
         raise
     except Exception as error:

@@ -12,6 +12,7 @@ PACKAGES = ("app", "cache", "router", "eval", "benchmarks")
 OURS = frozenset({*PACKAGES, "tests"})
 
 MEETING_POINTS = {
+    "app/embeddings.py": "the way of a request for embeddings: what is known of it, and the call for the rest",
     "app/gateway.py": "the hot path: the only file that calls both",
     "app/exchange.py": "one request's record: holds what both said",
     "app/services.py": "the composition: opens both",

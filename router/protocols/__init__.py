@@ -13,8 +13,10 @@ PROTOCOLS: Final = ("openai", "azure", "anthropic", "gemini", "bedrock", "ollama
 
 def spoken(provider: Provider, dialect: str) -> str:
     """The protocol in which a request of this dialect is sent to the provider: most have one for everything."""
-    if dialect == "embeddings" or (dialect == "responses" and provider.responses):
+    if dialect == "responses" and provider.responses:
         return dialect
+    if dialect == "embeddings":
+        return f"{provider.protocol}_embeddings" if provider.protocol in ("gemini", "ollama") else dialect
     return provider.protocol
 
 

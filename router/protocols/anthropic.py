@@ -6,18 +6,17 @@ is converted from the canonical form. Wire facts: Claude API reference, "Create 
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
 
 from router.catalogue import Deployment
 from router.chat import ChatRequest
 from router.errors import RequestInvalid
+from router.protocols import canonical
 from router.protocols.anthropic_answers import (
     JSON_TOOL,
     STREAM_TYPE,
@@ -25,14 +24,14 @@ from router.protocols.anthropic_answers import (
     parse_body,
     parse_error,
 )
-from router.protocols.fields import left_out, typed, unconvertible
+from router.protocols.canonical import Asked, File, FileSource, Image, Message, Part, Refusal, Text, Tool
+from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import Wire, encoded
 
 __all__ = ["STREAM_TYPE", "Reader", "authorised", "encode", "parse_body", "parse_error"]
 
 NAME: Final = "anthropic"
 PATH: Final = "/messages"
-COUNT_PATH: Final = "/messages/count_tokens"
 VERSION: Final = "2023-06-01"
 """The `anthropic-version` that we ask for. Answers are the same in `NEWER_VERSION`, which refuses more of a request:
 sampling parameters above all ("Migrate to API version 2026-10-21")."""
@@ -48,12 +47,6 @@ def encode(request: ChatRequest, deployment: Deployment, output_limit: int | Non
         return Wire(PATH, encoded(_edited(request.original, deployment, output_limit)), _headers(request, deployment))
     mapping, dropped = _converted(request, deployment, output_limit)
     return Wire(PATH, encoded(mapping), _headers(request, deployment), dropped)
-
-
-def encode_count(request: ChatRequest, deployment: Deployment) -> Wire:
-    """The question how many input tokens this request of a client of the same dialect has."""
-    original = _edited(request.original or {}, deployment, None)
-    return Wire(COUNT_PATH, encoded(original), _headers(request, deployment))
 
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
@@ -111,6 +104,7 @@ def _converted(
     """The canonical request in Anthropic's form, and the fields left out. Raises RequestInvalid."""
     mapping = {name: value for name, value in request.mapping.items() if value is not None}
     dropped = list(left_out(mapping, _CONVERTED, NAME))
+    asked = canonical.asked(mapping, NAME)
     limit = output_limit or request.output_limit or deployment.max_output_tokens
     system, turns = _turns(request.messages, dropped)
     if not turns:
@@ -118,74 +112,38 @@ def _converted(
     sent: dict[str, Any] = {"model": deployment.upstream_model, "max_tokens": limit, "messages": turns}
     if system:
         sent["system"] = _simplest(system)
-    for name in ("stream", "cache_control"):
-        if name in mapping:
-            sent[name] = mapping[name]
-    _set_sampling(sent, mapping, dropped)
-    if "stop" in mapping:
-        sent["stop_sequences"] = [mapping["stop"]] if isinstance(mapping["stop"], str) else mapping["stop"]
+    sent |= {name: mapping[name] for name in ("stream", "cache_control") if name in mapping}
+    _set_sampling(sent, asked, deployment.provider.api_version, dropped)
+    if asked.stops:
+        sent["stop_sequences"] = asked.stops
     if "user" in mapping:
         sent["metadata"] = {"user_id": mapping["user"]}
-    if "service_tier" in mapping:
-        _set_tier(sent, mapping["service_tier"], dropped)
-    sent |= _tools(mapping)
-    if "response_format" in mapping:
-        _set_format(sent, mapping["response_format"])
-    _set_thinking(sent, mapping, limit, dropped)
+    if asked.service_tier in _TIERS:
+        sent["service_tier"] = _TIERS[asked.service_tier]
+    elif asked.service_tier is not None:
+        dropped.append("service_tier")
+    _set_tools(sent, mapping, is_serial=asked.parallel_tool_calls is False)
+    _set_format(sent, mapping)
+    _set_thinking(sent, asked, mapping.get("thinking"), dropped)
     return sent, tuple(dropped)
 
 
-_SAMPLING: Final = ("temperature", "top_p", "top_k")
 _SAMPLES_AS_TOLD: Final = re.compile(r"(?!claude-)|claude-(?:[a-z]+-)?(?:v?[123]|instant|4-(?:[0-6](?!\d)|\d{8}))")
 """Models up to 4.6, and those of other makers; later ones refuse a request that says how to sample."""
 
 
-def _set_sampling(sent: dict[str, Any], mapping: Mapping[str, Any], dropped: list[str]) -> None:
-    given = [name for name in _SAMPLING if name in mapping]
-    if not _SAMPLES_AS_TOLD.match(sent["model"]):
-        dropped += given
-        return
-    if mapping.get("temperature", 0) > 1:
+def _set_sampling(sent: dict[str, Any], asked: Asked, version: str | None, dropped: list[str]) -> None:
+    given = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
+    told = {name: value for name, value in given.items() if value is not None}
+    if version == NEWER_VERSION or not _SAMPLES_AS_TOLD.match(sent["model"]):
+        dropped += told
+    elif (asked.temperature or 0) > 1:
         raise RequestInvalid("`temperature`: the provider of this model takes 0 to 1.", "temperature")
-    sent |= {name: mapping[name] for name in given}
-
-
-def _set_tier(sent: dict[str, Any], tier: Any, dropped: list[str]) -> None:
-    if tier in _TIERS:
-        sent["service_tier"] = _TIERS[tier]
     else:
-        dropped.append("service_tier")
+        sent |= told
 
 
 # --- messages ---
-
-
-class _Function(Struct):
-    name: str
-    arguments: str = ""
-
-
-class _ToolCall(Struct):
-    id: str
-    function: _Function
-    type: Literal["function"] = "function"
-
-
-class _Message(Struct):
-    """The fields of a canonical message that are converted. `name` has no form and cannot change much."""
-
-    role: str
-    content: str | list[dict[str, Any]] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    thinking_blocks: list[dict[str, Any]] | None = None
-    tool_calls: list[_ToolCall] | None = None
-    tool_call_id: str | None = None
-    is_error: bool | None = None
-    cache_control: dict[str, Any] | None = None
-
-
-_HARMLESS_IN_MESSAGES: Final = frozenset({"name", "annotations", "reasoning", "reasoning_details", "unconverted"})
 
 
 def _turns(messages: list[dict[str, Any]], dropped: list[str]) -> tuple[list[Block], list[dict[str, Any]]]:
@@ -194,21 +152,20 @@ def _turns(messages: list[dict[str, Any]], dropped: list[str]) -> tuple[list[Blo
     system: list[Block] = []
     turns: list[dict[str, Any]] = []
     for at, raw in enumerate(messages):
-        path = f"messages[{at}]"
-        dropped += left_out(raw, _Message.__struct_fields__, NAME, within=path, harmless=_HARMLESS_IN_MESSAGES)
-        message = typed(raw, _Message, path)
+        place = f"messages[{at}]"
+        message = canonical.message(raw, place, NAME)
+        if message.name is not None:
+            dropped.append(f"{place}.name")
         match message.role:
             case "system" | "developer":
-                system += _marked(_content(message, path, dropped), message)
+                system += _marked(_content(message, place, dropped), message)
                 continue
-            case "user":
-                role, blocks = "user", _content(message, path, dropped)
             case "assistant":
-                role, blocks = "assistant", _said(message, path, dropped)
+                role, blocks = "assistant", _said(message, place, dropped)
             case "tool":
-                role, blocks = "user", [_tool_result(message, path, dropped)]
+                role, blocks = "user", [_tool_result(message, place, dropped)]
             case _:
-                raise unconvertible(f"{path}.role", NAME)
+                role, blocks = "user", _content(message, place, dropped)
         blocks = _marked(blocks, message)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
@@ -217,7 +174,7 @@ def _turns(messages: list[dict[str, Any]], dropped: list[str]) -> tuple[list[Blo
     return system, [{**turn, "content": _simplest(turn["content"])} for turn in turns]
 
 
-def _marked(blocks: list[Block], message: _Message) -> list[Block]:
+def _marked(blocks: list[Block], message: Message) -> list[Block]:
     """A cache mark on a message is one on its last block."""
     if message.cache_control is None or not blocks:
         return blocks
@@ -232,30 +189,25 @@ def _simplest(blocks: list[Block]) -> str | list[Block]:
     return blocks
 
 
-def _content(message: _Message, path: str, dropped: list[str]) -> list[Block]:
-    if isinstance(message.content, str):
-        return [{"type": "text", "text": message.content}]
-    parts = enumerate(message.content or ())
-    return [_block(part, f"{path}.content[{at}]", dropped) for at, part in parts]
+def _content(message: Message, place: str, dropped: list[str]) -> list[Block]:
+    parts = canonical.parts(message.content, f"{place}.content", NAME)
+    return [_block(part, f"{place}.content[{at}]", dropped) for at, part in enumerate(parts)]
 
 
-def _said(message: _Message, path: str, dropped: list[str]) -> list[Block]:
+def _said(message: Message, place: str, dropped: list[str]) -> list[Block]:
     """An earlier answer: signed reasoning first, then text, then tool calls. Empty texts are refused there."""
-    signed = [block for block in map(_as_signed, message.thinking_blocks or ()) if block is not None]
-    if len(signed) < len(message.thinking_blocks or ()) or (message.reasoning_content and not message.thinking_blocks):
-        dropped.append(f"{path}.reasoning_content")
+    thoughts = message.thinking_blocks or []
+    signed = [block for block in map(_as_signed, thoughts) if block is not None]
+    if len(signed) < len(thoughts) or (message.reasoning_content and not thoughts):
+        dropped.append(f"{place}.reasoning_content")
     refused = [{"type": "text", "text": message.refusal}] if message.refusal else []
-    texts = [block for block in _content(message, path, dropped) + refused if block.get("text") != ""]
-    calls = [
-        {
-            "type": "tool_use",
-            "id": call.id,
-            "name": call.function.name,
-            "input": arguments_object(call.function.arguments),
-        }
-        for call in message.tool_calls or ()
+    texts = [block for block in _content(message, place, dropped) + refused if block.get("text") != ""]
+    calls = [(call.id, call.function) for call in message.tool_calls or ()]
+    uses = [
+        {"type": "tool_use", "id": known_as, "name": function.name, "input": arguments_object(function.arguments or "")}
+        for known_as, function in calls
     ]
-    return signed + texts + calls
+    return signed + texts + uses
 
 
 def _as_signed(block: Block) -> Block | None:
@@ -266,8 +218,8 @@ def _as_signed(block: Block) -> Block | None:
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:
-    """A call's arguments as the object that Anthropic wants. What is no JSON object goes into one under the name
-    that its documentation has for that ("Fine-grained tool streaming")."""
+    """A call's arguments as the object that Anthropic wants. What is no JSON object, because a model wrote it wrong,
+    goes into one under the name that the documentation has for that ("Fine-grained tool streaming")."""
     if not arguments.strip():
         return {}
     try:
@@ -277,11 +229,11 @@ def arguments_object(arguments: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"INVALID_JSON": arguments}
 
 
-def _tool_result(message: _Message, path: str, dropped: list[str]) -> Block:
+def _tool_result(message: Message, place: str, dropped: list[str]) -> Block:
     if message.tool_call_id is None:
-        raise RequestInvalid(f"`{path}.tool_call_id`: a tool message needs it.", f"{path}.tool_call_id")
+        raise RequestInvalid(f"`{place}.tool_call_id`: a tool message needs it.", f"{place}.tool_call_id")
     result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-    if content := _content(message, path, dropped):
+    if content := _content(message, place, dropped):
         result["content"] = _simplest(content)
     return result | ({"is_error": True} if message.is_error else {})
 
@@ -289,144 +241,94 @@ def _tool_result(message: _Message, path: str, dropped: list[str]) -> Block:
 # --- content parts ---
 
 
-class _ImageUrl(Struct):
-    url: str
-    detail: str | None = None
-
-
-class _File(Struct):
-    file_data: str | None = None
-    file_url: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-
-
-_DATA_URL: Final = re.compile(r"data:(?P<media>[^;,]+)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.S)
-
-
-def _block(part: Block, path: str, dropped: list[str]) -> Block:
+def _block(part: Part, place: str, dropped: list[str]) -> Block:
     """A content part as a block. Raises RequestInvalid for a kind that Anthropic does not take."""
-    match part.get("type"):
-        case "text" | "refusal" as kind:
-            found = {"type": "text", "text": typed(part.get(kind), str, f"{path}.{kind}")}
-            known = {kind}
-        case "image_url":
-            image = typed(part.get("image_url"), _ImageUrl, f"{path}.image_url")
-            if image.detail not in (None, "auto"):
-                dropped.append(f"{path}.image_url.detail")
-            found, known = _sourced("image", image.url, f"{path}.image_url.url"), {"image_url"}
-        case "file":
-            file = typed(part.get("file"), _File, f"{path}.file")
-            found, known = _document(file, f"{path}.file"), {"file"}
+    match part:
+        case Text():
+            found = {"type": "text", "text": part.text}
+        case Refusal():
+            found = {"type": "text", "text": part.refusal}
+        case Image():
+            if part.image_url.detail not in (None, "auto"):
+                dropped.append(f"{place}.image_url.detail")
+            found = _sourced("image", part.image_url.url, f"{place}.image_url.url")
+        case File():
+            found = _document(part.file, f"{place}.file")
         case _:
-            raise unconvertible(f"{path}.type", NAME)
-    left_out(part, {"type", "cache_control"} | known, NAME, within=path, harmless=())
-    return found | ({"cache_control": part["cache_control"]} if part.get("cache_control") else {})
+            raise unconvertible(f"{place}.type", NAME)
+    return found | ({"cache_control": part.cache_control} if part.cache_control else {})
 
 
-def _document(file: _File, path: str) -> Block:
-    titled = {"title": file.filename} if file.filename else {}
-    if file.file_url is not None:
-        return _sourced("document", file.file_url, f"{path}.file_url") | titled
-    if file.file_data is not None:
-        return _sourced("document", file.file_data, f"{path}.file_data") | titled
-    raise unconvertible(f"{path}.file_id" if file.file_id else path, NAME)
+def _document(file: FileSource, place: str) -> Block:
+    for name in ("file_url", "file_data"):
+        if (url := getattr(file, name)) is not None:
+            found = _sourced("document", url, f"{place}.{name}")
+            return found | ({"title": file.filename} if file.filename and found["type"] == "document" else {})
+    raise unconvertible(f"{place}.file_id" if file.file_id else place, NAME)
 
 
-def _sourced(kind: Literal["image", "document"], url: str, path: str) -> Block:
+def _sourced(kind: Literal["image", "document"], url: str, place: str) -> Block:
     """An image or document behind this data URL or web address. An image that came as a file is an image."""
-    if url.startswith(("https://", "http://")):
+    held = canonical.data_url(url, place)
+    if held is None and url.startswith(("https://", "http://")):
         return {"type": kind, "source": {"type": "url", "url": url}}
-    if not (data := _DATA_URL.fullmatch(url)):
-        raise RequestInvalid(f"`{path}`: must be an http(s) or a base64 data URL.", path)
-    media = data["media"].lower()
+    if held is None:
+        raise RequestInvalid(f"`{place}`: must be an http(s) or a base64 data URL.", place)
+    media = held.media_type.lower()
     if media == "text/plain":
-        return {"type": kind, "source": {"type": "text", "media_type": media, "data": _plain(data["data"], path)}}
-    source = {"type": "base64", "media_type": media, "data": data["data"]}
+        text = base64.b64decode(held.data).decode(errors="replace")
+        return {"type": kind, "source": {"type": "text", "media_type": media, "data": text}}
+    source = {"type": "base64", "media_type": media, "data": held.data}
     return {"type": "image" if media.startswith("image/") else kind, "source": source}
-
-
-def _plain(data: str, path: str) -> str:
-    try:
-        return base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise RequestInvalid(f"`{path}`: must be UTF-8 text in base64.", path) from None
 
 
 # --- tools ---
 
-
-class _ToolFunction(Struct):
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class _Named(Struct):
-    name: str
-
-
-class _NamedChoice(Struct):
-    type: Literal["function"]
-    function: _Named
-
-
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def _tools(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    tools = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(mapping.get("tools") or ())]
-    found: dict[str, Any] = {"tools": tools} if tools else {}
-    choice = _choice(mapping["tool_choice"]) if mapping.get("tool_choice") else None
-    if tools and mapping.get("parallel_tool_calls") is False and (choice or {}).get("type") != "none":
-        choice = (choice or {"type": "auto"}) | {"disable_parallel_tool_use": True}
-    return found | ({"tool_choice": choice} if choice and tools else {})
+def _set_tools(sent: dict[str, Any], mapping: Mapping[str, Any], *, is_serial: bool) -> None:
+    """The tools, and how free the model is. Where it may use some of them only, the others are left away."""
+    wanted = canonical.choice(mapping, NAME)
+    offered = canonical.tools(mapping, NAME)
+    is_one = wanted.mode == "required" and wanted.names is not None and len(wanted.names) == 1
+    if wanted.names is not None and not is_one:
+        offered = [tool for tool in offered if tool.function.name in wanted.names]
+    if not offered:
+        return
+    sent["tools"] = [_tool(tool) for tool in offered]
+    choice: dict[str, Any] = {"type": _CHOICES[wanted.mode]}
+    if is_one and wanted.names is not None:
+        choice = {"type": "tool", "name": wanted.names[0]}
+    if is_serial and wanted.mode != "none":
+        choice["disable_parallel_tool_use"] = True
+    if "tool_choice" in mapping or is_serial:
+        sent["tool_choice"] = choice
 
 
-def _tool(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
-    if tool.get("type") != "function":
-        raise unconvertible(f"{path}.type", NAME)
-    left_out(tool, ("type", "function", "cache_control"), NAME, within=path, harmless=())
-    function = typed(tool.get("function"), _ToolFunction, f"{path}.function")
-    left_out(tool["function"], _ToolFunction.__struct_fields__, NAME, within=f"{path}.function", harmless=())
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = tool.function
     found: dict[str, Any] = {"name": function.name, "input_schema": {"type": "object", **(function.parameters or {})}}
-    if function.description is not None:
-        found["description"] = function.description
-    if function.strict is not None:
-        found["strict"] = function.strict
-    return found | ({"cache_control": tool["cache_control"]} if tool.get("cache_control") else {})
-
-
-def _choice(choice: Any) -> dict[str, Any]:
-    if isinstance(choice, str) and choice in _CHOICES:
-        return {"type": _CHOICES[choice]}
-    if not isinstance(choice, dict) or choice.get("type") != "function":
-        raise unconvertible("tool_choice", NAME)
-    return {"type": "tool", "name": typed(choice, _NamedChoice, "tool_choice").function.name}
+    more = {"description": function.description, "strict": function.strict, "cache_control": tool.cache_control}
+    return found | {name: value for name, value in more.items() if value is not None}
 
 
 # --- the form of the answer ---
 
 
-class _Schema(Struct):
-    schema: dict[str, Any]
-
-
-def _set_format(sent: dict[str, Any], wanted: Mapping[str, Any]) -> None:
+def _set_format(sent: dict[str, Any], mapping: Mapping[str, Any]) -> None:
     """A schema has a field of its own. For any JSON object the model is made to call a tool that takes one; its input
     is the answer (`anthropic_answers.py` reads it so)."""
-    match wanted.get("type"):
-        case "text":
-            pass
-        case "json_schema":
-            schema = typed(wanted.get("json_schema"), _Schema, "response_format.json_schema").schema
-            sent["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-        case "json_object" if "tools" not in sent:
-            sent["tools"] = [JSON_TOOL]
-            sent["tool_choice"] = {"type": "tool", "name": JSON_TOOL["name"], "disable_parallel_tool_use": True}
-        case _:
-            raise unconvertible("response_format.type", NAME)
+    form = canonical.json_form(mapping, NAME)
+    if form is None:
+        return
+    if form.schema is not None:
+        sent["output_config"] = {"format": {"type": "json_schema", "schema": form.schema}}
+    elif "tools" in sent:
+        raise unconvertible("response_format.type", NAME)
+    else:
+        sent["tools"] = [JSON_TOOL]
+        sent["tool_choice"] = {"type": "tool", "name": JSON_TOOL["name"], "disable_parallel_tool_use": True}
 
 
 # --- thinking ---
@@ -439,18 +341,18 @@ _LEAST_BUDGET: Final = 1024
 _EFFORTS: Final = {"minimal": "low"}
 
 
-def _set_thinking(sent: dict[str, Any], mapping: Mapping[str, Any], limit: int, dropped: list[str]) -> None:
+def _set_thinking(sent: dict[str, Any], asked: Asked, given: Any, dropped: list[str]) -> None:
     """`thinking` as it is; else `reasoning_effort` in the form that the model's generation takes: an effort, or a
     budget of at most half the limit. A forced tool call and thinking exclude each other."""
-    if "thinking" in mapping:
-        sent["thinking"] = typed(mapping["thinking"], dict[str, Any], "thinking")
+    effort, model = asked.reasoning_effort, sent["model"]
+    if given is not None:
+        sent["thinking"] = given
         return
-    if "reasoning_effort" not in mapping:
+    if effort is None:
         return
-    effort = typed(mapping["reasoning_effort"], str, "reasoning_effort")
     is_forced = sent.get("tool_choice", {}).get("type") in ("any", "tool")
-    can_think = not _CANNOT_THINK.match(sent["model"])
-    if can_think and _THINKS_BY_ITSELF.match(sent["model"]):
+    can_think = not _CANNOT_THINK.match(model)
+    if can_think and _THINKS_BY_ITSELF.match(model):
         if effort == "none":
             sent["thinking"] = {"type": "disabled"}
             return
@@ -458,7 +360,7 @@ def _set_thinking(sent: dict[str, Any], mapping: Mapping[str, Any], limit: int, 
         if not is_forced:
             sent["thinking"] = {"type": "adaptive"}
         return
-    budget = min(_BUDGETS.get(effort, 0), limit // 2)
+    budget = min(_BUDGETS.get(effort, 0), sent["max_tokens"] // 2)
     if budget >= _LEAST_BUDGET and not is_forced and can_think:
         sent["thinking"] = {"type": "enabled", "budget_tokens": budget}
     elif effort != "none":

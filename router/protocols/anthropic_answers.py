@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from router.chat import ChatEvent
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
+from router.protocols.canonical import usage_payload
 from router.protocols.wire import checked, count, decoded_object, object_or_none, rejection, retry_after_s, text_of
 from router.sse import Blocks, block_data, named_block
 from router.usage import Usage
@@ -84,20 +85,11 @@ def _within(payload: Mapping[str, Any], group: str, name: str) -> int | None:
 
 
 def canonical_usage(usage: Usage) -> Payload:
-    """The counts as OpenAI writes them: everything read or written is a part of the prompt."""
-    prompt: Payload = {
-        "cached_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h,
-    }
+    """The counts as OpenAI writes them, and what was written for an hour, which costs more."""
+    payload = usage_payload(usage)
     if usage.cache_write_1h:
-        prompt["cache_write_1h_tokens"] = usage.cache_write_1h
-    return {
-        "prompt_tokens": usage.all_input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.all_input + usage.output,
-        "prompt_tokens_details": prompt,
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-    }
+        payload["prompt_tokens_details"]["cache_write_1h_tokens"] = usage.cache_write_1h
+    return payload
 
 
 # --- errors ----------------------------------------------------------------------------------------------------
@@ -168,11 +160,8 @@ class _WholeMessage(Struct):
 
 
 def parse_body(body: bytes) -> ChatEvent:
-    """A whole answer, or a count of tokens, which is no chat answer and so has no canonical form. Raises
-    UpstreamMalformed, or UpstreamRejected for an error sent as a success."""
+    """A whole answer. Raises UpstreamMalformed, or UpstreamRejected for an error sent as a success."""
     data = _decoded(body)
-    if "content" not in data and count(data.get("input_tokens")) is not None:
-        return ChatEvent(kind="body", raw=body, dialect=DIALECT)
     checked(data, _WholeMessage)
     usage = parse_usage(data.get("usage"))
     return ChatEvent(kind="body", raw=body, data=canonical_body(data, usage), usage=usage, dialect=DIALECT)

@@ -5,7 +5,6 @@ id is made of what it says. Wire facts: Amazon Bedrock API reference, "ConverseO
 "TokenUsage" and "CacheDetail".
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
@@ -13,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from router.errors import UpstreamMalformed
-from router.protocols.canonical import usage_payload
+from router.protocols.canonical import made_up_id, usage_payload
 from router.protocols.wire import checked, count
 from router.usage import Usage
 
@@ -128,7 +127,7 @@ def _signed(text: str, signature: str | None, redacted: str | None) -> dict[str,
 
 
 def _shared(seed: bytes, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{hashlib.sha256(seed).hexdigest()[:24]}", "object": kind, "created": 0, "model": ""}
+    return {"id": made_up_id("chatcmpl-", seed), "object": kind, "created": 0, "model": ""}
 
 
 def _ending(reason: str, fields: Any) -> dict[str, Any]:
@@ -228,6 +227,7 @@ class Steps:
         self._shared = _shared(seed, "chat.completion.chunk")
         self._open: dict[int, _Open] = {}
         self._calls = 0
+        self._has_begun = False
         self.has_stopped = False
         self.usage: Usage | None = None
         self.has_metadata = False
@@ -235,8 +235,6 @@ class Steps:
     def chunk(self, event_type: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """What this event adds; None for nothing, and for events that nobody here knows. Raises UpstreamMalformed."""
         match event_type:
-            case "messageStart":
-                return self._delta({"role": "assistant"})
             case "contentBlockStart":
                 return self._started(checked(data, _BlockStart))
             case "contentBlockDelta":
@@ -247,7 +245,7 @@ class Steps:
                 stop = checked(data, _MessageStop)
                 ending = _ending(stop.stop_reason, stop.additional_model_response_fields)
                 self.has_stopped = True
-                return {**self._shared, "choices": [{"index": 0, "delta": {}, **ending}]}
+                return self._delta({}, **ending)
             case "metadata":
                 self.usage = parse_usage(checked(data, _Metadata).usage)
                 self.has_metadata = True
@@ -258,8 +256,11 @@ class Steps:
         if self.usage is not None:
             yield {**self._shared, "choices": [], "usage": usage_payload(self.usage)}
 
-    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
-        return {**self._shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    def _delta(self, delta: dict[str, Any], **ending: Any) -> dict[str, Any]:
+        """The role goes with the first thing said: a stream that fails before it has not begun."""
+        begun = {} if self._has_begun else {"role": "assistant"}
+        self._has_begun = True
+        return {**self._shared, "choices": [{"index": 0, "delta": {**begun, **delta}, "finish_reason": None, **ending}]}
 
     def _started(self, event: _BlockStart) -> dict[str, Any] | None:
         tool = event.start.tool_use

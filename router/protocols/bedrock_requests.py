@@ -4,7 +4,6 @@ Pure. Wire facts: Amazon Bedrock API reference, "Converse", "ContentBlock", "Too
 guide, "Inference request parameters and response fields" (what goes into `additionalModelRequestFields`).
 """
 
-import hashlib
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -237,7 +236,7 @@ def _call_id(given: str) -> str:
     """The id as Bedrock takes it; another provider's may be too long for it."""
     if _CALL_ID.fullmatch(given):
         return given
-    return f"call_{hashlib.sha256(given.encode(errors='surrogatepass')).hexdigest()[:24]}"
+    return canonical.made_up_id("call_", given)
 
 
 # --- tools ------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ Owns its shapes and the refusals of what is malformed, always with the field's p
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -319,6 +321,20 @@ def _known(raw: Mapping[str, Any], kind: type[T], place: str, protocol: str) -> 
 
 
 # --- answering --------------------------------------------------------------------------------------------
+
+
+def made_up_id(prefix: str, made_of: str | bytes) -> str:
+    """An id for what a provider gives none: the same answer has the same one."""
+    seed = made_of.encode(errors="surrogatepass") if isinstance(made_of, str) else made_of
+    return f"{prefix}{hashlib.sha256(seed).hexdigest()[:24]}"
+
+
+def unix_s(time: str | None) -> int:
+    """Seconds since 1970 of an RFC 3339 time in UTC; 0 for none. Its fraction may be longer than Python reads."""
+    try:
+        return int(datetime.fromisoformat((time or "")[:19]).replace(tzinfo=UTC).timestamp())
+    except (ValueError, OverflowError):
+        return 0
 
 
 def usage_payload(usage: Usage, audio_input: int = 0, audio_output: int = 0) -> dict[str, Any]:

@@ -5,22 +5,25 @@ and booked as all others are. Vectors stay the JSON that the provider wrote. Wir
 embeddings"; Azure OpenAI REST API reference, "Embeddings - Create".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
-from router.errors import RequestInvalid, UpstreamMalformed
+from router.errors import RequestInvalid, UpstreamMalformed, UpstreamRejected
 from router.protocols import azure, openai
+from router.protocols.fields import unconvertible
 from router.protocols.openai import parse_error
 from router.protocols.wire import Wire, count, encoded, object_or_none
 from router.usage import Usage
 
 __all__ = ["STREAM_TYPE", "Reader", "authorised", "encode", "is_ordered", "parse_body", "parse_error", "vectors_of"]
+
+T = TypeVar("T")
 
 DIALECT: Final = "embeddings"
 STREAM_TYPE: Final = "no/stream"
@@ -58,34 +61,55 @@ class _Answer(Struct):
     usage: dict[str, Any] | None = None
 
 
-_decoder: Final = msgspec.json.Decoder(_Answer)
-
-
 def parse_body(body: bytes) -> ChatEvent:
-    """A whole answer; `data` has the vectors in the order of the inputs, each as JSON. Raises UpstreamMalformed."""
+    """A whole answer. Raises UpstreamMalformed, UpstreamRejected."""
+    answer = decoded(body, _Answer, parse_error)
+    ordered = sorted(answer.data, key=lambda vector: vector.index)
+    if [vector.index for vector in ordered] != list(range(len(ordered))):
+        raise UpstreamMalformed("The provider's embeddings are not numbered.", billed="unknown")
+    tokens = (answer.usage or {}).get("prompt_tokens")
+    vectors = [vector.embedding for vector in ordered]
+    return answered(body, vectors, answer.model, tokens, is_ordered=ordered == answer.data)
+
+
+# --- what all protocols' embeddings share -----------------------------------------------------------------
+
+
+def texts_of(asked: Mapping[str, Any], protocol: str) -> list[str]:
+    """The inputs of a request, for a provider that takes texts only. Raises RequestInvalid for tokens."""
+    given = asked["input"]
+    texts: list[Any] = [given] if isinstance(given, str) else given
+    for at, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise unconvertible(f"input[{at}]", protocol)
+    return texts
+
+
+def decoded(body: bytes, kind: type[T], parse_error: Callable[..., UpstreamRejected]) -> T:
+    """An answer as this type. Raises UpstreamMalformed, or UpstreamRejected for an error sent as a success."""
     try:
-        answer = _decoder.decode(body)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError:
         if (object_or_none(body) or {}).get("error"):
             raise parse_error(200, {}, body, 0.0) from None
         raise UpstreamMalformed("The provider's answer holds no embeddings.", billed="unknown") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamMalformed("The provider's answer is not valid JSON.", billed="unknown") from None
-    ordered = sorted(answer.data, key=lambda vector: vector.index)
-    if [vector.index for vector in ordered] != list(range(len(ordered))):
-        raise UpstreamMalformed("The provider's embeddings are not numbered.", billed="unknown")
-    if not all(bytes(vector.embedding)[:1] in (b"[", b'"') for vector in ordered):
+
+
+def answered(
+    body: bytes, vectors: Sequence[msgspec.Raw], model: str | None, tokens: Any, *, is_ordered: bool = False
+) -> ChatEvent:
+    """The event of an answer with these vectors, in the order of the inputs. Raises UpstreamMalformed."""
+    written = [bytes(vector) for vector in vectors]
+    if not all(vector[:1] in (b"[", b'"') for vector in written):
         raise UpstreamMalformed("The provider's embedding is no vector.", billed="unknown")
-    tokens = count((answer.usage or {}).get("prompt_tokens"))
+    counted = count(tokens)
     return ChatEvent(
         kind="body",
         raw=body,
-        data={
-            "model": answer.model,
-            "vectors": [bytes(vector.embedding) for vector in ordered],
-            "is_ordered": ordered == answer.data,
-        },
-        usage=None if tokens is None else Usage(input=tokens),
+        data={"model": model, "vectors": written, "is_ordered": is_ordered},
+        usage=None if counted is None else Usage(input=counted),
         dialect=DIALECT,
     )
 
@@ -97,7 +121,7 @@ def vectors_of(event: ChatEvent) -> list[bytes]:
 
 
 def is_ordered(event: ChatEvent) -> bool:
-    """Whether the provider itself sent them in that order."""
+    """Whether the provider itself sent them in that order, in the form that clients know."""
     return bool((event.data or {})["is_ordered"])
 
 

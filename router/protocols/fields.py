@@ -16,6 +16,8 @@ HARMLESS: Final = frozenset(
     {
         "cache_control",
         "citations",
+        "context_management",
+        "diagnostics",
         "include",
         "max_tool_calls",
         "metadata",
@@ -29,6 +31,7 @@ HARMLESS: Final = frozenset(
         "safety_identifier",
         "seed",
         "service_tier",
+        "speed",
         "store",
         "top_k",
         "truncation",
@@ -86,6 +89,16 @@ def typed(value: Any, kind: type[T], path: str) -> T:
         inner = RequestInvalid.from_validation(error)
         param = path if inner.param is None else f"{path}.{inner.param}".replace(".[", "[")
         raise RequestInvalid(f"`{param}`: {str(inner).removeprefix(f'`{inner.param}`: ')}", param) from None
+
+
+def as_sent(error: RequestInvalid, names: Mapping[str, str]) -> RequestInvalid:
+    """The refusal in the client's own words. `names` maps paths in the canonical form to the client's."""
+    param = error.param or ""
+    ours = next((path for path in names if param == path or param.startswith((f"{path}.", f"{path}["))), None)
+    if ours is None:
+        return error
+    theirs = names[ours] + param.removeprefix(ours)
+    return RequestInvalid(str(error).replace(f"`{param}`", f"`{theirs}`"), theirs)
 
 
 def unconvertible(param: str, protocol: str) -> RequestInvalid:

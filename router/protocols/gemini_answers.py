@@ -4,16 +4,14 @@ Pure, but for `Steps`, which remembers what of a stream it has seen. Wire facts:
 "GenerateContentResponse", "Candidate", "FinishReason", "BlockReason" and "UsageMetadata".
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from router.errors import UpstreamMalformed
-from router.protocols.canonical import usage_payload
+from router.protocols.canonical import made_up_id, unix_s, usage_payload
 from router.protocols.wire import checked, count
 from router.usage import Usage
 
@@ -144,10 +142,10 @@ class Steps:
     def _note(self, response: _Response, data: Mapping[str, Any]) -> None:
         """The answer's id, model and time; the newest counts, which grow from response to response. An answer that
         names itself nowhere has an id that follows from how it begins."""
-        known = {"id": response.response_id, "model": response.model_version, "created": _seconds(response.create_time)}
+        known = {"id": response.response_id, "model": response.model_version, "created": unix_s(response.create_time)}
         self._shared |= {name: value for name, value in known.items() if value}
         if not self._shared["id"]:
-            self._shared["id"] = f"chatcmpl-{hashlib.sha256(repr(data).encode()).hexdigest()[:24]}"
+            self._shared["id"] = made_up_id("chatcmpl-", repr(data))
         if response.usage_metadata is not None:
             self._counts = response.usage_metadata
 
@@ -194,7 +192,7 @@ class Steps:
         made_of = f"{self._shared['id']} {index} {seen.calls} {called.name} {written}"
         call: dict[str, Any] = {
             "index": seen.calls,
-            "id": called.id or f"call_{hashlib.sha256(made_of.encode(errors='surrogatepass')).hexdigest()[:24]}",
+            "id": called.id or made_up_id("call_", made_of),
             "type": "function",
             "function": {"name": called.name, "arguments": written},
         }
@@ -252,11 +250,3 @@ def _logprobs(result: _Logprobs) -> list[dict[str, Any]]:
 def _token(token: _Token) -> dict[str, Any]:
     written = list(token.token.encode(errors="surrogatepass"))
     return {"token": token.token, "logprob": token.log_probability, "bytes": written}
-
-
-def _seconds(time: str | None) -> int:
-    """Of an RFC 3339 time; 0 for none. Its fraction may be longer than Python reads."""
-    try:
-        return int(datetime.fromisoformat((time or "")[:19]).replace(tzinfo=UTC).timestamp())
-    except (ValueError, OverflowError):
-        return 0

@@ -4,10 +4,8 @@ Pure functions over bytes and mappings. Wire facts: Ollama API reference, "Gener
 and "Errors"; the last object of a stream has `done: true` and the counts.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,7 +14,8 @@ from msgspec import Meta, Struct
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import RequestInvalid, UpstreamCut, UpstreamMalformed, UpstreamRejected
-from router.protocols import openai
+from router.protocols import canonical, openai
+from router.protocols.canonical import Asked, Image, Message, Refusal, Text
 from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import (
     Wire,
@@ -41,146 +40,162 @@ authorised = openai.authorised
 
 # --- what we send upstream --------------------------------------------------------------------------------
 
-_OPTIONS: Final = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "seed": "seed",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-}
-"""Canonical field -> its name among the options."""
+_OPTIONS: Final = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
+"""Canonical fields that have the same name among the options."""
 _CONVERTED: Final = frozenset(
     "model messages stream stream_options max_tokens max_completion_tokens n stop tools tool_choice "
-    "response_format reasoning_effort thinking logprobs top_logprobs".split()
+    "parallel_tool_calls response_format reasoning_effort thinking logprobs top_logprobs modalities".split()
 ) | set(_OPTIONS)
+_WITHOUT_FORM: Final = ("name", "thinking_blocks", "cache_control", "extra_content", "is_error")
+"""Fields of a message that steer nothing here: who spoke, what another provider signed or keeps. That a tool failed is
+said by its result as well."""
+_LEVELS: Final[Mapping[str, bool | str]] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+"""How much to think, by reasoning effort."""
 
 
 def encode(request: ChatRequest, deployment: Deployment, output_limit: int | None) -> Wire:
     """The canonical request as Ollama wants it. Raises RequestInvalid that names a field without a form there."""
-    asked = request.mapping
-    dropped = left_out(asked, _CONVERTED, DIALECT)
+    mapping = request.mapping
+    dropped = list(left_out(mapping, _CONVERTED, DIALECT))
+    asked = canonical.asked(mapping, DIALECT)
     if request.choices != 1:
         raise unconvertible("n", DIALECT)
+    if set(asked.modalities or ()) - {"text"}:
+        raise unconvertible("modalities", DIALECT)
     body: dict[str, Any] = {
         "model": deployment.upstream_model,
-        "messages": _messages(request.messages),
+        "messages": _messages(request.messages, dropped),
         "stream": request.stream,
     }
-    if tools := _tools(asked):
+    if tools := _tools(mapping, asked, dropped):
         body["tools"] = tools
-    if (form := _form(asked.get("response_format"))) is not None:
-        body["format"] = form
-    if (think := _think(asked)) is not None:
+    if (form := canonical.json_form(mapping, DIALECT)) is not None:
+        body["format"] = "json" if form.schema is None else form.schema
+        if form.description:
+            dropped.append("response_format.json_schema.description")
+    if (think := _think(asked, dropped)) is not None:
         body["think"] = think
-    body |= {name: asked[name] for name in ("logprobs", "top_logprobs") if asked.get(name)}
-    options = {theirs: asked[ours] for ours, theirs in _OPTIONS.items() if asked.get(ours) is not None}
-    if (limit := output_limit or request.output_limit) is not None:
-        options["num_predict"] = limit
-    if (stop := asked.get("stop")) is not None:
-        options["stop"] = [stop] if isinstance(stop, str) else stop
-    if options:
+    body |= {name: getattr(asked, name) for name in ("logprobs", "top_logprobs") if getattr(asked, name)}
+    if options := _options(asked, output_limit or request.output_limit):
         body["options"] = options
-    return Wire(PATH, encoded(body), dropped=dropped)
+    return Wire(PATH, encoded(body), dropped=tuple(dict.fromkeys(dropped)))
 
 
-def _messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _options(asked: Asked, limit: int | None) -> dict[str, Any]:
+    given = {name: getattr(asked, name) for name in _OPTIONS}
+    given |= {"num_predict": limit, "stop": asked.stops or None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _messages(messages: list[dict[str, Any]], dropped: list[str]) -> list[dict[str, Any]]:
     """Tool results carry the tool's name instead of the call's id."""
-    names = {
-        call.get("id"): (call.get("function") or {}).get("name")
-        for message in messages
-        for call in message.get("tool_calls") or ()
-    }
-    return [_message(message, f"messages[{at}]", names) for at, message in enumerate(messages)]
+    found = []
+    called: dict[str, str] = {}
+    for at, raw in enumerate(messages):
+        place = f"messages[{at}]"
+        message = canonical.message(raw, place, DIALECT)
+        dropped += [f"messages[].{name}" for name in _WITHOUT_FORM if getattr(message, name)]
+        converted = _message(message, place, dropped)
+        for number, call in enumerate(message.tool_calls or ()):
+            called[call.id] = call.function.name
+            if call.extra_content:
+                dropped.append("messages[].tool_calls[].extra_content")
+            made = canonical.arguments(call, f"{place}.tool_calls[{number}]")
+            function = {"name": call.function.name, "arguments": made}
+            converted.setdefault("tool_calls", []).append({"function": function})
+        if message.role == "tool":
+            if message.tool_call_id not in called:
+                raise RequestInvalid("No earlier message has a tool call of this id.", f"{place}.tool_call_id")
+            converted["tool_name"] = called[message.tool_call_id]
+        found.append(converted)
+    return found
 
 
-def _message(message: Mapping[str, Any], place: str, names: Mapping[Any, Any]) -> dict[str, Any]:
-    role = "system" if message["role"] == "developer" else message["role"]
-    text, images = _content(message.get("content"), f"{place}.content")
-    converted: dict[str, Any] = {"role": role, "content": text}
+def _message(message: Message, place: str, dropped: list[str]) -> dict[str, Any]:
+    texts, images = _content(message, f"{place}.content", dropped)
+    if message.refusal:
+        texts.append(message.refusal)
+    role = "system" if message.role == "developer" else message.role
+    converted: dict[str, Any] = {"role": role, "content": "\n".join(texts)}
     if images:
         converted["images"] = images
-    if reasoning := message.get("reasoning_content"):
-        converted["thinking"] = reasoning
-    if calls := message.get("tool_calls"):
-        converted["tool_calls"] = [_call(call, f"{place}.tool_calls[{at}]") for at, call in enumerate(calls)]
-    if role == "tool" and (name := names.get(message.get("tool_call_id"))):
-        converted["tool_name"] = name
+    if message.reasoning_content:
+        converted["thinking"] = message.reasoning_content
     return converted
 
 
-def _content(content: Any, place: str) -> tuple[str, list[str]]:
-    """The text and the pictures of a message. A picture behind a URL is refused: it is not ours to fetch."""
-    if not isinstance(content, list):
-        return content or "", []
+def _content(message: Message, place: str, dropped: list[str]) -> tuple[list[str], list[str]]:
+    """The texts and the pictures of a message. A picture behind a URL is refused: it is not ours to fetch."""
     texts, images = [], []
-    for at, part in enumerate(content):
+    for at, part in enumerate(canonical.parts(message.content, place, DIALECT)):
+        if part.cache_control:
+            dropped.append("messages[].cache_control")
         match part:
-            case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
-                texts.append(text)
-            case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith("data:"):
-                images.append(_base64_of(url, f"{place}[{at}].image_url.url"))
-            case {"type": "image_url"}:
-                raise RequestInvalid(
-                    "The provider of this model takes pictures as data URLs only, and the gateway fetches none.",
-                    f"{place}[{at}].image_url.url",
-                )
+            case Text():
+                texts.append(part.text)
+            case Refusal():
+                texts.append(part.refusal)
+            case Image():
+                if part.image_url.detail not in (None, "auto"):
+                    dropped.append("messages[].content[].image_url.detail")
+                images.append(_picture(part.image_url.url, f"{place}[{at}].image_url.url"))
             case _:
                 raise unconvertible(f"{place}[{at}].type", DIALECT)
-    return "\n".join(texts), images
+    return texts, images
 
 
-def _base64_of(url: str, place: str) -> str:
-    head, _, data = url.partition(",")
-    try:
-        base64.b64decode(data, validate=True)
-    except ValueError:
-        data = ""
-    if not head.endswith(";base64") or not data:
-        raise RequestInvalid("A data URL is `data:<media type>;base64,<data>`.", place)
-    return data
+def _picture(url: str, place: str) -> str:
+    """Its bytes as base64. Raises RequestInvalid."""
+    if (content := canonical.data_url(url, place)) is None:
+        raise RequestInvalid(
+            f"`{place}`: the provider of this model takes pictures as data URLs only, and the gateway fetches none.",
+            place,
+        )
+    return content.data
 
 
-def _call(call: Mapping[str, Any], place: str) -> dict[str, Any]:
-    function = call.get("function") or {}
-    try:
-        arguments = msgspec.json.decode(function.get("arguments") or "{}")
-    except msgspec.DecodeError:
-        raise RequestInvalid("The arguments are not valid JSON.", f"{place}.function.arguments") from None
-    return {"function": {"name": function.get("name"), "arguments": arguments}}
-
-
-def _tools(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tools, unless the client forbids them. Ollama lets a model choose, and cannot force it."""
-    choice = asked.get("tool_choice")
-    if choice not in (None, "auto", "none"):
+def _tools(mapping: Mapping[str, Any], asked: Asked, dropped: list[str]) -> list[dict[str, Any]]:
+    """The tools that the model may use. Ollama lets a model choose among them, and can neither force nor limit it."""
+    choice = canonical.choice(mapping, DIALECT)
+    tools = canonical.tools(mapping, DIALECT)
+    if choice.mode == "required":
         raise unconvertible("tool_choice", DIALECT)
-    tools = asked.get("tools") or []
-    for at, tool in enumerate(tools):
-        if tool.get("type") != "function":
-            raise unconvertible(f"tools[{at}].type", DIALECT)
-    return [] if choice == "none" else [{"type": "function", "function": tool["function"]} for tool in tools]
+    if choice.mode == "none" or not tools:
+        return []
+    if asked.parallel_tool_calls is False:
+        raise unconvertible("parallel_tool_calls", DIALECT)
+    found = []
+    for tool in tools:
+        function = tool.function
+        if choice.names is not None and function.name not in choice.names:
+            continue
+        if function.strict:
+            dropped.append("tools[].function.strict")
+        if tool.cache_control:
+            dropped.append("tools[].cache_control")
+        declared = {"name": function.name, "description": function.description, "parameters": function.parameters}
+        found.append({"type": "function", "function": {name: value for name, value in declared.items() if value}})
+    return found
 
 
-def _form(wanted: Any) -> Any:
-    """`json`, a JSON schema, or None."""
-    match wanted:
-        case None | {"type": "text"}:
-            return None
-        case {"type": "json_object"}:
-            return "json"
-        case {"type": "json_schema", "json_schema": {"schema": schema}}:
-            return schema
-        case _:
-            raise unconvertible("response_format", DIALECT)
-
-
-def _think(asked: Mapping[str, Any]) -> bool | str | None:
-    if isinstance(thinking := asked.get("thinking"), dict):
-        return bool(thinking.get("type") == "enabled")
-    effort: str | None = asked.get("reasoning_effort")
-    plain: dict[str, bool | str] = {"none": False, "minimal": "low", "xhigh": "high"}
-    return None if effort is None else plain.get(effort, effort)
+def _think(asked: Asked, dropped: list[str]) -> bool | str | None:
+    if asked.thinking is not None:
+        if asked.thinking.budget_tokens is not None:
+            dropped.append("thinking.budget_tokens")
+        return asked.thinking.type != "disabled"
+    if asked.reasoning_effort is None:
+        return None
+    if asked.reasoning_effort not in _LEVELS:
+        raise unconvertible("reasoning_effort", DIALECT)
+    return _LEVELS[asked.reasoning_effort]
 
 
 # --- what an upstream answers -----------------------------------------------------------------------------
@@ -188,11 +203,13 @@ def _think(asked: Mapping[str, Any]) -> bool | str | None:
 
 class _Function(Struct):
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] | None = None
 
 
 class _Call(Struct):
     function: _Function
+    id: str | None = None
+    """Not every version of the server names its calls."""
 
 
 class _Message(Struct):
@@ -207,7 +224,7 @@ class _TokenLogprob(Struct):
 
 
 class _Logprob(_TokenLogprob):
-    top_logprobs: list[_TokenLogprob] = []
+    top_logprobs: list[_TokenLogprob] | None = None
 
 
 class _Answer(Struct):
@@ -228,7 +245,7 @@ def parse_body(body: bytes) -> ChatEvent:
     answer = _answer(body)
     if not answer.done:
         raise UpstreamMalformed("The provider's answer is not marked as done.", billed="unknown")
-    steps = _Steps()
+    steps = _Steps(body)
     data = openai.body_from_chunks([steps.chunk(answer), *steps.closing(answer)])
     return ChatEvent(kind="body", raw=body, data=data, usage=_usage(answer), dialect=DIALECT)
 
@@ -255,7 +272,8 @@ class Reader:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._steps = _Steps()
+        self._steps: _Steps | None = None
+        self._is_done = False
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
@@ -267,33 +285,39 @@ class Reader:
 
     def end(self) -> Iterator[ChatEvent]:
         if self._rest.strip():
-            try:
+            with suppress(UpstreamMalformed):  # half a line
                 yield from self._events(self._rest)
-            except UpstreamMalformed:  # half a line
-                pass
-            else:
-                return
-        raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
+        if not self._is_done:
+            raise UpstreamCut("The provider's stream broke off before its end.", billed="unknown")
 
     def _events(self, line: bytes) -> Iterator[ChatEvent]:
         answer = _answer(line)
-        yield ChatEvent(kind="chunk", raw=line + b"\n", data=self._steps.chunk(answer), dialect=DIALECT)
+        steps = self._steps = self._steps or _Steps(line)
+        yield ChatEvent(kind="chunk", raw=line + b"\n", data=steps.chunk(answer), dialect=DIALECT)
         if answer.done:
-            for data in self._steps.closing(answer):
+            self._is_done = True
+            for data in steps.closing(answer):
                 usage = _usage(answer) if "usage" in data else None
                 yield ChatEvent(kind="chunk", raw=b"", data=data, usage=usage, dialect=DIALECT)
             yield ChatEvent(kind="done", raw=b"", dialect=DIALECT)
 
 
 class _Steps:
-    """Makes canonical chunks of an answer's objects; counts the tool calls, which have no ids here."""
+    """Makes canonical chunks of an answer's objects. Every object has a time of its own, so the answer has that of the
+    first one; its id and those of its calls, which have none here, are made of what it says."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: bytes) -> None:
+        self._shared: dict[str, Any] = {"id": canonical.made_up_id("chatcmpl-", seed)}
         self._calls = 0
         self._has_begun = False
 
     def chunk(self, answer: _Answer) -> dict[str, Any]:
-        delta: dict[str, Any] = {} if self._has_begun else {"role": "assistant"}
+        if self._has_begun:
+            delta: dict[str, Any] = {}
+        else:
+            delta = {"role": "assistant"}
+            created = canonical.unix_s(answer.created_at)
+            self._shared |= {"object": "chat.completion.chunk", "created": created, "model": answer.model}
         self._has_begun = True
         said = answer.message
         if said.content:
@@ -301,48 +325,33 @@ class _Steps:
         if said.thinking:
             delta["reasoning_content"] = said.thinking
         if said.tool_calls:
-            delta["tool_calls"] = [self._call(call.function) for call in said.tool_calls]
+            delta["tool_calls"] = [self._call(call) for call in said.tool_calls]
         choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
         if answer.logprobs:
             choice["logprobs"] = {"content": [_logprob(each) for each in answer.logprobs], "refusal": None}
-        return {**_shared(answer), "choices": [choice]}
+        return {**self._shared, "choices": [choice]}
 
     def closing(self, answer: _Answer) -> Iterator[dict[str, Any]]:
         """The chunk with the finish reason, and the one with the usage."""
-        reason = "tool_calls" if self._calls else {"length": "length"}.get(answer.done_reason or "", "stop")
-        yield {**_shared(answer), "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+        reason = "length" if answer.done_reason == "length" else "tool_calls" if self._calls else "stop"
+        yield {**self._shared, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
         if (usage := _usage(answer)) is not None:
-            counts = {"prompt_tokens": usage.input, "completion_tokens": usage.output}
-            total = {"total_tokens": usage.input + usage.output}
-            yield {**_shared(answer), "choices": [], "usage": counts | total}
+            yield {**self._shared, "choices": [], "usage": canonical.usage_payload(usage)}
 
-    def _call(self, function: _Function) -> dict[str, Any]:
-        """With an id of our own: the same answer gives the same one, two calls of an answer two."""
-        arguments = msgspec.json.encode(function.arguments).decode()
-        made_of = f"{self._calls} {function.name} {arguments}".encode()
+    def _call(self, made: _Call) -> dict[str, Any]:
+        """The same answer gives the same id, two calls of an answer two."""
+        arguments = msgspec.json.encode(made.function.arguments or {}).decode()
+        made_of = f"{self._shared['id']} {self._calls} {made.function.name} {arguments}"
         call = {
             "index": self._calls,
-            "id": f"call_{hashlib.sha256(made_of).hexdigest()[:24]}",
+            "id": made.id or canonical.made_up_id("call_", made_of),
             "type": "function",
-            "function": {"name": function.name, "arguments": arguments},
+            "function": {"name": made.function.name, "arguments": arguments},
         }
         self._calls += 1
         return call
 
 
 def _logprob(each: _Logprob) -> dict[str, Any]:
-    tops = [{"token": top.token, "logprob": top.logprob, "bytes": None} for top in each.top_logprobs]
+    tops = [{"token": top.token, "logprob": top.logprob, "bytes": None} for top in each.top_logprobs or ()]
     return {"token": each.token, "logprob": each.logprob, "bytes": None, "top_logprobs": tops}
-
-
-def _shared(answer: _Answer) -> dict[str, Any]:
-    created = _seconds(answer.created_at)
-    return {"id": f"chatcmpl-{created}", "object": "chat.completion.chunk", "created": created, "model": answer.model}
-
-
-def _seconds(created_at: str) -> int:
-    """Of an RFC 3339 time; 0 for none. Its fraction may be longer than Python reads."""
-    try:
-        return int(datetime.fromisoformat(created_at[:19]).replace(tzinfo=UTC).timestamp())
-    except (ValueError, OverflowError):
-        return 0

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
-from router.protocols.fields import left_out
+from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import (
     Wire,
     checked,
@@ -45,7 +45,10 @@ def encode(request: ChatRequest, deployment: Deployment, output_limit: int | Non
     The model is the deployment's; a stream carries usage; `output_limit`, where the gateway sets one, replaces the
     client's in the field the client used, else in the provider's `limit_field`. Raises RequestInvalid.
     """
-    mapping, dropped = (request.mapping, ()) if request.dialect == "openai" else _plain(request.mapping)
+    mapping: Mapping[str, Any] = request.mapping
+    dropped: tuple[str, ...] = ()
+    if request.dialect != "openai":
+        mapping, dropped = _plain(mapping, deployment.provider.limit_field)
     return Wire(PATH, encoded(_edited(request, mapping, deployment, output_limit)), dropped=dropped)
 
 
@@ -71,17 +74,24 @@ _EFFORT_BY_BUDGET: Final = ((2048, "low"), (8192, "medium"))
 """Thinking budgets in tokens, up to which the effort on the right is the nearest word for them."""
 
 
-def _plain(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The canonical request without what only other protocols know, and the fields left out. Raises RequestInvalid."""
+def _plain(mapping: Mapping[str, Any], limit_field: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The canonical request without what only other protocols know, and the fields left out. The limit has the name
+    that the provider takes. Raises RequestInvalid."""
     plain = dict(mapping)
+    if (limit := plain.pop("max_completion_tokens", None)) is not None:
+        plain[limit_field] = limit
     thinking = plain.pop("thinking", None)
     if thinking is not None and plain.get("reasoning_effort") is None:
         plain["reasoning_effort"] = _effort(thinking)
-    dropped = left_out(plain, _FIELDS, "openai")
-    plain["messages"] = [_plain_message(message) for message in plain["messages"]]
+    dropped = list(left_out(plain, _FIELDS, "openai"))
+    plain["messages"] = [
+        _plain_message(message, f"messages[{at}]", dropped) for at, message in enumerate(plain["messages"])
+    ]
     if plain.get("tools"):
-        plain["tools"] = [_without_extensions(tool) for tool in plain["tools"]]
-    return {name: value for name, value in plain.items() if name in _FIELDS and value is not None}, dropped
+        plain["tools"] = [_without_extensions(tool, "tools[]", dropped) for tool in plain["tools"]]
+    return {name: value for name, value in plain.items() if name in _FIELDS and value is not None}, tuple(
+        dict.fromkeys(dropped)
+    )
 
 
 def _effort(thinking: Mapping[str, Any]) -> str | None:
@@ -91,18 +101,33 @@ def _effort(thinking: Mapping[str, Any]) -> str | None:
     return next((effort for limit, effort in _EFFORT_BY_BUDGET if budget <= limit), "high")
 
 
-_EXTENSIONS: Final = ("reasoning_content", "thinking_blocks", "cache_control", "is_error", "unconverted")
+_EXTENSIONS: Final = (
+    "reasoning_content",
+    "thinking_blocks",
+    "extra_content",
+    "cache_control",
+    "is_error",
+    "unconverted",
+)
 """What other protocols have on messages: earlier reasoning is not for another model, and cache marks are hints."""
 
 
-def _plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    plain = _without_extensions(message)
+def _plain_message(message: Mapping[str, Any], place: str, dropped: list[str]) -> dict[str, Any]:
+    plain = _without_extensions(message, "messages[]", dropped)
+    if plain.get("tool_calls"):
+        plain["tool_calls"] = [
+            _without_extensions(call, "messages[].tool_calls[]", dropped) for call in plain["tool_calls"]
+        ]
     if isinstance(content := plain.get("content"), list):
-        plain["content"] = [_without_extensions(part) for part in content]
+        plain["content"] = [_without_extensions(part, "messages[].content[]", dropped) for part in content]
+        for at, part in enumerate(content):
+            if message.get("role") == "tool" and part.get("type") != "text":  # what a tool found can only be text here
+                raise unconvertible(f"{place}.content[{at}].type", "openai")
     return plain
 
 
-def _without_extensions(mapping: Mapping[str, Any]) -> dict[str, Any]:
+def _without_extensions(mapping: Mapping[str, Any], place: str, dropped: list[str]) -> dict[str, Any]:
+    dropped += [f"{place}.{name}" for name in _EXTENSIONS if mapping.get(name)]
     return {name: value for name, value in mapping.items() if name not in _EXTENSIONS}
 
 

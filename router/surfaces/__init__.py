@@ -6,5 +6,9 @@ from typing import Final
 from router.surfaces import anthropic, openai, responses
 from router.surfaces.surface import Surface
 
-SURFACES: Final[Mapping[str, Surface]] = {openai.DIALECT: openai, anthropic.DIALECT: anthropic}
+SURFACES: Final[Mapping[str, Surface]] = {
+    openai.DIALECT: openai,
+    anthropic.DIALECT: anthropic,
+    responses.DIALECT: responses,
+}
 """By dialect."""

@@ -201,13 +201,19 @@ def _tool(tool: _Tool, raw: Mapping[str, Any], path: str, rest: Rest) -> dict[st
     if tool.strict is not None:
         function["strict"] = tool.strict
     known = {*_Tool.__struct_fields__, "cache_control", *_HINTS}
-    rest |= {f"{path}.{name}": value for name, value in raw.items() if name not in known and value is not None}
+    rest |= {
+        f"{path}.{name}": value
+        for name, value in raw.items()
+        if name not in known and value is not None and value != _USUAL.get(name)
+    }
     mark = raw.get("cache_control")
     return {"type": "function", "function": function} | ({"cache_control": mark} if mark is not None else {})
 
 
 _HINTS: Final = ("eager_input_streaming",)
 """How finely the input of a call is streamed: nothing of it is lost elsewhere."""
+_USUAL: Final[Mapping[str, Any]] = {"allowed_callers": ["direct"], "defer_loading": False}
+"""What is so anyway."""
 
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 

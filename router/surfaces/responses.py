@@ -104,6 +104,14 @@ _OF_CHATS: Final = {
     "web_search_options": "tools",
 }
 """Fields of chat completions -> what the Responses API has in their place."""
+_NAMES: Final = {
+    "max_completion_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+    "verbosity": "text.verbosity",
+    "logprobs": "top_logprobs",
+}
+"""What the fields of a chat are called here."""
 _CONVERTED: Final = frozenset(
     "input instructions max_output_tokens background text reasoning include tools tool_choice truncation "
     "top_logprobs store".split()
@@ -149,6 +157,7 @@ def decode_request(body: bytes, forwarded: Mapping[str, str]) -> ChatRequest:
         dialect=DIALECT,
         original=asked,
         forwarded=dict(forwarded),
+        names=_NAMES | conversation.names,
         continues=_continued(asked),
         has_unseen_input=kept or any(name.startswith("tools[") for name in mapping) or bool(conversation.native),
     )

@@ -21,17 +21,24 @@ _SIGNED: Final = "thriftgate."
 
 
 class Conversation(Struct):
-    """`native` holds what has no form in a chat, by its path."""
+    """`native` holds what has no form in a chat, by its path; `names` what the client calls a message."""
 
-    messages: list[dict[str, Any]]
-    native: dict[str, Any]
+    messages: list[dict[str, Any]] = []
+    native: dict[str, Any] = {}
+    names: dict[str, str] = {}
+
+    def add(self, message: dict[str, Any], place: str) -> None:
+        self.names[f"messages[{len(self.messages)}]"] = place
+        self.messages.append(message)
 
 
 def conversation_of(asked: str | Sequence[Mapping[str, Any]], instructions: str | None) -> Conversation:
     """The messages that these items are. Raises RequestInvalid that names the field."""
-    found = Conversation([{"role": "system", "content": instructions}] if instructions else [], {})
+    found = Conversation()
+    if instructions:
+        found.add({"role": "system", "content": instructions}, "instructions")
     if isinstance(asked, str):
-        found.messages.append({"role": "user", "content": asked})
+        found.add({"role": "user", "content": asked}, "input")
         return found
     turns = _Turns(found)
     for at, item in enumerate(asked):
@@ -60,7 +67,7 @@ class _Turns:
     it; its reasoning goes with it."""
 
     def __init__(self, into: Conversation) -> None:
-        self._messages, self._native = into.messages, into.native
+        self._into, self._native = into, into.native
         self._assistant: dict[str, Any] | None = None
         """The message that the next call belongs to."""
         self._reasoning: dict[str, Any] = {}
@@ -75,7 +82,7 @@ class _Turns:
             case "function_call_output":
                 content = _content(item.get("output"), f"{place}.output", self._native)
                 result = {"role": "tool", "tool_call_id": _text(item, "call_id", place), "content": content}
-                self._of_another(result)
+                self._of_another(result, place)
             case "reasoning":
                 self._think(item, place)
             case str():
@@ -89,16 +96,16 @@ class _Turns:
             raise RequestInvalid(f"The role is one of {', '.join(_ROLES)}.", f"{place}.role")
         content = _content(item.get("content"), f"{place}.content", self._native)
         if role != "assistant":
-            self._of_another({"role": role, "content": content})
+            self._of_another({"role": role, "content": content}, place)
         elif self._assistant is not None and self._assistant["content"] is None:
             self._assistant["content"] = content
         else:
-            self._of_assistant(content)
+            self._of_assistant(content, place)
 
     def _call(self, item: Mapping[str, Any], place: str) -> None:
         function = {"name": _text(item, "name", place), "arguments": _text(item, "arguments", place) or "{}"}
         call = {"id": _text(item, "call_id", place), "type": "function", "function": function}
-        message = self._assistant if self._assistant is not None else self._of_assistant(None)
+        message = self._assistant if self._assistant is not None else self._of_assistant(None, place)
         message.setdefault("tool_calls", []).append(call)
 
     def _think(self, item: Mapping[str, Any], place: str) -> None:
@@ -114,14 +121,14 @@ class _Turns:
             self._reasoning.setdefault("thinking_blocks", []).extend(blocks)
         self._assistant = None
 
-    def _of_assistant(self, content: Any) -> dict[str, Any]:
+    def _of_assistant(self, content: Any, place: str) -> dict[str, Any]:
         message = {"role": "assistant", "content": content, **self._reasoning}
-        self._messages.append(message)
+        self._into.add(message, place)
         self._assistant, self._reasoning = message, {}
         return message
 
-    def _of_another(self, message: dict[str, Any]) -> None:
-        self._messages.append(message)
+    def _of_another(self, message: dict[str, Any], place: str) -> None:
+        self._into.add(message, place)
         self._assistant, self._reasoning = None, {}
 
 

@@ -47,10 +47,8 @@ def response_of(answer: Mapping[str, Any], request: ChatRequest, request_id: str
     choice = (answer.get("choices") or [{}])[0]
     message = choice.get("message") or {}
     finish = choice.get("finish_reason")
-    items = Items(request, request_id)
-    output = items.of_message(message, choice.get("logprobs"))
-    if output and finish in INCOMPLETE and "status" in output[-1]:
-        output[-1]["status"] = "incomplete"
+    status = "incomplete" if finish in INCOMPLETE else "completed"
+    output = Items(request, request_id).of_message(message, choice.get("logprobs"), status)
     return finished(begun(answer, request, request_id), output, finish, answer.get("usage"))
 
 
@@ -122,18 +120,20 @@ class Items:
         self.summarises = bool(reasoning.get("summary") or reasoning.get("generate_summary"))
         """Whether reasoning goes where the client looks for a summary; else it stands as the text that it is."""
 
-    def of_message(self, message: Mapping[str, Any], logprobs: Any) -> list[dict[str, Any]]:
-        """The finished items of a canonical assistant message."""
+    def of_message(self, message: Mapping[str, Any], logprobs: Any, status: str) -> list[dict[str, Any]]:
+        """The items of a canonical assistant message. `status` is that of the last one: only there can it have broken
+        off."""
         output: list[dict[str, Any]] = []
         reasoning, blocks = message.get("reasoning_content"), message.get("thinking_blocks")
         if reasoning or blocks:
             output.append(self.reasoning(0, reasoning or "", blocks))
+        calls = message.get("tool_calls") or []
         if parts := _message_parts(message, logprobs):
-            output.append(self.message(len(output), parts, "completed"))
-        for call in message.get("tool_calls") or ():
-            function = call.get("function") or {}
-            name, arguments = function.get("name") or "", function.get("arguments") or "{}"
-            output.append(self.call(len(output), call.get("id"), name, arguments, "completed"))
+            output.append(self.message(len(output), parts, "completed" if calls else status))
+        for left, call in zip(range(len(calls) - 1, -1, -1), calls, strict=True):
+            function, state = call.get("function") or {}, "completed" if left else status
+            arguments = whole(function.get("arguments") or "", state)
+            output.append(self.call(len(output), call.get("id"), function.get("name") or "", arguments, state))
         return output
 
     def reasoning(self, at: int, text: str, blocks: Sequence[Any] | None) -> dict[str, Any]:
@@ -181,6 +181,11 @@ def text_part(text: str, annotations: Sequence[Any] = (), logprobs: Sequence[Any
 
 def refusal_part(text: str) -> dict[str, Any]:
     return {"type": "refusal", "refusal": text}
+
+
+def whole(arguments: str, status: str) -> str:
+    """The arguments of a call that has ended: clients parse them as JSON, and some models send none."""
+    return arguments or ("{}" if status == "completed" else "")
 
 
 def text_in(content: Any) -> str:

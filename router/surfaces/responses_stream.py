@@ -263,8 +263,9 @@ class _Call:
             self._write(arguments)
 
     def close(self, status: str) -> None:
-        if not self._item["arguments"] and status == "completed":
-            self._write("{}")  # a call without arguments: clients parse them as JSON
+        written = self._item["arguments"]
+        if missing := output.whole(written, status).removeprefix(written):
+            self._write(missing)
         arguments, name = self._item["arguments"], self._item["name"]
         self._events.tell("response.function_call_arguments.done", **self._place, name=name, arguments=arguments)
         self._events.finish(self._at, self._item | {"status": status})

@@ -45,7 +45,7 @@ from tests.app.simulators.anthropic import (
     tool_use,
     usage,
 )
-from tests.running import RunningGateway, running_gateway
+from tests.running import RunningGateway, eventually, running_gateway
 
 UNICODE = "Grüße, 你好, שלום, é, 👩‍👩‍👧‍👦\u2028\u0085 end"
 CLAUDE_KEY = "sk-ant-only-for-the-provider"
@@ -108,6 +108,7 @@ retries = 0
         + route("default", "opus", "haiku", "faulty", "locked", "large", "small", "files", allow_downgrade=False)
         + route("faq", "opus", "large", cache='start = "prior"', allow_downgrade=False)
         + budget("teams.poor", 1)
+        + budget("organisation", 10**15, audits_share=0.0)  # no audits here: each would be one more call
     )
     environment = ENVIRONMENT | {"CLAUDE_KEY": CLAUDE_KEY}
     with running_gateway(tmp_path_factory.mktemp("anthropic"), configuration, environment) as gateway:
@@ -288,6 +289,18 @@ def test_a_request_changes_in_nothing_but_the_models_name(
     assert not [value for value in received.headers.values() if key in value]
 
 
+def test_the_sdks_betas_reach_the_provider(client: Anthropic, anthropic: AnthropicProvider) -> None:
+    anthropic.takes_anything = True
+
+    client.beta.messages.create(
+        model="opus", max_tokens=9, messages=says("Be new."), betas=["a-2025-01-01"], context_management={"edits": []}
+    )
+
+    received = anthropic.calls[0].received
+    assert received.headers["anthropic-beta"] == "a-2025-01-01"
+    assert received.json["context_management"] == {"edits": []}
+
+
 def test_reasoning_that_another_provider_wrote_is_not_sent_to_this_one(
     client: Anthropic, anthropic: AnthropicProvider
 ) -> None:
@@ -466,7 +479,9 @@ def test_a_request_is_what_an_openai_provider_takes(
         output_config={"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}},
     )
 
-    assert answer.headers["x-thriftgate-warning"] == "not passed on: top_k"
+    warned = answer.headers["x-thriftgate-warning"]
+    assert warned.startswith("not passed on: top_k")
+    assert "reasoning_content" in warned
     assert provider.calls[-1].received.json == {
         "model": "large-2025",
         "messages": [
@@ -563,7 +578,7 @@ def test_a_document_is_a_file(
             },
             "messages[0].content[0].citations.enabled",
         ),
-        ({"extra_body": {"context_management": {"edits": []}}}, "context_management"),
+        ({"container": "container_1"}, "container"),
         ({"extra_body": {"n": 2}}, "body.n"),
         ({"inference_geo": "eu"}, "inference_geo"),
     ],
@@ -827,9 +842,9 @@ def test_signed_reasoning_goes_back_to_who_signed_it(openai: OpenAI, anthropic: 
         ({"n": 2}, "n"),
         ({"temperature": 1.5}, "temperature"),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
-        ({"tools": [FUNCTION], "tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
+        ({"tools": [FUNCTION], "tool_choice": {"type": "novel"}}, "tool_choice"),
         ({"tools": [FUNCTION], "response_format": {"type": "json_object"}}, "response_format.type"),
-        ({"response_format": {"type": "grammar"}}, "response_format.type"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
         ({"messages": [{"role": "system", "content": "Only that."}]}, "messages"),
         ({"messages": [*says("x"), {"role": "function", "name": "f", "content": "x"}]}, "messages[1].role"),
         (
@@ -903,15 +918,69 @@ def test_an_answer_to_the_same_question_in_other_words_crosses_dialects(
 ) -> None:
     secret = gateway.key(route="faq", team=f"team-{streams}")
     provider.script("large-2025", json_reply(chat_body("Press forgot password.")))
-    first = gateway.chat(secret, "How do I reset my password?", model="large")
-    assert first.headers["x-thriftgate-cache"] == "miss"
+    entries = gateway.status()["cache"]["entries"]
+    for wording in WORDINGS:
+        gateway.chat(secret, wording, model="large", headers={"cache-control": "no-cache"})
+    eventually(lambda: is_linked(gateway, entries + len(WORDINGS)))
+    provider.reset()
 
     with Anthropic(base_url=gateway.url, api_key=secret, max_retries=0) as client:
         found = asked(client, streams, model="large", messages=says("How can I reset my password?"))
 
     assert [block.to_dict() for block in found.content] == [text("Press forgot password.")]
     assert gateway.row(team=f"team-{streams}", disposition="semantic").requested_model == "large"
-    assert len(provider.calls_to("large-2025")) == 1
+    assert provider.calls == []
+
+
+WORDINGS = ("How do I reset my password?", "How can I reset a password?", "How could I reset my password?")
+"""Three, because one wording alone would not be sure enough of another."""
+
+
+def is_linked(gateway: RunningGateway, entries: int) -> bool:
+    """Whether so many answers are stored and have found each other."""
+    found = gateway.status()["cache"]
+    return bool(found["entries"] == entries and found["groups"] < entries)
+
+
+def test_an_anthropic_client_joins_the_answer_that_an_openai_client_waits_for(
+    gateway: RunningGateway, key: str, client: Anthropic, provider: Provider
+) -> None:
+    gate = provider.gate()
+    parts = chat_stream(["Both ", "of ", "you."])
+    provider.script("large-2025", stream_reply([*parts[:2], gate, *parts[2:]]))
+    question = "How do I send a letter abroad?"
+
+    with gateway.stream(key, question, model="large", max_completion_tokens=99) as leader:
+        assert next(leader.iter_raw())
+        with client.messages.stream(model="large", max_tokens=99, messages=says(question)) as follower:
+            assert follower.response.headers["x-thriftgate-cache"] == "coalesced"
+            gate.open()
+            found = follower.get_final_message()
+
+    assert [block.to_dict() for block in found.content] == [text("Both of you.")]
+    assert len(provider.calls) == 1
+
+
+def test_an_openai_client_joins_the_answer_that_an_anthropic_client_waits_for(
+    gateway: RunningGateway, key: str, client: Anthropic, anthropic: AnthropicProvider
+) -> None:
+    gate = anthropic.gate()
+    parts = events(message(text("Both of you.")))
+    anthropic.script("claude-opus-4-6", stream_reply([*parts[:4], gate, *parts[4:]]))
+    question = "How do I send a parcel abroad?"
+
+    with client.messages.stream(model="opus", max_tokens=99, messages=says(question)) as leader:
+        next(iter(leader))
+        with gateway.stream(key, question, model="opus", max_completion_tokens=99) as follower:
+            assert follower.headers["x-thriftgate-cache"] == "coalesced"
+            gate.open()
+            lines = follower.read().decode().split("\n\n")
+        assert leader.get_final_text() == "Both of you."
+
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines if line and "[DONE]" not in line]
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == "Both of you."
+    assert lines[-2] == "data: [DONE]"
+    assert len(anthropic.calls) == 1
 
 
 def test_an_answer_with_citations_is_not_stored(client: Anthropic, anthropic: AnthropicProvider) -> None:
@@ -1073,6 +1142,45 @@ def test_a_stream_that_is_cut_never_looks_complete(
     assert "event: error" in answer.text
     assert "message_stop" not in answer.text
     assert gateway.rows()[-1].status == "upstream_cut"
+
+
+@STREAMS
+def test_an_overloaded_provider_is_an_overloaded_error(
+    client: Anthropic, anthropic: AnthropicProvider, streams: bool
+) -> None:
+    anthropic.script("claude-opus-4-6", error_reply(529, "overloaded_error", "Overloaded", retry_after="3"))
+
+    with pytest.raises(APIStatusError) as caught:
+        asked(client, streams, messages=says("Is it too much?"))
+
+    assert (caught.value.status_code, caught.value.type) == (503, "overloaded_error")
+    assert int(caught.value.response.headers["retry-after"]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("POST", "/v1/messages/batches", 404, "not_found_error"),
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+        ("POST", "/v1/messages", 400, "invalid_request_error"),
+        ("POST", "/v1/messages/count_tokens", 400, "invalid_request_error"),
+    ],
+)
+def test_whatever_is_refused_is_refused_in_anthropics_form(
+    gateway: RunningGateway, key: str, method: str, path: str, status: int, kind: str
+) -> None:
+    answer = gateway.request(method, path, headers={"x-api-key": key}, content=b"{")
+
+    body = answer.json()
+    assert (answer.status_code, body["type"], body["error"]["type"]) == (status, "error", kind)
+
+
+def test_every_answer_names_its_request(gateway: RunningGateway, key: str, anthropic: AnthropicProvider) -> None:
+    for streams in (False, True):
+        answer = sent(gateway, key, messages=says(f"Who am I, {streams}?"), stream=streams)
+        assert gateway.row(request_id=answer.headers["request-id"]).status == "ok"
+        if not streams:
+            assert answer.headers["x-thriftgate-upstream-request-id"] == REQUEST_ID
 
 
 def test_an_overloaded_provider_is_an_error_status_before_the_first_event(

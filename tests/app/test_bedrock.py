@@ -458,6 +458,15 @@ def test_a_cut_stream_never_looks_complete(
     assert (row.status, row.usage_source) == ("upstream_cut", "estimated")
 
 
+def test_a_stream_that_fails_before_it_says_anything_is_an_error_with_its_status(
+    client: OpenAI, bedrock: Bedrock
+) -> None:
+    bedrock.script(SONNET, streamed(start(), exception("throttlingException", "Too fast.")))
+
+    with pytest.raises(RateLimitError):
+        client.chat.completions.create(model="sonnet", messages=says(), stream=True)
+
+
 def test_an_exception_in_the_midst_of_a_stream_ends_it(client: OpenAI, bedrock: Bedrock) -> None:
     bedrock.script(SONNET, streamed(start(), text("Half"), exception("modelStreamErrorException", "The model failed.")))
 

@@ -139,6 +139,7 @@ def test_development_keys_end_at_their_share_and_production_goes_on(gateway: Run
 
     assert "team:experiments/dev" in error["message"]
     assert post(gateway, prod, question(3)).status_code == 200
+    assert gateway.command("budgets", "reconcile").returncode == 0  # the share has a counter of its own
 
 
 def test_from_the_soft_limit_on_development_is_on_economy_models_and_production_is_not(
@@ -188,4 +189,6 @@ def test_a_key_may_have_a_budget_of_its_own(gateway: RunningGateway, provider: P
     error = openai_error(post(gateway, narrow, question(1)), 429, "budget_exceeded")
 
     assert f"key:{narrow_id}" in error["message"]
+    dev = gateway.key(team="experiments", env="dev", route="only")
+    openai_error(post(gateway, dev, question(50)), 429, "budget_exceeded")  # what the share had spent is known again
     assert post(gateway, wide, question(1)).status_code == 200

@@ -15,7 +15,7 @@ from tests.app.test_budgets_endtoend import NEVER_RATIONED, ROUNDING_NANO, WORST
 from tests.running import RunningGateway, eventually
 
 REQUESTS = 1000
-PLAIN = {**NEVER_RATIONED, "soft_from": 4.0, "pacing": "false"}
+PLAIN: dict[str, str | float] = {**NEVER_RATIONED, "soft_from": 4.0, "pacing": "false"}
 CAPS = {
     "organisation": 120 * WORST + 1,
     "team:support": 90 * WORST + WORST // 2,

@@ -15,7 +15,7 @@ from benchmarks.tokens import token_of
 
 pytestmark = pytest.mark.usefixtures("encoder_folder")
 
-SIZES = Sizes(single=16, mixed=1000, rates=(0.5, 1.0), back_after_at_most_s=0.0)
+SIZES = Sizes(single=12, mixed=1000, rates=(0.5, 1.0), back_after_at_most_s=0.0)
 
 
 def certificates(folder: Path) -> Certificates | None:
@@ -32,7 +32,7 @@ async def test_under_every_fault_every_request_is_answered_rightly_or_ends_in_a_
 ) -> None:
     trusted = certificates(tmp_path)
     cases = storms.cases(SIZES, trusted)
-    async with storms.opened(tmp_path / "gateway", cases, trusted, per_s=5.0) as (storm, _):
+    async with storms.opened(tmp_path / "gateway", cases, trusted, per_s=3.0) as (storm, _):
         rows = await asyncio.gather(*(storm.run_case(case, SIZES, lambda count: None) for case in cases))
 
     assert {f"{row.fault} at {row.rate:.0%}": found for row in rows if (found := unanswered(row))} == {}
@@ -61,7 +61,7 @@ async def test_while_several_deployments_fail_in_changing_ways_every_request_is_
     tmp_path: Path,
 ) -> None:
     trusted = certificates(tmp_path)
-    async with storms.opened(tmp_path / "gateway", [], trusted, per_s=200.0) as (storm, mixed):
+    async with storms.opened(tmp_path / "gateway", [], trusted, per_s=120.0) as (storm, mixed):
         row = await storm.run_mixed(mixed, SIZES.mixed, lambda count: None)
 
     assert unanswered(row) == {}

@@ -2,15 +2,18 @@
 
 import json
 import struct
+import tomllib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import ollama
 import pytest
 from openai import APIStatusError, AsyncOpenAI, NotFoundError, OpenAI
 
+from app.settings import SettingsInvalid, from_mapping
 from tests.app.configuration import ENVIRONMENT, budget, model, route, scripted
 from tests.app.openai_error import openai_error
 from tests.app.provider import CUT, Provider, Received, Reply, error_reply, json_reply
@@ -59,7 +62,9 @@ def gateway(
         + embedding_model("unused", "unused-2025")
         + embedding_model("limited", "limited-2025")
         + embedding_model("locked", "locked-2025")
-        + route("default", "embed", "second", "limited", "locked", "small")
+        + f'[providers.ollama]\nprotocol = "ollama"\nbase_url = "{upstream.base_url.removesuffix("/v1")}"\n'
+        + embedding_model("local", "local-up").replace('"scripted"', '"ollama"')
+        + route("default", "embed", "second", "limited", "locked", "local", "small")
         + route("uncached", "embed", cache='mode = "off"')
         + route("together", "embed", cache='shared = "all"')
         + budget("teams.poor", 40 * NANO_PER_TOKEN)
@@ -200,6 +205,39 @@ async def test_the_asynchronous_client_works_likewise(gateway: RunningGateway, k
 
     assert [item.embedding for item in answer.data] == [vector_of("one of two", 5), vector_of("two of two", 5)]
     assert asked.calls[0].received.json["dimensions"] == 5
+
+
+def test_the_scripted_answers_are_what_official_clients_accept(asked: Provider) -> None:
+    asked.script("local", embedded_by_ollama)
+
+    with OpenAI(base_url=asked.base_url, api_key="none", max_retries=0) as client:
+        found = client.embeddings.create(model="embed-2025", input=["a", "b"])
+    with ollama.Client(host=asked.base_url.removesuffix("/v1")) as own:
+        local = own.embed(model="local", input=["a", "b"])
+
+    assert {item.index: item.embedding for item in found.data} == {0: vector_of("a"), 1: vector_of("b")}
+    assert [list(vector) for vector in local.embeddings] == [vector_of("a"), vector_of("b")]
+
+
+def embedded_by_ollama(received: Received) -> Reply:
+    inputs = received.json["input"]
+    vectors = [vector_of(item) for item in inputs]
+    return json_reply({"model": "local", "embeddings": vectors, "prompt_eval_count": len(inputs)})
+
+
+def test_a_local_server_of_another_protocol_serves_the_same_client(
+    gateway: RunningGateway, client: OpenAI, provider: Provider
+) -> None:
+    provider.script("local-up", embedded_by_ollama)
+
+    answers = [client.embeddings.create(model="local", input=["first", "second"]) for _ in range(2)]
+
+    for answer in answers:
+        assert [item.embedding for item in answer.data] == [vector_of("first"), vector_of("second")]
+        assert answer.usage.prompt_tokens == 2
+    (call,) = provider.calls
+    assert call.received.target == "/api/embed"
+    assert call.received.json == {"model": "local-up", "input": ["first", "second"], "truncate": False}
 
 
 # --- who shares what ----------------------------------------------------------------------------------------
@@ -388,3 +426,18 @@ def test_embeddings_are_known_after_a_restart(start_gateway: Any, provider: Prov
 
     assert post(gateway, key, input="kept for later").headers["x-thriftgate-cache"] == "exact"
     assert len(provider.calls) == 1
+
+
+def test_settings_that_cannot_hold_are_named() -> None:
+    text = (
+        '[providers.claude]\nprotocol = "anthropic"\nbase_url = "http://x.invalid"\nresponses = true\n'
+        '[models.m]\ntier = "mid"\nkind = "embedding"\ndeployments = [{ provider = "claude" }]\n'
+    )
+
+    with pytest.raises(SettingsInvalid) as invalid:
+        from_mapping(tomllib.loads(text), "it", {})
+
+    assert [problem.partition(":")[0] for problem in invalid.value.problems] == [
+        "providers.claude.responses",
+        "models.m.deployments[0].provider",
+    ]

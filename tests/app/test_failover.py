@@ -51,6 +51,7 @@ def configuration(upstream: Provider, closed_port: int) -> str:
         + '[[models.lost.deployments]]\nprovider = "hasty"\nmodel = "lost-b"\nlist_price = { input = 1, output = 4 }\n'
         + route("default", "large", "stubborn", "lost", "small", cache="mode = 'off'")
         + route("alone", "large", "small", allow_downgrade=False, cache="mode = 'off'")
+        + route("stubborn", "stubborn", cache="mode = 'off'")
         + route("best", "large", "small", strategy="pinned", cache="mode = 'off'")
         + budget("teams.support", 10**12)
     )
@@ -344,6 +345,32 @@ def test_a_failure_that_another_attempt_would_not_mend_goes_straight_to_the_next
 
     assert GOOD in answer.text
     assert called(provider) == ["stubborn-a", "stubborn-b"]
+
+
+@pytest.mark.parametrize("lost", [[HANG], json_reply(b"{"), [CUT]], ids=["a short hang", "malformed", "cut"])
+def test_an_answer_that_got_lost_is_asked_for_again_where_nobody_else_is_left(
+    gateway: RunningGateway, provider: Provider, lost: Reply
+) -> None:
+    provider.script("stubborn-a", error_reply(401))
+    provider.script("stubborn-b", lost, good)
+
+    answer = gateway.chat(gateway.key(route="stubborn"), "Once more?", model="stubborn")
+
+    assert GOOD in answer.text
+    assert called(provider) == ["stubborn-a", "stubborn-b", "stubborn-b"]
+    assert [row.kind for row in rows_of(gateway, answer)] == ["attempt", "attempt", "request"]
+
+
+def test_an_answer_that_gets_lost_again_and_again_is_asked_for_once_more_and_no_further(
+    gateway: RunningGateway, provider: Provider
+) -> None:
+    provider.script("stubborn-a", [CUT])
+    provider.script("stubborn-b", [CUT])
+
+    answer = gateway.chat(gateway.key(route="stubborn"), "Once more?", model="stubborn")
+
+    assert answer.status_code == 502
+    assert called(provider) == ["stubborn-a", "stubborn-b", "stubborn-a"]
 
 
 # --- the client's own patience ---------------------------------------------------------------------------------

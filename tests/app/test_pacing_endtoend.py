@@ -16,6 +16,7 @@ from tests.running import RunningGateway
 
 HARD = "Prove step by step and explain why this design and its trade-offs are optimal, then critique it: number {}."
 OPEN = {"mid_from": 2.0, "economy_from": 3.0, "soft_from": 4.0}
+NO_CHANCE = {"explore_share": False, "holdout_share": False}
 A_LARGE_ANSWER = 40_000 * 200
 """200 tokens, in nano-dollars."""
 
@@ -40,9 +41,9 @@ def ask(gateway: RunningGateway, key: str, number: int) -> httpx.Response:
 def configured(provider: Provider, nano: int, **settings: Any) -> str:
     for name in ("large", "medium", "small"):
         provider.script(f"{name}-2025", two_hundred_tokens)
-    text = scripted(provider) + route("default", cache='mode = "off"', strategy="balanced")
+    text = scripted(provider) + route("default", cache='mode = "off"', strategy="balanced", **NO_CHANCE)
     text += budget("teams.support", nano, period="day", time_zone=early_zone(), **OPEN, **settings)
-    return text.replace("'false'", "false")
+    return text.replace("'false'", "false").replace("_share = false", "_share = 0")
 
 
 def test_a_short_budget_is_paced_and_serves_everybody(
@@ -72,7 +73,7 @@ def test_without_pacing_the_same_budget_is_spent_by_the_first(
 
     answers = [ask(gateway, key, number) for number in range(20)]
 
-    assert len({answer.headers["x-thriftgate-model"] for answer in answers}) == 1
+    assert "small" not in {answer.headers["x-thriftgate-model"] for answer in answers}
     assert not any("paced by" in answer.headers["x-thriftgate-route-reason"] for answer in answers)
     assert gateway.budget("team:support")["arrivals_over"] is None
 
@@ -115,7 +116,7 @@ def test_arrivals_of_earlier_days_are_learned_at_the_start(
     first = ask(gateway, key, 1)
     second = ask(gateway, key, 2)
 
-    # 500 requests are to come, and there is money for 40 large answers: the first request says so already.
+    # About 350 requests are to come, and there is money for 40 large answers: the first request says so already.
     assert "paced by team:support" in second.headers["x-thriftgate-route-reason"]
     assert second.headers["x-thriftgate-model"] == "small"
     assert first.status_code == 200
@@ -123,8 +124,8 @@ def test_arrivals_of_earlier_days_are_learned_at_the_start(
 
 
 def _seed(gateway: RunningGateway, sample: LedgerRow, *, days: int, an_hour: int) -> None:
-    """Requests of earlier days, as if they had been made then; they were free."""
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=7)
+    """Requests of earlier days up to now, as if they had been made then; they were free."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     values = msgspec.structs.asdict(msgspec.structs.replace(sample, actual_nano=0))
     rows = []
     for number in range(days * 24 * an_hour):

@@ -589,6 +589,18 @@ def test_a_failure_inside_an_answer_is_one(gateway: RunningGateway, key: str, pr
     assert error["code"] == "invalid_prompt"
 
 
+def test_the_scripted_answers_are_what_the_official_client_accepts(provider: Provider) -> None:
+    provider.script("any", whole(message(UNICODE)), streamed(["One ", UNICODE]))
+
+    with OpenAI(base_url=provider.base_url, api_key="none", max_retries=0) as client:
+        answer = client.responses.create(model="any", input="x")
+        with client.responses.stream(model="any", input="x") as stream:
+            final = stream.get_final_response()
+
+    assert answer.output_text == UNICODE
+    assert final.output_text == "One " + UNICODE
+
+
 # --- what providers keep ------------------------------------------------------------------------------------
 
 

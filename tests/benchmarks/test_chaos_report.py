@@ -27,6 +27,8 @@ def row(**fields: Any) -> dict[str, Any]:
         "open_p99_ms": 5.0,
         "back_after_s": 5.0,
         "is_back_expected": True,
+        "lag_p99_ms": 1.0,
+        "lag_most_ms": 9.0,
         "details": {},
     }
     return kept | fields

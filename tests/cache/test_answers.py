@@ -130,3 +130,29 @@ async def test_what_no_encoder_reads_has_a_vector_near_nothing() -> None:
     answers = Answers(Neighbourhood(2, PLAIN), Compass({"x": None}), EqualComparison())
     assert not (await answers.vector("x")).any()
     assert not (await answers.vector("")).any()
+
+
+async def test_answers_that_are_far_apart_are_compared_only_if_the_questions_speak_for_it() -> None:
+    class Nearby(ByLabel):
+        near_at = 0.9
+
+    near = Neighbourhood(2, PLAIN)
+    near.groups.add(Group(1, SCOPE, b"1", "forgot: one wording"), pointing(0))
+    answers = Answers(near, Compass({}), Nearby())
+    assert await answers.group_of(SCOPE, "forgot: another", pointing(20)) == near.groups[1]
+    assert await answers.group_of(SCOPE, "forgot: another", pointing(40)) is None
+    assert await answers.groups_of(SCOPE, "forgot: another", pointing(40), expected=1, p=0.95) == [near.groups[1]]
+
+
+async def test_a_group_is_found_once_however_many_of_its_wordings_say_the_same() -> None:
+    near = Neighbourhood(2, PLAIN)
+    near.groups.add(Group(1, SCOPE, b"1", "forgot: one wording"), pointing(0))
+    near.groups.add_wording(1, 2, "forgot: another", pointing(5))
+    answers, turns = Answers(near, Compass({}), ByLabel()), []
+
+    async def turn() -> None:
+        turns.append(1)
+
+    answers.turn = turn
+    assert await answers.groups_of(SCOPE, "forgot: a third", pointing(2)) == [near.groups[1]]
+    assert len(turns) == 1

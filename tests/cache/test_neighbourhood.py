@@ -170,3 +170,18 @@ def test_nothing_is_left_of_a_judgement_about_an_answer_in_the_making(near: Neig
     pending(near, 5)
     assert judge(near, Known({7: (PARAPHRASE, 1, True)})) == before
     assert len(near) == 1
+
+
+def test_a_text_is_judged_alike_whether_it_was_read_when_it_was_stored_or_is_read_now(near: Neighbourhood) -> None:
+    known = Known({7: (QUESTION, 1, True)})
+    near.add(SCOPE, 7, 1, pointing(10), QUESTION)
+    read_before = judge(near, known)
+    near.remove(SCOPE, 7, 1)
+    near.groups.add(Group(1, SCOPE, b"1", "answer 1"), None)
+    near.add(SCOPE, 7, 1, pointing(10))
+    assert [judge(near, known), judge(near, known)] == [read_before] * 2
+
+
+def test_a_text_with_half_a_character_is_a_neighbour_as_any_other(near: Neighbourhood) -> None:
+    near.add(SCOPE, 7, 1, pointing(10), f"{QUESTION} \ud800")
+    assert judge(near, Known({7: (f"{QUESTION} \ud800", 1, True)})).group == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache.signals import mismatch, stem
+from cache.signals import mismatch, packed, stem, traits, unpacked
 from tests.running import ROOT
 
 QUESTIONS = ROOT / "data" / "faq" / "questions.jsonl"
@@ -282,3 +282,10 @@ def test_the_forms_of_a_word_have_one_stem(forms: str) -> None:
 @pytest.mark.parametrize("words", ["add ad", "bill ball", "card care"])
 def test_different_words_have_different_stems(words: str) -> None:
     assert len({stem(word) for word in words.split()}) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["How do I turn off 2FA for 3 of my 12 devices?", "", "¿Dónde está?", "I'm not, you are"]
+)
+def test_the_traits_of_a_text_can_be_packed_and_unpacked(text: str) -> None:
+    assert unpacked(packed(traits(text))) == traits(text)

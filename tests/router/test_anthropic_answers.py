@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from router.chat import ChatEvent, ChatRequest
 from router.errors import UpstreamCut, UpstreamError, UpstreamMalformed, UpstreamRejected
 from router.prices import Priced, cost_nano
-from router.protocols import openai
+from router.protocols import anthropic_counts, openai
 from router.protocols.anthropic_answers import Reader, canonical_usage, parse_body, parse_error, parse_usage
 from router.sse import Blocks, block_data
 from router.surfaces import anthropic as surface
@@ -483,6 +483,20 @@ def test_a_failure_has_anthropics_body(status: int, kind: str) -> None:
     assert json.loads(surface.failure_body(failure)) == body
     assert json.loads(block_data(surface.failure_frame(failure)) or b"") == body
     assert surface.failure_frame(failure).startswith(b"event: error\n")
+
+
+@pytest.mark.parametrize("raw", [b"{}", b"[]", b'{"input_tokens": "5"}', b"", json.dumps(RICH).encode()])
+def test_what_is_no_count_is_none(raw: bytes) -> None:
+    with pytest.raises(UpstreamMalformed):
+        anthropic_counts.parse_body(raw)
+
+
+def test_a_count_is_no_answer() -> None:
+    raw = b'{"input_tokens": 5, "novel": 1}'
+
+    assert anthropic_counts.parse_body(raw).raw == raw
+    with pytest.raises(UpstreamMalformed):
+        parse_body(raw)
 
 
 # --- written for clients ----------------------------------------------------------------------------------------------

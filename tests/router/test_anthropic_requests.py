@@ -192,12 +192,33 @@ def test_of_the_same_dialect_nothing_is_converted(body: dict[str, Any]) -> None:
 def test_a_request_to_openai_says_what_it_leaves_out(body: dict[str, Any]) -> None:
     asked_for = surface.decode_request(json.dumps(body).encode(), {})
 
+    if shows_pictures(body):
+        with pytest.raises(RequestInvalid, match=r"content\[\d\].type"):
+            openai.encode(asked_for, deployment("gpt-5"), None)
+        return
     wire = openai.encode(asked_for, deployment("gpt-5"), None)
 
-    assert set(wire.dropped) == {"top_k", "cache_control"} & set(body)
+    of_the_request = {name for name in wire.dropped if "[" not in name}
+    assert of_the_request == {"top_k", "cache_control"} & set(body)
     there = json.loads(wire.body)
     assert "thinking" not in there
     assert there["max_completion_tokens"] == body["max_tokens"]
+
+
+def shows_pictures(body: dict[str, Any]) -> bool:
+    """Whether a tool's result is more than text, which OpenAI does not take."""
+    turns = [turn["content"] for turn in body["messages"] if isinstance(turn["content"], list)]
+    results = [block["content"] for blocks in turns for block in blocks if block["type"] == "tool_result"]
+    return any(part["type"] == "image" for result in results if isinstance(result, list) for part in result)
+
+
+def test_the_limit_has_the_name_that_the_provider_takes() -> None:
+    older = msgspec.structs.replace(PROVIDER, limit_field="max_tokens")
+
+    there = json.loads(openai.encode(decoded(), msgspec.structs.replace(deployment(), provider=older), None).body)
+
+    assert there["max_tokens"] == 100
+    assert "max_completion_tokens" not in there
 
 
 # --- unknown fields ----------------------------------------------------------------------------------------------
@@ -260,7 +281,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "tool_choice.type": {"tool_choice": {"type": "novel"}},
     "output_config.task_budget": {"output_config": {"task_budget": {"total": 5}}},
     "output_config.format": {"output_config": {"format": {"type": "novel"}}},
-    "speed": {"speed": "fast"},
+    "inference_geo": {"inference_geo": "eu"},
     "container": {"container": "c_1"},
     "mcp_servers": {"mcp_servers": []},
 }
@@ -285,6 +306,7 @@ def test_what_others_have_no_form_for_is_named_by_its_place_and_splits_the_cache
     [
         {"speed": "standard"},
         {"metadata": {}},
+        {"tools": [{"name": "f", "input_schema": {}, "defer_loading": False, "allowed_callers": ["direct"]}]},
         {"container": None},
         {"tools": [{"name": "f", "input_schema": {}, "eager_input_streaming": True}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "citations": None}]}]},
@@ -302,9 +324,12 @@ def test_what_may_be_missing_is_told() -> None:
         {"role": "user", "content": "z"},
     ]
 
-    wire = openai.encode(decoded(messages=earlier, top_k=5, cache_control={"type": "ephemeral"}), deployment(), None)
+    hints: dict[str, Any] = {"top_k": 5, "cache_control": {"type": "ephemeral"}, "speed": "fast"}
+    hints |= {"context_management": {"edits": []}, "diagnostics": {}}
 
-    assert set(wire.dropped) == {"top_k", "cache_control", "messages[1].content[0].citations"}
+    wire = openai.encode(decoded(messages=earlier, **hints), deployment(), None)
+
+    assert set(wire.dropped) == {*hints, "messages[1].content[0].citations"}
 
 
 @pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21"])
@@ -371,6 +396,75 @@ def test_the_choice_of_a_tool_is_said_in_anthropics_words(fields: dict[str, Any]
     tool = {"type": "function", "function": {"name": "f"}}
 
     assert sent(request(tools=[tool], **fields)).get("tool_choice") == choice
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "is_told"),
+    [
+        ("claude-opus-4-6", None, True),
+        ("claude-opus-4-6", "2026-10-21", False),
+        ("claude-3-5-haiku-latest", None, True),
+        ("claude-sonnet-4-20250514", None, True),
+        ("claude-opus-4-7", None, False),
+        ("claude-fable-5", None, False),
+        ("kimi-k2", None, True),
+    ],
+)
+def test_only_models_that_take_them_get_sampling_parameters(model: str, version: str | None, is_told: bool) -> None:
+    provider = msgspec.structs.replace(PROVIDER, api_version=version)
+    here = msgspec.structs.replace(deployment(model), provider=provider)
+
+    wire = anthropic.encode(request(temperature=0.5, top_k=3), here, None)
+
+    there = json.loads(wire.body)
+    assert ("temperature" in there, "top_k" in there) == (is_told, is_told)
+    assert wire.dropped == (() if is_told else ("temperature", "top_k"))
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "fields", "dropped"),
+    [
+        ("claude-3-5-haiku-latest", "high", {}, ("reasoning_effort",)),
+        ("claude-3-7-sonnet-latest", "medium", {"thinking": {"type": "enabled", "budget_tokens": 8192}}, ()),
+        ("kimi-k2", "medium", {"thinking": {"type": "enabled", "budget_tokens": 8192}}, ()),
+        ("kimi-k2", "none", {}, ()),
+        ("claude-2.1", "high", {}, ("reasoning_effort",)),
+        (
+            "claude-opus-5",
+            "xhigh",
+            {"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}},
+            (),
+        ),
+    ],
+)
+def test_effort_is_said_as_the_models_generation_takes_it(
+    model: str, effort: str, fields: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    asked_for = request(reasoning_effort=effort, max_tokens=50_000)
+
+    wire = anthropic.encode(asked_for, deployment(model), None)
+
+    there = json.loads(wire.body)
+    assert {name: there[name] for name in ("thinking", "output_config") if name in there} == fields
+    assert wire.dropped == dropped
+
+
+def test_a_forced_tool_call_is_made_without_thinking() -> None:
+    forced = {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required"}
+
+    assert "thinking" not in sent(request(reasoning_effort="high", **forced))
+    assert "thinking" not in sent(request(reasoning_effort="high", **forced), model="claude-haiku-4-5")
+
+
+def test_of_the_tools_only_those_that_are_allowed_are_offered() -> None:
+    functions = [{"type": "function", "function": {"name": name}} for name in ("f", "g", "h")]
+    allowed = [{"type": "function", "function": {"name": name}} for name in ("f", "h")]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": allowed}}
+
+    found = sent(request(tools=functions, tool_choice=choice))
+
+    assert [tool["name"] for tool in found["tools"]] == ["f", "h"]
+    assert found["tool_choice"] == {"type": "any"}
 
 
 def test_the_key_goes_where_anthropic_wants_it() -> None:

@@ -240,6 +240,16 @@ def test_nothing_that_follows_the_end_is_read() -> None:
     assert list(Reader().feed(STREAM + STREAM)) == list(Reader().feed(STREAM))
 
 
+def test_a_stream_has_not_begun_before_something_is_said() -> None:
+    kinds_ = [seen.kind for seen in events_of(Reader(), start(), text("x"), block_stop(), stop(), metadata())]
+
+    assert kinds_[:2] == ["comment", "chunk"]
+    assert body_of(Reader(), start(), stop(), metadata())["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": None,
+    }
+
+
 def test_redacted_reasoning_and_unknown_deltas_are_kept() -> None:
     found = body_of(
         Reader(),

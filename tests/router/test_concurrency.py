@@ -156,6 +156,19 @@ async def test_a_slot_that_came_too_late_goes_to_the_next() -> None:
     assert (found.in_use, found.waiting) == (2, 0)
 
 
+async def test_who_would_be_refused_can_be_told_without_being_asked() -> None:
+    found = full(queue=1)
+    assert not found.would_refuse(1)
+
+    (task,) = await waiting(found, 1)
+
+    assert found.would_refuse(1)
+    assert not found.would_refuse(0)  # a more important one would be let in
+    found.give_back(0.1)
+    await asyncio.wait_for(task, 5)
+    assert not found.would_refuse(1)
+
+
 async def test_without_a_queue_nobody_waits() -> None:
     assert await fails(full(queue=0).wait(0, LONG))
 
@@ -182,15 +195,21 @@ def test_it_never_falls_below_two() -> None:
     assert AdaptiveLimit(1).value == 1
 
 
-def test_it_grows_by_one_for_as_many_good_answers_as_it_is() -> None:
+def test_it_grows_by_one_for_every_ten_good_answers_and_faster_while_it_is_small() -> None:
     limit = AdaptiveLimit(100)
     for at in range(4):
         limit.limited(float(at))
     assert limit.value == 24
 
-    for _ in range(25):
+    for _ in range(20):
         limit.answered(10.0, 0.1, in_use=24)
-    assert limit.value == 25
+    assert limit.value == 26
+
+    for at in range(20, 40):
+        limit.limited(float(at))
+    for _ in range(3):
+        limit.answered(50.0, 0.1, in_use=2)
+    assert limit.value == 3
 
 
 def test_it_grows_up_to_where_it_began_and_no_further() -> None:

@@ -13,7 +13,8 @@ from router.embeddings import Embedding, answer_body, call_for, decode_request, 
 from router.errors import RequestInvalid, UpstreamError, UpstreamMalformed
 from router.prices import Priced
 from router.protocols import embeddings as wire_side
-from tests.router.samples import quick
+from router.protocols import spoken, wire_format
+from tests.router.samples import AT, quick
 
 TENANT = ["team", "support", "prod", "default", "1"]
 texts = st.text(min_size=1)
@@ -42,7 +43,9 @@ def test_a_call_for_all_inputs_asks_what_the_client_asked(inputs: Any) -> None:
     sent = json.loads(wire_side.encode(call, deployment(), None).body)
 
     assert sent == {"model": "e-up", "input": inputs, "dimensions": 8, "novel": {"a": [1]}}
-    assert call.input_bound(8192) >= len(json.dumps(sent["input"], ensure_ascii=False).encode(errors="surrogatepass"))
+    assert call.input_bound(8192) >= sum(
+        len(item) if isinstance(item, list) else len(item.encode()) for item in asked.inputs
+    )
 
 
 @quick
@@ -57,10 +60,61 @@ def test_whatever_the_input_is_it_is_taken_or_refused_by_name(value: Any) -> Non
         assert all(asked.inputs)
 
 
-@pytest.mark.parametrize("protocol", ["anthropic", "bedrock", "gemini", "ollama"])
-def test_a_provider_of_another_protocol_is_refused(protocol: str) -> None:
+def encoded(request: Any, protocol: str) -> Any:
+    """What a provider of this protocol gets."""
+    where = deployment(protocol)
+    call = call_for(request, range(len(request.inputs)))
+    return wire_format(spoken(where.provider, call.dialect)).encode(call, where, None)
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "bedrock"])
+def test_a_provider_without_embeddings_is_refused(protocol: str) -> None:
     with pytest.raises(RequestInvalid, match=protocol):
-        wire_side.encode(call_for(decoded(), [0]), deployment(protocol), None)
+        encoded(decoded(), protocol)
+
+
+def test_ollama_is_asked_in_its_own_form() -> None:
+    wire = encoded(decoded(input=["a", "b"], dimensions=5, encoding_format="base64", user="u"), "ollama")
+
+    assert (wire.path, wire.dropped) == ("/api/embed", ("user",))
+    assert json.loads(wire.body) == {"model": "e-up", "input": ["a", "b"], "truncate": False, "dimensions": 5}
+
+
+def test_gemini_is_asked_in_its_own_form() -> None:
+    wire = encoded(decoded(input=["a", "b"], dimensions=5), "gemini")
+
+    assert wire.path == "/models/e-up:batchEmbedContents"
+    requests = json.loads(wire.body)["requests"]
+    assert [each["content"]["parts"][0]["text"] for each in requests] == ["a", "b"]
+    assert {(each["model"], each["outputDimensionality"]) for each in requests} == {("models/e-up", 5)}
+
+
+@pytest.mark.parametrize("protocol", ["gemini", "ollama"])
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [({"input": [[1, 2]]}, "input[0]"), ({"input": [1, 2]}, "input[0]"), ({"task": "query"}, "task")],
+)
+def test_what_they_have_no_form_for_is_refused_by_name(protocol: str, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestInvalid) as refusal:
+        encoded(decoded(**fields), protocol)
+
+    assert refusal.value.param == param
+
+
+OWN_FORMS = {
+    "ollama_embeddings": {"model": "up", "embeddings": [[1.5], [2]], "prompt_eval_count": 5},
+    "gemini_embeddings": {"embeddings": [{"values": [1.5]}, {"values": [2]}], "usageMetadata": {"promptTokenCount": 5}},
+}
+
+
+@pytest.mark.parametrize("protocol", OWN_FORMS)
+def test_their_answers_are_put_into_the_form_that_clients_know(protocol: str) -> None:
+    event = wire_format(protocol).parse_body(json.dumps(OWN_FORMS[protocol]).encode())
+
+    assert [json.loads(vector) for vector in wire_side.vectors_of(event)] == [[1.5], [2]]
+    assert not wire_side.is_ordered(event)
+    assert event.usage is not None
+    assert event.usage.input == 5
 
 
 def test_azure_has_its_own_path_and_key_header() -> None:
@@ -154,14 +208,29 @@ def test_vectors_come_in_the_order_of_their_numbers() -> None:
     | st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
         lambda inner: (
-            st.lists(inner) | st.dictionaries(st.sampled_from(["data", "index", "embedding", "usage", "error"]), inner)
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["data", "index", "embedding", "embeddings", "values", "usage", "error"]), inner
+            )
         ),
     ).map(lambda value: json.dumps(value).encode(errors="surrogatepass"))
 )
 def test_any_answer_is_parsed_or_a_typed_error(body: bytes) -> None:
-    try:
-        event = wire_side.parse_body(body)
-    except UpstreamError:
-        return
-    assert event.raw == body
-    assert isinstance(wire_side.vectors_of(event), list)
+    for protocol in ("embeddings", *OWN_FORMS):
+        try:
+            event = wire_format(protocol).parse_body(body)
+        except UpstreamError:
+            continue
+        assert event.raw == body
+        assert isinstance(wire_side.vectors_of(event), list)
+
+
+# --- prices -------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_writes_nothing_needs_no_price_for_it() -> None:
+    embedding = Priced("openai", "text-embedding-3-small", writes=False).list_prices(AT, 100)
+
+    assert embedding is not None
+    assert (embedding.input, embedding.output) == (20_000_000, 0)
+    assert Priced("openai", "text-embedding-3-small").list_prices(AT, 100) is None

@@ -195,7 +195,9 @@ def serve(pacer: Pacer, quality: tuple[float, ...], cost: tuple[int, ...], at: d
 def test_a_week_spends_its_budget_and_where_it_does_most_good(part: float) -> None:
     chance = random.Random(5)
     cap = int(2000 * 90 * part)
-    pacer, spent, gained, lost = ready(cap, 2000), 0, [], []
+    pacer, spent = ready(cap, 2000), 0
+    gained: list[float] = []
+    lost: list[float] = []
     for number in range(2000):
         gain = chance.random()
         cost = serve(pacer, (0.0, gain), (10, 90), MONDAY + number * timedelta(days=7) / 2000, spent)

@@ -1,5 +1,7 @@
 """What the estimator of answer quality promises, on made prompts whose quality is known."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -177,6 +179,8 @@ def test_an_export_restores_the_same_estimates() -> None:
     copy = Quality(TIERS, DIM)
 
     assert copy.restore(quality.export("encoder-a"), "encoder-a") == 300
+    assert copy.is_fit_due
+    copy.refit()
 
     prompt = made(np.random.default_rng(9))
     for name, found in copy.estimate(prompt).items():
@@ -200,6 +204,32 @@ def test_answers_of_a_model_that_is_no_longer_named_are_left_out() -> None:
     assert set(copy.estimate(made(np.random.default_rng(1)))) == {"large", "new"}
 
 
+def test_what_is_restored_counts_before_it_is_fitted() -> None:
+    chance = np.random.default_rng(10)
+    quality = Quality(TIERS, DIM)
+    for _ in range(100):
+        quality.learn(made(chance), "large", 0.1)
+    copy = Quality(TIERS, DIM)
+
+    copy.restore(quality.export("encoder-a"), "encoder-a")
+
+    assert copy.estimate(made(chance))["large"].q < 0.3
+
+
+def test_a_fit_made_of_answers_that_are_long_forgotten_can_be_adopted() -> None:
+    chance = np.random.default_rng(11)
+    quality = Quality(TIERS, DIM, remembered=20)
+    for _ in range(20):
+        quality.learn(made(chance), "small", 0.0)
+    fitted = fit(quality.snapshot(), TIERS)
+    for _ in range(50):
+        quality.learn(made(chance), "small", 1.0)
+
+    quality.adopt(fitted)
+
+    assert quality.estimate(made(chance))["small"].q > 0.5
+
+
 def test_an_empty_memory_can_be_kept_too() -> None:
     quality = Quality(TIERS, DIM)
 
@@ -210,6 +240,16 @@ def test_an_empty_memory_can_be_kept_too() -> None:
 def test_foreign_content_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="no export"):
         Quality(TIERS, DIM).restore(content, "encoder-a")
+
+
+def test_parts_that_do_not_fit_together_are_refused() -> None:
+    kept = dict(np.load(io.BytesIO(taught(20).export("encoder-a"))))
+    kept["score"] = kept["score"][:-1]
+    content = io.BytesIO()
+    np.savez(content, **kept)
+
+    with pytest.raises(ValueError, match="do not fit together"):
+        Quality(TIERS, DIM).restore(content.getvalue(), "encoder-a")
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])

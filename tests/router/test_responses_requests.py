@@ -14,6 +14,7 @@ from router.kept import KeptAnswers
 from router.prices import Priced
 from router.protocols import responses as native
 from router.protocols import spoken, wire_format
+from router.protocols.fields import as_sent
 from router.surfaces import openai, responses
 from router.surfaces.responses_input import sealed, unsealed
 from router.surfaces.responses_output import response_of
@@ -229,6 +230,39 @@ def test_what_only_the_api_itself_has_is_refused_by_name_everywhere_else(protoco
         wire_format(protocol).encode(asked, deployment(protocol=protocol, region="eu-west-1"), None)
 
     assert refusal.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        (
+            {
+                "instructions": "Be brief.",
+                "input": [
+                    {"role": "user", "content": "x"},
+                    {"type": "reasoning", "id": "rs", "summary": []},
+                    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                    {"type": "function_call_output", "call_id": "c", "output": "42"},
+                    {"role": "user", "content": [{"type": "input_image", "image_url": "https://x.invalid/a.png"}]},
+                ],
+                "tools": [TOOL],
+            },
+            "input[4].content[0].image_url.url",
+        ),
+    ],
+)
+def test_a_refusal_names_what_the_client_wrote(fields: dict[str, Any], param: str) -> None:
+    asked = decoded(**fields)
+
+    with pytest.raises(RequestInvalid) as refusal:
+        wire_format("bedrock").encode(asked, deployment(protocol="bedrock", region="eu-west-1"), None)
+    told = as_sent(refusal.value, asked.names)
+
+    assert told.param == param
+    assert "messages[" not in str(told)
+    assert "response_format" not in str(told)
 
 
 @pytest.mark.parametrize("protocol", ["openai", "azure", "anthropic", "gemini", "bedrock", "ollama"])

@@ -1,0 +1,81 @@
+"""Entries that leave one cache and enter another."""
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from cache import transfer
+from cache.query import CachePolicy, Query
+from cache.transfer import Restores
+from tests.cache.asking import ANSWER, FAR, NORWAY, PARAPHRASE, QUESTION, REWORDED, Kept, ask, disposed, served
+
+POLICY = CachePolicy(start="prior")
+
+
+async def exported(kept: Kept) -> list[transfer.Kept]:
+    kept.store.flush()
+    return [transfer.with_answer(each, ANSWER) for each in transfer.kept_from(list(transfer.lines(kept.store)))]
+
+
+async def restored(cache: Restores, entries: list[transfer.Kept]) -> list[str]:
+    return [await transfer.restore(cache, each, {"faq": POLICY}) for each in entries]
+
+
+def other(tmp_path: Path, **given: object) -> Kept:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    return Kept(folder, None, **given)  # type: ignore[arg-type]
+
+
+def asked(text: str = QUESTION) -> Query:
+    return ask(text, policy=POLICY)
+
+
+async def test_a_restored_entry_serves_as_it_did_before(kept: Kept) -> None:
+    await kept.learn(asked(), ANSWER)
+    entries = await exported(kept)
+    kept.cache.purge()
+    assert disposed(await kept(asked(), may_join=False)) == ("miss", "no-neighbour")
+    assert await restored(kept.cache, entries) == ["imported"]
+    assert served(await kept(asked())) == ANSWER
+    assert disposed(await kept(asked(PARAPHRASE)))[0] == "semantic"
+
+
+async def test_an_entry_is_restored_once_and_only_while_it_is_fresh(kept: Kept) -> None:
+    await kept.learn(asked(), ANSWER)
+    entries = await exported(kept)
+    assert await restored(kept.cache, entries) == ["present"]
+    kept.cache.purge()
+    assert await transfer.restore(kept.cache, entries[0], {}) == "unknown-route"
+    kept.clock.move_s(10**9)
+    assert await restored(kept.cache, entries) == ["expired"]
+    assert kept.count("entries") == 0
+
+
+async def test_restored_answers_that_say_the_same_share_a_group(kept: Kept) -> None:
+    await kept.learn(asked(), ANSWER)
+    await kept.learn(asked(FAR), NORWAY)
+    entries = await exported(kept)
+    entries = [replace(each, answer=words) for each, words in zip(entries, (ANSWER, REWORDED), strict=True)]
+    kept.cache.purge()
+    assert await restored(kept.cache, entries) == ["imported", "imported"]
+    assert (kept.count("entries"), kept.count("groups")) == (2, 1)
+
+
+async def test_a_cache_without_an_encoder_takes_entries_and_serves_them_exactly(kept: Kept, tmp_path: Path) -> None:
+    await kept.learn(asked(), ANSWER)
+    without = other(tmp_path)
+    assert await restored(without.cache, await exported(kept)) == ["imported"]
+    assert disposed(await without(asked())) == ("exact", "same-text")
+    assert without.count("vectors") == 0
+    without.close()
+
+
+async def test_what_was_quarantined_stays_quarantined(kept: Kept) -> None:
+    await kept.learn(asked(), ANSWER)
+    (anchor,) = (each for entry in kept.store.select() for each in kept.store.anchors_of(entry.id))
+    kept.store.quarantine(anchor.id, True)
+    entries = await exported(kept)
+    kept.cache.purge()
+    assert await restored(kept.cache, entries) == ["imported"]
+    assert disposed(await kept(asked(), may_join=False))[0] == "miss"
