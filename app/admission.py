@@ -3,7 +3,9 @@
 Refusing must be cheap: it happens before a key is looked up, a byte of the body read or a row written.
 """
 
+import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -16,6 +18,10 @@ from router.errors import Overloaded, RequestInvalid
 _FOR_CLIENTS: Final = ("/v1", "/anthropic", "/gemini")
 """Paths that cost something. Operators and probes get through whatever happens."""
 _COMES_BACK_S: Final = 1.0
+_TICK_S: Final = 0.05
+_RECENT: Final = 0.1
+_LAG_AT_MOST_S: Final = 0.5
+"""When the process is so late, those under way would only become later with every one that is let in."""
 _VALUES_AT_MOST: Final = 100_000
 """So many lists and objects decode in less than a tenth of a second; five million take three seconds."""
 _QUOTES_AT_MOST: Final = 1_000_000
@@ -23,24 +29,36 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
 
 
 class Gate:
-    """Counts the requests under way, from their first byte to the last one of their answer."""
+    """Counts the requests under way, from their first byte to the last one of their answer, and closes while there are
+    too many of them or the process has too much to do."""
 
     def __init__(self, at_most: int) -> None:
         self.at_most = at_most
         self.in_flight = 0
-        self.refused = 0
+        self.lag_s = 0.0
+        """How late this process gets to what it wants to do, lately."""
 
     @contextmanager
     def passed(self) -> Iterator[None]:
         """One request, while the block runs. Raises Overloaded."""
-        if self.in_flight >= self.at_most:
-            self.refused += 1
+        if self.in_flight >= self.at_most or self.lag_s > _LAG_AT_MOST_S:
             raise Overloaded(_COMES_BACK_S)
         self.in_flight += 1
         try:
             yield
         finally:
             self.in_flight -= 1
+
+    def ticked(self, late_s: float) -> None:
+        """Something happened this much later than it was meant to. A single delay is no overload."""
+        self.lag_s += _RECENT * (late_s - self.lag_s)
+
+    async def watch(self) -> None:
+        """Measures how late the process is, until it is cancelled."""
+        while True:
+            due = time.monotonic() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            self.ticked(max(time.monotonic() - due, 0.0))
 
 
 def gated(app: ASGIApp) -> ASGIApp:

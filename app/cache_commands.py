@@ -52,6 +52,7 @@ from app.terminal import (
 )
 from app.warming import Curated, FaqInvalid, read_faq
 from cache import transfer
+from cache.embeddings import EmbeddingStore
 from cache.entries import Doubt, EntryStore
 from cache.lookup import Cache
 
@@ -269,9 +270,11 @@ def purge(everything: bool, **given: Any) -> None:
         purged = server.call("POST", "/admin/cache/invalidate", wanted)["purged"]
     else:
         with _opened(settings) as files:
-            purged = files.cache.purge(**wanted.criteria())
+            criteria = wanted.criteria()
+            embeddings = EmbeddingStore(files.engine, settings.cache.embeddings_mib * 1024 * 1024)
+            purged = files.cache.purge(**criteria) + embeddings.purge(criteria)
         with opened_ledger(settings) as ledger:
-            log_purge(ledger, wanted.criteria(), purged, "command")
+            log_purge(ledger, criteria, purged, "command")
     out.print(f"{purged} entries are gone.")
 
 

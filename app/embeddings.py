@@ -221,7 +221,9 @@ class Embeddings:
         return StoredEmbedding(
             key=key,
             team=caller.team,
+            env=caller.env,
             route=caller.route,
+            knowledge_version=asked.query.policy.knowledge_version,
             model=embedding.model,
             tokens=embedding.tokens,
             created_us=_us(asked.arrived_at),

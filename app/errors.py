@@ -176,7 +176,10 @@ def _describe_http(error: HTTPException) -> Described:
     """What Litestar itself refuses: unknown paths, wrong methods, oversize bodies, broken connections."""
     match error:
         case NotFoundException():
-            message = "No such path. The gateway serves POST /v1/chat/completions and GET /v1/models."
+            message = (
+                "No such path. The gateway serves POST /v1/chat/completions, /v1/responses, /v1/messages and "
+                "/v1/embeddings, and GET /v1/models."
+            )
             return Described(404, _REQUEST, "not_found", message)
         case MethodNotAllowedException():
             allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}

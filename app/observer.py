@@ -115,6 +115,8 @@ class Observer:
             name: Gauge(f"thriftgate_deployment_{name}", said, ["deployment"], registry=self._registry)
             for name, said in _DEPLOYMENTS.items()
         }
+        self._in_flight = Gauge("thriftgate_in_flight", "Requests under way", registry=self._registry)
+        self._lag = Gauge("thriftgate_lag_seconds", "How late the event loop is, lately", registry=self._registry)
         self._breaker_state = Gauge(
             "thriftgate_breaker_state",
             "1 for the state that a deployment's breaker is in",
@@ -201,6 +203,11 @@ class Observer:
             counts = Counts("dead" if key.is_dead else "resting" if key.rests_s else "ready" for key in state.keys)
             for name in ("ready", "resting", "dead"):
                 self._keys.labels(state.deployment, name).set(counts[name])
+
+    def gate(self, in_flight: int, lag_s: float) -> None:
+        """Brings the gauges of the whole process up to date."""
+        self._in_flight.set(in_flight)
+        self._lag.set(lag_s)
 
     def reloaded(self, changed: list[str], needs_restart: list[str]) -> None:
         """A new configuration is in force."""

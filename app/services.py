@@ -200,6 +200,7 @@ class Services(Struct):
         """Brings the gauges up to date."""
         statistics = self.cache.statistics()
         self.observer.fleet(self.fleet.states())
+        self.observer.gate(self.gate.in_flight, self.gate.lag_s)
         for name, gauge in self.observer.cache.items():
             gauge.set(statistics[name])
         for name, route in self.certificates().items():
@@ -347,14 +348,15 @@ async def open_services(
             recovered=len(recovered),
             development_key=_development_key(folder, keys) if settings.simulates else None,
         )
-        checking = asyncio.create_task(keep_checking(fleet, upstream))
+        beside = [asyncio.create_task(keep_checking(fleet, upstream)), asyncio.create_task(services.gate.watch())]
         try:
             await upkeep.start()
             yield services
         finally:
             services.is_ready = False
             await upkeep.stop()
-            checking.cancel()
+            for task in beside:
+                task.cancel()
             await gateway.drain(settings.server.shutdown_grace_s)
             await upstream.close()
             cache.close()

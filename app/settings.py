@@ -113,8 +113,9 @@ class BreakerSettings(Struct, frozen=True):
     """It does not open on fewer calls than this in the window."""
     failure_share: Decimal = Decimal("0.5")
     """From this share of failed calls on it opens; above 1 = never."""
-    slow_after_s: Decimal = Decimal(30)
-    """From so long on a first event is slow."""
+    slow_after_s: Decimal = Decimal(60)
+    """From so long on a first event is slow: a whole answer, if it is not streamed. By default only what is given up
+    as too late anyway."""
     slow_share: Decimal = Decimal("0.8")
     """From this share of slow calls on it opens; above 1 = never."""
     open_s: Decimal = Decimal(5)
@@ -140,8 +141,8 @@ class ProviderSettings(Struct, frozen=True):
     region: str | None = None
     """The AWS region of Bedrock."""
     responses: bool | None = None
-    """Whether an openai or azure provider offers the Responses API, for clients that speak it: what they send goes there
-    unconverted. By default only api.openai.com."""
+    """Whether an openai or azure provider offers the Responses API, for clients that speak it: what they send goes
+    there unconverted. By default only api.openai.com."""
     base_url: str | None = None
     """Up to and including `/v1`. Not needed for a simulation."""
     api_key: str | None = None

@@ -11,6 +11,7 @@ a share of each period.
 """
 
 import asyncio
+import functools
 import itertools
 import json
 import random
@@ -532,7 +533,12 @@ class Upstream:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 task = loop.create_task(self._serve(connection))
                 self._serving[task] = None
-                task.add_done_callback(lambda done: self._serving.pop(done, None))
+                task.add_done_callback(functools.partial(self._served, connection))
+
+    def _served(self, connection: socket.socket, done: asyncio.Task[None]) -> None:
+        self._serving.pop(done, None)
+        if done.cancelled():  # before it began: it closes its connection otherwise
+            connection.close()
 
     # --- a connection ---
 

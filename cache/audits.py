@@ -52,10 +52,9 @@ class Audits:
         query = ticket.query
         if not query.request_id:
             return
-        # Without what only the lookup needed: there are many of them.
-        judgement = msgspec.structs.replace(judgement, around=(), features=())
-        ticket = msgspec.structs.replace(ticket, query=msgspec.structs.replace(query, mapping={}), judgement=judgement)
-        self._hits[query.request_id] = RecentHit(query.route, query.policy, judgement, ticket, entry_id)
+        ticket = msgspec.structs.replace(ticket, judgement=judgement).trimmed()
+        assert ticket.judgement is not None
+        self._hits[query.request_id] = RecentHit(query.route, query.policy, ticket.judgement, ticket, entry_id)
         if len(self._hits) > _HITS_REMEMBERED:
             del self._hits[next(iter(self._hits))]
 

@@ -17,6 +17,7 @@ _KEYS_AT_ONCE: Final = 500
 """SQLite takes a bounded number of parameters."""
 _ROW_BYTES: Final = 200
 """Of a row beside its vector, about."""
+_PURGED_BY: Final = frozenset({"team", "env", "route", "knowledge_version"})
 _EVICTED_SHARE: Final = 0.1
 """So much is made room for at once, so that not every store has to."""
 
@@ -26,7 +27,9 @@ class StoredEmbedding(Struct, frozen=True):
 
     key: bytes
     team: str
+    env: str
     route: str
+    knowledge_version: str
     model: str
     tokens: int
     created_us: int
@@ -67,10 +70,10 @@ class EmbeddingStore:
                 self._evict()
 
     def purge(self, criteria: Mapping[str, Any]) -> int:
-        """Forgets those of this team or route, or all if there is no criterion; how many. Any other criterion matches
-        none of them."""
+        """Forgets those that match all that is given (`team`, `env`, `route`, `knowledge_version`), or all if nothing
+        is; how many. What else entries are purged by, embeddings do not have."""
         t = tables.embeddings.c
-        if criteria.keys() - {"team", "route"}:
+        if criteria.keys() - _PURGED_BY:
             return 0
         conditions = [t[name] == value for name, value in criteria.items()]
         with self._lock:

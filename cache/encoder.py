@@ -174,7 +174,7 @@ class Encoder:
         session: Session,
         *,
         threads: int = 2,
-        memo_texts: int = 512,
+        memo_texts: int = 256,
     ) -> None:
         """`memo_texts` is how many recent vectors are remembered, at 4 * dim bytes each."""
         self.dim = description.dim
@@ -190,7 +190,7 @@ class Encoder:
         self._memo_texts = memo_texts
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 2, memo_texts: int = 512) -> "Encoder":
+    def load(cls, folder: Path, threads: int = 2, memo_texts: int = 256) -> "Encoder":
         """The encoder of a folder that `python -m cache.export` wrote, warmed up by one pass.
 
         Raises EncoderUnavailable, with the next step, where the folder is missing, incomplete, altered or of

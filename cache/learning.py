@@ -80,7 +80,7 @@ class Learning:
         memory and time from requests."""
         if len(self._waiting) >= _WAITING_AT_MOST:
             return False
-        self._waiting.append(lesson)
+        self._waiting.append(msgspec.structs.replace(lesson, ticket=lesson.ticket.trimmed()))
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
         return True

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cache.decision import Judgement
 from cache.index import Vector
@@ -42,6 +42,13 @@ class Ticket(Struct, frozen=True):
         """Whether the answer may be stored: the route may name the apps whose answers are."""
         writers = self.query.policy.writers
         return not writers or self.query.app in writers
+
+    def trimmed(self) -> "Ticket":
+        """Without what only the lookup needed, for tickets that wait or are remembered: there are many of them."""
+        judgement = self.judgement
+        if judgement is not None:
+            judgement = structs.replace(judgement, around=(), features=())
+        return structs.replace(self, query=structs.replace(self.query, mapping={}), judgement=judgement)
 
 
 class FollowUp(Struct, frozen=True):

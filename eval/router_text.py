@@ -89,7 +89,7 @@ def verdicts(report: RouterReport) -> list[str]:
     speed = report.speed
     found.append(
         f"{_mark(speed.median_us < DECISION_US)}: a decision among {speed.models} models with {speed.remembered:,} "
-        f"remembered answers takes {speed.median_us:.0f} µs (99 of 100 under {speed.p99_us:.0f}); it may take "
+        f"remembered answers takes {speed.median_us:.0f} µs (95 of 100 under {speed.p95_us:.0f}); it may take "
         f"{DECISION_US:.0f}."
     )
     right = report.workload.right
@@ -158,18 +158,18 @@ def _title(each: SetFigures) -> str:
 
 
 def written(found: Interval | None, digits: int = 1, unit: int = 100) -> str:
-    """`57.1 (50.2–64.0)`; with `unit` 100 in percent."""
+    """`57.1 (50.2 to 64.0)`; with `unit` 100 in percent."""
     if found is None:
         return _NOTHING
     # Plus zero: what rounds to nothing shall not be written as minus nothing.
     value, low, high = (
         f"{round(unit * each, digits) + 0.0:.{digits}f}" for each in (found.value, found.low, found.high)
     )
-    return value if low == high else f"{value} ({low}–{high})"
+    return value if low == high else f"{value} ({low} to {high})"
 
 
 def _drawn(found: Drawn, digits: int = 4) -> str:
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f}–{found.high:.{digits}f})"
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
 def _set_sheets(each: SetFigures) -> list[Sheet]:
@@ -260,7 +260,7 @@ def _budget_sheets(results: Sequence[Result]) -> list[Sheet]:
                         _drawn(result.quality),
                         _drawn(result.over_mid),
                         percent(result.refused_share),
-                        f"{percent(result.spent_mean)} ({percent(result.spent_least)}–{percent(result.spent_most)})",
+                        f"{percent(result.spent_mean)} ({percent(result.spent_least)} to {percent(result.spent_most)})",
                         percent(result.premium_share),
                         percent(result.mid_share),
                     )

@@ -24,7 +24,7 @@ class BreakerPolicy(Struct, frozen=True):
     """Fewer calls than this in the window say nothing."""
     failure_share: float = 0.5
     """Above 1 = never opens for failures."""
-    slow_after_s: float = 30.0
+    slow_after_s: float = 60.0
     """From so long on a first event is slow."""
     slow_share: float = 0.8
     """Above 1 = never opens for slow calls."""

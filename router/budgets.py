@@ -183,9 +183,6 @@ class Budgets:
     def __iter__(self) -> Iterator[Budget]:
         return (kept.budget for kept in self._kept.values())
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._kept
-
     # --- counters ---
 
     def has_cap(self, names: Iterable[str]) -> bool:

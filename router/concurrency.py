@@ -1,7 +1,7 @@
 """How many calls a deployment carries at once, and who waits for a turn.
 
-The limit adapts (AIMD): it falls by a part when the provider limits our rate, does not answer in time or grows much
-slower under load, and rises by one for every few good answers. Who finds it reached waits in a bounded queue, more
+The limit adapts (AIMD): it falls by a part when the provider limits our rate or grows much slower under load, and
+rises by one for every few good answers. Who finds it reached waits in a bounded queue, more
 important requests first; whoever would wait too long is told at once. The time is passed in, in monotonic seconds.
 """
 
@@ -18,10 +18,11 @@ _LESS_WHEN_SLOWER: Final = 0.9
 _SLOWER_BY: Final = 2.0
 """Calls that take so many times as long as usual are the sign of a queue behind the provider's door."""
 _BETWEEN_CUTS_S: Final = 0.5
+_AS_USUAL: Final = 1.2
 _ANSWERS_FOR_ONE_MORE: Final = 10.0
-"""At most: a limit that had fallen far must be back in a minute, not in an hour."""
-_RECENT, _USUAL = 0.2, 0.01
-"""How much of a mean one more call makes up."""
+"""While answers come as usual: a limit that had fallen far must be back in a minute, not in an hour."""
+_RECENT, _USUAL = 0.2, 0.002
+"""How much of a mean one more call makes up. What is usual must outlast an overload."""
 
 
 class AdaptiveLimit:
@@ -39,7 +40,7 @@ class AdaptiveLimit:
         return int(self._value)
 
     def answered(self, now: float, took_s: float, in_use: int) -> None:
-        """A call was answered after `took_s`, while so many were under way."""
+        """A call was answered after `took_s`, or given up as late, while so many were under way."""
         if not self._usual_s:
             self._recent_s = self._usual_s = took_s
         self._recent_s += _RECENT * (took_s - self._recent_s)
@@ -48,10 +49,12 @@ class AdaptiveLimit:
         if is_used and self._recent_s > _SLOWER_BY * self._usual_s:
             self._cut(now, _LESS_WHEN_SLOWER, between_s=max(self._recent_s, _BETWEEN_CUTS_S))
         elif is_used and self._value < self._at_most:
-            self._value = min(self._value + 1.0 / min(self._value, _ANSWERS_FOR_ONE_MORE), self._at_most)
+            is_usual = self._recent_s <= _AS_USUAL * self._usual_s
+            answers = min(self._value, _ANSWERS_FOR_ONE_MORE) if is_usual else self._value
+            self._value = min(self._value + 1.0 / answers, self._at_most)
 
     def limited(self, now: float) -> None:
-        """The provider said that it is too much, or did not answer in time. One burst counts once."""
+        """The provider said that it is too much. Answers to one burst count once."""
         self._cut(now, _LESS_WHEN_LIMITED, between_s=_BETWEEN_CUTS_S)
 
     def _cut(self, now: float, factor: float, between_s: float) -> None:

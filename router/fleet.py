@@ -147,8 +147,10 @@ class Permit:
     def failed(self, error: UpstreamError) -> None:
         """The attempt, or the rest of the answer, has failed."""
         standing, now = self._standing, self._fleet.clock()
-        if error.status in _OVERLOAD or isinstance(error, UpstreamTimeout):
+        if error.status in _OVERLOAD:
             standing.slots.limit.limited(now)
+        elif isinstance(error, UpstreamTimeout):
+            standing.slots.limit.answered(now, now - self._began, standing.slots.in_use)
         if error.status in REJECTS_KEY:
             status = 402 if error.code in _NO_MONEY else error.status
             if standing.keys.rejected(self._key, status, error.retry_after_s, now):

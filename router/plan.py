@@ -16,6 +16,7 @@ from msgspec import Struct
 from router.catalogue import Deployment, Model, RoutingPolicy, Strategy, Tier
 from router.chat import ChatRequest
 from router.errors import ModelUnknown, NoCandidate
+from router.pacing import score
 from router.prices import UnitPrices, cost_nano
 from router.usage import Usage
 
@@ -353,7 +354,7 @@ def ranked(
     buy. An unpriced candidate counts as the dearest."""
     reference, price = _reference_nano(candidates), _price(candidates, policy.strategy, around)
     scored = [
-        msgspec.structs.replace(each, score=each.quality - price * (each.cost_nano if each.prices else reference))
+        msgspec.structs.replace(each, score=score(each.quality, each.cost_nano if each.prices else reference, price))
         for each in candidates
     ]
     return _ordered(scored, policy, around), price

@@ -46,6 +46,8 @@ _NEIGHBOURS: Final = 4
 _SURFACE_BOUND: Final = 3.0
 """Standard deviations at which a surface feature is cut."""
 _JITTER: Final = 1e-4
+_PART: Final = 2048
+"""Examples that are summed up at a time."""
 
 _MODEL_LABELS: Final = 5.0
 """Labels that the prior is worth against a model's own mean."""
@@ -197,7 +199,7 @@ def untaught(tiers: Mapping[str, Tier], dim: int) -> Fitted:
 
 
 def fit(examples: Examples, tiers: Mapping[str, Tier], landmarks: int = LANDMARKS) -> Fitted:
-    """Learns from all examples: about a second for 20,000, mostly in numpy, which lets other threads run. `tiers`
+    """Learns from all examples: a second or two for 20,000, mostly in numpy, which lets other threads run. `tiers`
     must name every model of the examples. The same examples give the same fit."""
     prior = _prior(examples.names, tiers)
     if not len(examples):
@@ -205,11 +207,10 @@ def fit(examples: Examples, tiers: Mapping[str, Tier], landmarks: int = LANDMARK
     points, center, shift, scale = _points(examples)
     marks = points[_spread(examples, landmarks)]
     level = _level(examples, prior)
-    near = _near(points, marks)
-    settled = _counts(examples.model, near.argmax(1), (len(examples.names), len(marks))).astype(np.float32)
-    weights, variance = _regressions(
-        near, _near(marks, marks), examples, examples.score - level[examples.model, examples.workload]
-    )
+    residual = examples.score - level[examples.model, examples.workload]
+    rows = [examples.model == number for number in range(len(examples.names))]
+    of_models = [_summed(points[each], residual[each], marks) for each in rows]
+    weights = _weights(of_models, _near(marks, marks).astype(np.float64))
     return Fitted(
         learned=examples.learned,
         names=examples.names,
@@ -219,10 +220,10 @@ def fit(examples: Examples, tiers: Mapping[str, Tier], landmarks: int = LANDMARK
         landmarks=marks,
         offsets=-0.5 * (marks**2).sum(1),
         level=level,
-        weights=weights,
-        settled=settled,
-        heard=settled.sum(1),
-        variance=variance,
+        weights=np.array(weights, np.float32),
+        settled=np.array([each.settled for each in of_models], np.float32),
+        heard=np.array([each.count for each in of_models], np.float32),
+        variance=np.array([_variance(*each) for each in zip(of_models, weights, strict=True)], np.float32),
     )
 
 
@@ -291,23 +292,41 @@ def _shrunken(sums: Doubles, counts: Doubles) -> Floats:
     return found
 
 
-def _regressions(near: Floats, among: Floats, examples: Examples, residual: Floats) -> tuple[Floats, Floats]:
-    """(weights, variance), as `Fitted` explains them, from the landmarks near each example and among themselves."""
-    kernel = among.astype(np.float64) + _JITTER * np.eye(len(among))
-    of_models = [examples.model == number for number in range(len(examples.names))]
-    grams = [(near[rows].T @ near[rows]).astype(np.float64) for rows in of_models]
-    targets = [near[rows].T.astype(np.float64) @ residual[rows] for rows in of_models]
-    shared = np.linalg.solve(sum(grams) + _RIDGE * kernel, np.sum(targets, 0))
-    own = [
-        shared + np.linalg.solve(gram + _RIDGE * kernel, target - gram @ shared)
-        for gram, target in zip(grams, targets, strict=True)
-    ]
-    variance = [
-        (_MODEL_LABELS * _PRIOR_VARIANCE + float(((residual[rows] - near[rows] @ weights) ** 2).sum()))
-        / (_MODEL_LABELS + int(rows.sum()))
-        for rows, weights in zip(of_models, own, strict=True)
-    ]
-    return np.array(own, np.float32), np.array(variance, np.float32)
+class _Sums(Struct, frozen=True):
+    """What a regression needs of the examples of one model."""
+
+    gram: Doubles
+    target: Doubles
+    square: float
+    """Of what is to be explained."""
+    settled: Doubles
+    count: int
+
+
+def _summed(points: Floats, residual: Floats, marks: Floats) -> _Sums:
+    """In parts: the landmarks near all points at once would need a hundred megabytes."""
+    gram, target, settled = np.zeros((len(marks), len(marks))), np.zeros(len(marks)), np.zeros(len(marks))
+    for start in range(0, len(points), _PART):
+        near = _near(points[start : start + _PART], marks)
+        gram += near.T @ near
+        target += near.T @ residual[start : start + _PART]
+        settled += np.bincount(near.argmax(1), minlength=len(marks))
+    return _Sums(gram, target, float(residual @ residual), settled, len(points))
+
+
+def _weights(of_models: Sequence[_Sums], among: Doubles) -> list[Doubles]:
+    """One regression for what all models share, and one for each that learns what this leaves."""
+    ridge = _RIDGE * (among + _JITTER * np.eye(len(among)))
+    shared = np.linalg.solve(
+        np.sum([each.gram for each in of_models], 0) + ridge, np.sum([each.target for each in of_models], 0)
+    )
+    return [shared + np.linalg.solve(each.gram + ridge, each.target - each.gram @ shared) for each in of_models]
+
+
+def _variance(sums: _Sums, weights: Doubles) -> float:
+    """Mean square of what the regression leaves, shrunken to the prior's."""
+    left = sums.square - 2 * weights @ sums.target + weights @ sums.gram @ weights
+    return float((_MODEL_LABELS * _PRIOR_VARIANCE + max(left, 0.0)) / (_MODEL_LABELS + sums.count))
 
 
 # --- learning ---

@@ -71,7 +71,9 @@ def _edited(original: Mapping[str, Any], deployment: Deployment, output_limit: i
     if output_limit is not None:
         mapping["max_tokens"] = output_limit
     if any(_is_unsigned(block) for message in mapping["messages"] for block in _blocks(message)):
-        mapping["messages"] = [_signed_only(message) for message in mapping["messages"]]
+        signed = [(message, _signed_only(message)) for message in mapping["messages"]]
+        # A turn of nothing else is no turn any more.
+        mapping["messages"] = [kept for message, kept in signed if kept["content"] or not message["content"]]
     return mapping
 
 

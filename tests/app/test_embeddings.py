@@ -427,6 +427,11 @@ def test_embeddings_are_known_after_a_restart(start_gateway: Any, provider: Prov
     assert post(gateway, key, input="kept for later").headers["x-thriftgate-cache"] == "exact"
     assert len(provider.calls) == 1
 
+    gateway.stop()
+    assert gateway.command("cache", "purge", "--env", "prod").returncode == 0
+    gateway.start()
+    assert post(gateway, key, input="kept for later").headers["x-thriftgate-cache"] == "miss"
+
 
 def test_settings_that_cannot_hold_are_named() -> None:
     text = (

@@ -9,7 +9,7 @@ import pytest
 from openai import APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, RateLimitError
 from pydantic import BaseModel
 
-from tests.app.configuration import ENVIRONMENT, model, route, scripted
+from tests.app.configuration import ENVIRONMENT, budget, model, route, scripted
 from tests.app.openai_error import openai_error
 from tests.app.provider import (
     CUT,
@@ -66,6 +66,8 @@ def gateway(
         + '[[models.both.deployments]]\nprovider = "native"\nmodel = "both-native"\n'
         + "list_price = { input = 1, output = 4 }\n"
         + route("default", "large", "medium", "small", "native", "elsewhere", "both", allow_downgrade=False)
+        + route("faq", "large", cache='start = "prior"')
+        + budget("organisation", 10**15, audits_share=0.0)  # no audits here: each would be one more call
     )
     with running_gateway(tmp_path_factory.mktemp("responses"), configuration, ENVIRONMENT) as gateway:
         yield gateway
@@ -563,6 +565,31 @@ def test_a_stored_answer_serves_both_apis_in_their_own_form(client: OpenAI, prov
     assert chat.parse().choices[0].message.content == "Paris is the capital."
     assert again.parse().id != first.id
     assert len(provider.calls) == 1
+
+
+def test_an_answer_to_chats_serves_other_words_of_a_response(
+    gateway: RunningGateway, client: OpenAI, provider: Provider
+) -> None:
+    provider.script("large-2025", json_reply(chat_body("Press “Forgot password”.")))
+    key = gateway.key(route="faq")
+    before = gateway.status()["cache"]
+    wordings = ("How do I reset my password?", "How can I reset a password?", "How could I reset my password?")
+    for wording in wordings:
+        gateway.chat(key, wording, model="large", headers={"cache-control": "no-cache"})
+    eventually(lambda: gateway.status()["cache"]["entries"] == before["entries"] + len(wordings))
+    eventually(lambda: gateway.status()["cache"]["groups"] < before["groups"] + len(wordings))
+
+    with client.with_options(api_key=key).responses.stream(
+        model="large", input="How can I reset my password?"
+    ) as stream:
+        kinds = [event.type for event in stream]
+        answer = stream.get_final_response()
+
+    assert answer.output_text == "Press “Forgot password”."
+    assert kinds[-1] == "response.completed"
+    assert len(provider.calls) == len(wordings)
+    row = gateway.row(request_id=f"req_{answer.id.removeprefix('resp_')}")
+    assert (row.disposition, row.served_model) == ("semantic", "large")
 
 
 def test_what_fits_no_chat_goes_to_the_deployment_that_takes_it(

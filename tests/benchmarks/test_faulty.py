@@ -29,8 +29,8 @@ from benchmarks.tokens import flaw_of, is_beginning, question, token_of
 TEXT = question(1)
 TOKEN = token_of(TEXT)
 MIDWAY = [fault for fault in AFTER_FIRST if fault is not RESTART]
-SILENT_S = 0.2
-"""Who has sent nothing for so long is taken for silent."""
+SILENT_S = 1.0
+"""Who has sent nothing for so long is taken for silent, where silence is expected."""
 
 
 class Heard(NamedTuple):
@@ -89,6 +89,7 @@ async def heard(
     key: str = "sk-one",
     tls: Any = None,
     line: str = "POST /v1/chat",
+    silent_s: float = 10.0,
 ) -> Heard:
     """One request on a connection of its own, and everything that came until its end or until it was silent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=tls)
@@ -98,7 +99,7 @@ async def heard(
         head = f"{line} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(asked)}"
         writer.write(f"{head}\r\n\r\n".encode() + asked)
         while not Heard(data, "").is_whole:
-            async with asyncio.timeout(SILENT_S):
+            async with asyncio.timeout(silent_s):
                 part = await reader.read(65536)
             if not part:
                 break
@@ -127,10 +128,10 @@ def named(name: str) -> Fault:
     return next(fault for fault in every_fault() if fault.name == name)
 
 
-async def struck(name: str, *, stream: bool = False) -> tuple[Heard, list[Met]]:
+async def struck(name: str, *, stream: bool = False, silent_s: float = 10.0) -> tuple[Heard, list[Met]]:
     """What a client hears under this fault, and what the server remembers."""
     async with upstream(named(name)) as server:
-        return await heard(server, stream=stream), server.met.get(TOKEN, [])
+        return await heard(server, stream=stream, silent_s=silent_s), server.met.get(TOKEN, [])
 
 
 # --- without faults ---------------------------------------------------------------------------------------------------
@@ -199,21 +200,21 @@ async def test_faults_are_switched_while_it_runs() -> None:
     ],
 )
 async def test_these_say_nothing_at_all_and_end_so(name: str, end: str, stream: bool) -> None:
-    found, _ = await struck(name, stream=stream)
+    found, _ = await struck(name, stream=stream, silent_s=SILENT_S)
 
     assert (found.data, found.end) == (b"", end)
 
 
 async def test_a_hang_after_headers_sends_the_head_only() -> None:
     for stream in (False, True):
-        found, met = await struck("hang after headers", stream=stream)
+        found, met = await struck("hang after headers", stream=stream, silent_s=SILENT_S)
 
         assert (found.status, found.body, found.end) == (200, b"", "silent")
         assert met == [Met("hang after headers", hangs=True)]
 
 
 async def test_a_drip_sends_one_byte_and_then_waits() -> None:
-    found, met = await struck("drip, a byte a second")
+    found, met = await struck("drip, a byte a second", silent_s=SILENT_S / 2)
 
     assert (found.data, found.end) == (b"H", "silent")
     assert met[0].hangs
@@ -361,7 +362,7 @@ async def test_tls_fails_in_several_ways_and_works_otherwise(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("fault", MIDWAY, ids=lambda fault: fault.name)
 async def test_a_fault_in_the_middle_lets_a_right_beginning_through_and_never_the_end(fault: Fault) -> None:
-    found, met = await struck(fault.name, stream=True)
+    found, met = await struck(fault.name, stream=True, silent_s=SILENT_S / 2)
 
     assert found.status == 200
     assert b"\r\n\r\n" in found.data
@@ -383,7 +384,7 @@ async def test_a_fault_in_the_middle_lets_a_right_beginning_through_and_never_th
     ],
 )
 async def test_a_stream_that_fails_in_the_middle_ends_so(name: str, end: str) -> None:
-    found, _ = await struck(name, stream=True)
+    found, _ = await struck(name, stream=True, silent_s=SILENT_S / 2)
 
     assert found.end == end
 

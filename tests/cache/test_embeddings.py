@@ -18,8 +18,9 @@ def engine() -> Iterator[sa.Engine]:
 
 
 def embedding(key: str, **fields: object) -> StoredEmbedding:
-    usual = {"team": "t", "route": "r", "model": "m", "tokens": 3, "created_us": 10, "vector": b"[1.5]"}
-    return StoredEmbedding(key=key.encode(), **(usual | fields))  # type: ignore[arg-type]
+    owner = {"team": "t", "env": "prod", "route": "r", "knowledge_version": "1"}
+    usual = {"model": "m", "tokens": 3, "created_us": 10, "vector": b"[1.5]"}
+    return StoredEmbedding(key=key.encode(), **(owner | usual | fields))  # type: ignore[arg-type]
 
 
 def test_what_is_stored_is_found_again_also_by_another_store(engine: sa.Engine) -> None:
@@ -79,15 +80,17 @@ def test_what_would_not_fit_at_all_is_not_stored(engine: sa.Engine) -> None:
         ({"team": "t"}, {b"other"}),
         ({"route": "r2"}, {b"a", b"other"}),
         ({"team": "t", "route": "r2"}, {b"a", b"other"}),
+        ({"env": "dev"}, {b"a", b"b"}),
+        ({"knowledge_version": "1"}, set()),
         ({"tag": "x"}, {b"a", b"b", b"other"}),
-        ({"team": "t", "entry": "x"}, {b"a", b"b", b"other"}),
+        ({"team": "t", "id": "x"}, {b"a", b"b", b"other"}),
     ],
 )
 def test_a_purge_forgets_what_matches_all_criteria(
     engine: sa.Engine, criteria: dict[str, str], left: set[bytes]
 ) -> None:
     store = EmbeddingStore(engine, 10_000)
-    store.store([embedding("a"), embedding("b", route="r2"), embedding("other", team="u")])
+    store.store([embedding("a"), embedding("b", route="r2"), embedding("other", team="u", env="dev")])
 
     assert store.purge(criteria) == 3 - len(left)
     assert store.known([b"a", b"b", b"other"], since_us=0).keys() == left

@@ -357,6 +357,16 @@ def test_both_dialects_have_one_canonical_request() -> None:
 # --- to Anthropic --------------------------------------------------------------------------------------------------
 
 
+def test_a_turn_of_nothing_but_foreign_reasoning_is_left_away() -> None:
+    unsigned = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": [unsigned]}]
+
+    assert sent(decoded(messages=[*turns, {"role": "user", "content": "y"}]))["messages"] == [
+        {"role": "user", "content": "x"},
+        {"role": "user", "content": "y"},
+    ]
+
+
 def test_every_request_has_a_limit() -> None:
     asked_for = request()
 

@@ -217,7 +217,6 @@ NATIVE = {
     "text.novel": {"text": {"novel": 1}},
     "reasoning.mode": {"reasoning": {"mode": "pro"}},
     "tool_choice.type": {"tool_choice": {"type": "mcp", "server_label": "s"}},
-    "context_management": {"context_management": [{"type": "compaction"}]},
 }
 
 

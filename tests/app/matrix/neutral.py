@@ -1,0 +1,99 @@
+"""What the cells of the matrix speak of, in no API's own words: questions, answers, and what a provider was asked."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PNG: Final = "iVBORw0KGgo="
+DATA_URL: Final = f"data:image/png;base64,{PNG}"
+WEB_URL: Final = "https://pictures.invalid/a.png"
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"is_fine": {"type": "boolean"}},
+    "required": ["is_fine"],
+    "additionalProperties": False,
+}
+PARAMETERS: Final[dict[str, Any]] = {"type": "object", "properties": {"id": {"type": "integer"}}}
+
+
+@dataclass(frozen=True)
+class Called:
+    name: str
+    arguments: dict[str, Any]
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a client asks. `turns` alternate between user and assistant; `calls`, with their results, come after them."""
+
+    turns: tuple[str, ...] = ("Hello",)
+    system: str | None = None
+    tools: tuple[str, ...] = ()
+    calls: tuple[Called, ...] = ()
+    is_forced: bool = False
+    is_serial: bool = False
+    picture: str | None = None
+    wants_schema: bool = False
+    wants_thoughts: bool = False
+    stops: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Tokens: input that was not cached, input that was, output with its reasoning."""
+
+    fresh: int = 12
+    cached: int = 0
+    output: int = 7
+    reasoning: int = 0
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a provider answers. `ended`: stop, length or refusal."""
+
+    text: str = ""
+    thought: str = ""
+    calls: tuple[Called, ...] = ()
+    ended: str = "stop"
+    counts: Counts = Counts()
+
+
+@dataclass
+class Told:
+    """What a provider was asked."""
+
+    system: str = ""
+    turns: list[tuple[str, str]] = field(default_factory=list)
+    """Role and text, without tool results."""
+    tools: list[str] = field(default_factory=list)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    """Name and arguments."""
+    results: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    schema: Any = None
+    stops: list[str] = field(default_factory=list)
+    limit: int | None = None
+    thinks: bool = False
+    is_forced: bool = False
+    is_serial: bool = False
+
+
+@dataclass
+class Seen:
+    """What a client got."""
+
+    text: str = ""
+    thought: str = ""
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """Name and arguments, as the client reads them: JSON."""
+    call_ids: set[str] = field(default_factory=set)
+    ended: str = ""
+    """stop, length, calls or refusal."""
+    counts: Counts | None = None
+    model: str = ""
+    created: int | None = None
+    """None where the client's API has no time."""
+    warning: str = ""
+    request_id: str = ""

@@ -1,0 +1,70 @@
+"""What the gate promises: a bound on what is under way, and no more work for a process that is late already."""
+
+import pytest
+
+from app.admission import Gate, check_values
+from router.errors import Overloaded, RequestInvalid
+
+
+def is_open(gate: Gate) -> bool:
+    try:
+        with gate.passed():
+            return True
+    except Overloaded:
+        return False
+
+
+def test_only_so_many_are_inside_at_the_same_time() -> None:
+    gate = Gate(2)
+    with gate.passed(), gate.passed():
+        assert not is_open(gate)
+
+    assert is_open(gate)
+    assert gate.in_flight == 0
+
+
+def test_whoever_leaves_with_an_error_has_left() -> None:
+    gate = Gate(1)
+    with pytest.raises(ValueError, match="broken"), gate.passed():
+        raise ValueError("broken")
+
+    assert is_open(gate)
+
+
+def test_a_single_delay_closes_nothing_and_a_lasting_one_does() -> None:
+    gate = Gate(10)
+    gate.ticked(3.0)
+    assert is_open(gate)
+
+    for _ in range(20):
+        gate.ticked(1.0)
+    assert not is_open(gate)
+
+
+def test_the_gate_opens_again_when_the_process_has_caught_up() -> None:
+    gate = Gate(10)
+    for _ in range(100):
+        gate.ticked(2.0)
+    for _ in range(20):
+        gate.ticked(0.0)
+
+    assert is_open(gate)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_001, b"[" + b"{}," * 100_000 + b"{}]", b'["' + b"{" * 100_001 + b'", ' + b"[]," * 100_001 + b"[]]"],
+    ids=["deep", "wide", "beside a text"],
+)
+def test_countless_values_are_refused(body: bytes) -> None:
+    with pytest.raises(RequestInvalid):
+        check_values(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"a": "' + b"{[" * 100_000 + b'"}', b'{"a": "' + b'\\"{' * 100_001 + b'"}'],
+    ids=["few", "text", "quotes"],
+)
+def test_brackets_in_texts_are_not_counted(body: bytes) -> None:
+    check_values(body)
