@@ -325,8 +325,8 @@ def _weights(of_models: Sequence[_Sums], among: Doubles) -> list[Doubles]:
 
 def _variance(sums: _Sums, weights: Doubles) -> float:
     """Mean square of what the regression leaves, shrunken to the prior's."""
-    left = sums.square - 2 * weights @ sums.target + weights @ sums.gram @ weights
-    return float((_MODEL_LABELS * _PRIOR_VARIANCE + max(left, 0.0)) / (_MODEL_LABELS + sums.count))
+    left = sums.square + float((sums.gram @ weights - 2 * sums.target) @ weights)
+    return (_MODEL_LABELS * _PRIOR_VARIANCE + max(left, 0.0)) / (_MODEL_LABELS + sums.count)
 
 
 # --- learning ---

@@ -87,7 +87,9 @@ class OpenAI:
             found += [chunk({name: piece}) for piece in halves(message.get(name) or "")]
         for at, call in enumerate(message.get("tool_calls", ())):
             first = {**call, "index": at, "function": {**call["function"], "arguments": ""}}
-            pieces = [{"index": at, "function": {"arguments": piece}} for piece in halves(call["function"]["arguments"])]
+            pieces = [
+                {"index": at, "function": {"arguments": piece}} for piece in halves(call["function"]["arguments"])
+            ]
             found += [chunk({"tool_calls": [piece]}) for piece in (first, *pieces)]
         return [*found, chunk({}, self._finish(said)), chunk(None, usage=body["usage"]), provider.DONE]
 
@@ -176,9 +178,7 @@ class Anthropic:
     def reply(self, said: Said, *, streams: bool) -> Reply:
         blocks = [anthropic.thinking(said.thought)] if said.thought else []
         blocks += [anthropic.text(said.text)] if said.text else []
-        blocks += [
-            anthropic.tool_use(f"toolu_{at}", made.name, **made.arguments) for at, made in enumerate(said.calls)
-        ]
+        blocks += [anthropic.tool_use(f"toolu_{at}", made.name, **made.arguments) for at, made in enumerate(said.calls)]
         stop = {"stop": "end_turn", "length": "max_tokens", "refusal": "refusal"}[said.ended]
         counts = said.counts
         details = {"output_tokens_details": {"thinking_tokens": counts.reasoning}} if counts.reasoning else {}
@@ -311,9 +311,7 @@ class Bedrock:
         }
         if streams:
             events = self._events(said)
-            return bedrock.streamed(
-                aws_events.start(), *events, aws_events.stop(reason), aws_events.metadata(**counts)
-            )
+            return bedrock.streamed(aws_events.start(), *events, aws_events.stop(reason), aws_events.metadata(**counts))
         signed = {"reasoningText": {"text": said.thought, "signature": "c2ln"}}
         blocks: list[dict[str, Any]] = [{"reasoningContent": signed}] if said.thought else []
         blocks += [{"text": said.text}] if said.text else []
