@@ -37,6 +37,7 @@ from app.gateway import Gateway, Route
 from app.judging import Judging
 from app.keys import Caller, Key, Keys, log_action
 from app.observer import Observer
+from app.quality_upkeep import QualityUpkeep
 from app.settings import BreakerSettings, ProviderSettings, RouteSettings, ServiceLevelSettings, Settings
 from app.warming import Curated
 from app.webhook import Received
@@ -319,6 +320,8 @@ async def open_services(
             on_fault=observer.cache_fault,
             now=clock,
         )
+        space = encoder.fingerprint if encoder is not None else ""
+        quality_upkeep = QualityUpkeep(experience.quality, folder / "quality.npz", space, log)
         upkeep = BudgetUpkeep(budgets, ledger_engine, ledger, observer, clock, log)
         services = Services(
             settings=settings,
@@ -351,10 +354,12 @@ async def open_services(
         beside = [asyncio.create_task(keep_checking(fleet, upstream)), asyncio.create_task(services.gate.watch())]
         try:
             await upkeep.start()
+            quality_upkeep.start()
             yield services
         finally:
             services.is_ready = False
             await upkeep.stop()
+            await quality_upkeep.stop()
             for task in beside:
                 task.cancel()
             await gateway.drain(settings.server.shutdown_grace_s)

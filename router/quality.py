@@ -465,6 +465,16 @@ class Quality:
         return self._learned
 
     @property
+    def tiers(self) -> Mapping[str, Tier]:
+        """The models whose quality is estimated."""
+        return self._tiers
+
+    @property
+    def learned(self) -> int:
+        """How many judged answers were ever taken."""
+        return self._learned
+
+    @property
     def dim(self) -> int:
         """Length of the vectors."""
         return int(self._memory.vectors.shape[1])

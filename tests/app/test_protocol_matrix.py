@@ -1,5 +1,6 @@
-"""Every client API before every provider's protocol, capability by capability, as JSON and as a stream: with the vendors'
-official SDKs as clients, and providers that take only what the vendors describe. README.md shows what is held here."""
+"""Every client API before every provider's protocol, capability by capability, as JSON and as a stream: with the
+vendors' official SDKs as clients, and providers that take only what the vendors describe. README.md shows what is held
+here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -65,6 +66,7 @@ def cell(
             upstream=UPSTREAMS[upstream],
             provider=providers[upstream],
             streams=form == "stream",
+            passes=client == "chat completions" and upstream in ("openai", "azure"),
             row=lambda request_id: gateway.row(request_id=request_id),
         )
 
@@ -83,7 +85,7 @@ def test_a_cell_is_what_the_table_says(
     expected, built = outcome(client, upstream, capability), cell(client, upstream, form)
     check = CAPABILITIES[capability]
     match expected.kind:
-        case "answered":
+        case "answered" | "absent":
             seen = check(built)
             assert seen is None or seen.warning == ""
         case "told":
@@ -96,9 +98,6 @@ def test_a_cell_is_what_the_table_says(
             assert getattr(refused.value, "status_code", None) == 400
             assert expected.name in str(refused.value)
             assert built.provider.calls == []
-        case "absent":  # nothing of the kind can come from there, so none is made up
-            with pytest.raises(AssertionError):
-                check(built)
     if capability in _LEAVES_TRACES:
         gateway.reset_deployments()
 

@@ -24,7 +24,7 @@ class Called:
 
 @dataclass(frozen=True)
 class Question:
-    """What a client asks. `turns` alternate between user and assistant; `calls`, with their results, come after them."""
+    """What a client asks. `turns` alternate between user and assistant; `calls` and their results come after them."""
 
     turns: tuple[str, ...] = ("Hello",)
     system: str | None = None

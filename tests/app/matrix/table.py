@@ -18,7 +18,7 @@ END: Final = "<!-- protocols: end -->"
 @dataclass(frozen=True)
 class Outcome:
     """`refused`: 400 that names the field. `told`: answered, and the warning header names what was left out. `absent`:
-    the provider's protocol has nothing of the kind to convert."""
+    the provider's protocol has nothing of the kind to tell, and nothing is made up."""
 
     kind: Kind = "answered"
     name: str = ""
@@ -36,19 +36,17 @@ _EXCEPTIONS: Final[dict[tuple[str, str, str], Outcome]] = {
             "forced tool call": Outcome("refused", "tool_choice"),
             "one tool call at a time": Outcome("refused", "parallel_tool_calls"),
             "picture by address": Outcome("refused", "content[1]"),
-            "refusal or filter": Outcome("absent"),
-            "cached tokens": Outcome("absent"),
-            "reasoning tokens": Outcome("absent"),
         }.items()
     },
     ("messages", "ollama", "reasoning text"): Outcome("told", "thinking.budget_tokens"),
     **{(client, "gemini", "one tool call at a time"): Outcome("refused", "parallel_tool_calls") for client in _EVERY},
     **{(client, "bedrock", "picture by address"): Outcome("refused", "content[1]") for client in _EVERY},
-    **{(client, "bedrock", "reasoning tokens"): Outcome("absent") for client in _EVERY},
 }
 
 
 def outcome(client: str, upstream: str, capability: str) -> Outcome:
+    if capability in UPSTREAMS[upstream].silent_on:
+        return Outcome("absent")
     return _EXCEPTIONS.get((client, upstream, capability), ANSWERED)
 
 
@@ -71,7 +69,7 @@ def markdown() -> str:
     head = (
         f"{len(kinds)} cells ({', '.join(CLIENTS)}; JSON and stream): {counted['answered']} answered ✓, "
         f"{counted['told']} answered with a warning that names what was left out, {counted['refused']} refused with a "
-        f"400 that names the field, {counted['absent']} without anything of the kind at the provider (–)."
+        f"400 that names the field, {counted['absent']} of which the provider tells nothing (–)."
     )
     lines = [f"| | {' | '.join(UPSTREAMS)} |", "|---" * (len(UPSTREAMS) + 1) + "|"]
     lines += [f"| {name} | {' | '.join(_shown(upstream, name) for upstream in UPSTREAMS)} |" for name in CAPABILITIES]

@@ -22,6 +22,8 @@ class Upstream(Protocol):
     key: str
     settings: str
     """More lines of its table in the configuration."""
+    silent_on: frozenset[str]
+    """Capabilities of which an answer there has nothing to tell."""
 
     def running(self) -> AbstractContextManager[Provider]: ...
 
@@ -53,6 +55,7 @@ class OpenAI:
     model = "gpt-scripted"
     key = openai.KEY
     settings = ""
+    silent_on: frozenset[str] = frozenset()
 
     def running(self) -> AbstractContextManager[Provider]:
         return openai.running_openai()
@@ -171,6 +174,7 @@ class Anthropic:
     model = "claude-opus-4-5"
     key = ANTHROPIC_KEY
     settings = ""
+    silent_on: frozenset[str] = frozenset()
 
     def running(self) -> AbstractContextManager[Provider]:
         return anthropic.running_anthropic(self.key)
@@ -230,6 +234,7 @@ class Gemini:
     model = "gemini-2.5-pro"
     key = gemini.KEY
     settings = ""
+    silent_on: frozenset[str] = frozenset()
 
     def running(self) -> AbstractContextManager[Provider]:
         return gemini.running_gemini()
@@ -243,7 +248,8 @@ class Gemini:
             "thoughtsTokenCount": counts.reasoning,
         }
         if said.ended == "refusal":
-            blocked = {"promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": said.text}}
+            feedback = {"blockReason": "SAFETY", "blockReasonMessage": said.text}
+            blocked = {"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": counts.fresh}}
             return gemini.streamed(blocked) if streams else gemini.whole(candidates=[], **blocked)
         reason = {"stop": "STOP", "length": "MAX_TOKENS"}[said.ended]
         parts = [
@@ -297,6 +303,7 @@ class Bedrock:
     model = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
     key = f"{bedrock.ACCESS_KEY}:{bedrock.SECRET}:{bedrock.TOKEN}"
     settings = f'region = "{bedrock.REGION}"'
+    silent_on: frozenset[str] = frozenset({"reasoning tokens"})
 
     def running(self) -> AbstractContextManager[Provider]:
         return bedrock.running_bedrock()
@@ -379,6 +386,7 @@ class Ollama:
     model = ollama.MODEL
     key = ollama.KEY
     settings = ""
+    silent_on: frozenset[str] = frozenset({"refusal or filter", "cached tokens", "reasoning tokens"})
 
     def running(self) -> AbstractContextManager[Provider]:
         return ollama.running_ollama()
@@ -389,11 +397,16 @@ class Ollama:
         counts = {"given": said.counts.fresh, "written": said.counts.output}
         if not streams:
             thought = {"thinking": said.thought} if said.thought else {}
-            return ollama.whole(said.text, said.ended, **counts, **more, **thought)
+            return ollama.whole(said.text, self._reason(said), **counts, **more, **thought)
         steps = [ollama.step(thinking=piece) for piece in halves(said.thought)]
         steps += [ollama.step(piece) for piece in halves(said.text)]
         steps += [ollama.step(**more)] if more else []
-        return ollama.streamed(*steps, ollama.last("", said.ended, **counts))
+        return ollama.streamed(*steps, ollama.last("", self._reason(said), **counts))
+
+    @staticmethod
+    def _reason(said: Said) -> str:
+        """A model that refuses says so in words, and no more."""
+        return "length" if said.ended == "length" else "stop"
 
     def begun(self, text: str) -> Sequence[Step]:
         return ollama.streamed(ollama.step(text))
