@@ -380,9 +380,11 @@ class Calls:
             permit.close()
             raise
 
-        def ended(error: UpstreamError | None) -> None:
+        def ended(error: UpstreamError | None, is_whole: bool) -> None:
             if error is not None:
                 permit.failed(error)
+            elif is_whole:
+                permit.finished()
             permit.close()
 
         call.ended = ended

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -261,7 +262,8 @@ class Gateway:
                 if fresh is None:
                     self._cache.audit_failed(follow_up)
                 else:
-                    exchange.verdict = await self._cache.followed(follow_up, fresh)
+                    opinion = partial(self._judging.same, served)
+                    exchange.verdict = await self._cache.followed(follow_up, fresh, opinion)
                 with suppress(LedgerUnavailable):
                     await self._calls.record(exchange)
 

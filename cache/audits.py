@@ -4,7 +4,7 @@ A wrong hit quarantines the anchor that served it, lowers its group and is kept 
 answer is compared (`cache.learning`), not how it is fetched.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 import msgspec
@@ -18,6 +18,9 @@ from cache.query import CachePolicy
 from cache.sameness import Verdict
 from cache.ticket import FollowUp, Fresh, Ticket
 from cache.trust import Trust
+
+SecondOpinion = Callable[[str, str], Awaitable[Verdict | None]]
+"""Whether two answers say the same, by whoever knows better than a comparison of words; None for no opinion."""
 
 _WRONG_WEIGHT: Final = 3.0
 """A wrong audited hit speaks against its group like so many labels: it has harmed somebody."""
@@ -58,9 +61,9 @@ class Audits:
         if len(self._hits) > _HITS_REMEMBERED:
             del self._hits[next(iter(self._hits))]
 
-    async def audited(self, follow_up: FollowUp, fresh: Fresh) -> Verdict | None:
+    async def audited(self, follow_up: FollowUp, fresh: Fresh, opinion: SecondOpinion | None) -> Verdict | None:
         """What the fresh answer says of the hit; None if the entry has gone meanwhile. After `different` the fresh
-        answer is to be stored in its place."""
+        answer is to be stored in its place. Where the comparison of words cannot tell, a second opinion is asked."""
         ticket, store = follow_up.ticket, self._holdings.store
         judgement = ticket.judgement
         assert judgement is not None
@@ -70,6 +73,8 @@ class Audits:
         if entry is None or verdict is None:  # purged meanwhile: nobody is served it any more
             self.failed(follow_up)
             return None
+        if verdict == "unclear" and opinion is not None and (group := self._holdings.group(entry.group_id)):
+            verdict = await opinion(group.answer, fresh.text) or verdict
         judgement = msgspec.structs.replace(judgement, group=entry.group_id)
         self._trust.hit_labelled(
             ticket.query.route, ticket.query.policy, judgement, follow_up.propensity, LABELS[verdict]

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from cache import audits
 from cache.answers import Answers, Comparison, Encodes, WordedComparison
-from cache.audits import Audits
+from cache.audits import Audits, SecondOpinion
 from cache.cacheability import Cacheability, cacheability
 from cache.certificate import Certificate
 from cache.decision import Judgement, Neighbour, Prior, load_prior
@@ -413,7 +413,7 @@ class Cache(Generic[Event]):
 
     # --- after a hit ---
 
-    async def followed(self, follow_up: FollowUp, fresh: Fresh) -> Verdict | None:
+    async def followed(self, follow_up: FollowUp, fresh: Fresh, opinion: SecondOpinion | None = None) -> Verdict | None:
         """The fresh answer after a hit. An audit's verdict is recorded; a wrong hit quarantines the anchor, lowers
         its group and is kept for a person to judge, and the fresh answer takes its place. Never raises: a fault is
         an audit that has failed."""
@@ -421,7 +421,7 @@ class Cache(Generic[Event]):
         try:
             if follow_up.purpose == "audit":
                 assert self._audits is not None
-                verdict = await self._audits.audited(follow_up, fresh)
+                verdict = await self._audits.audited(follow_up, fresh, opinion)
                 if verdict == "different":
                     self.store(ticket, fresh)
                 return verdict

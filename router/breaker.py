@@ -52,6 +52,7 @@ class Breaker:
         self._open_until: float | None = None
         self._open_s = policy.open_s
         self._is_probing = False
+        self._is_promising = False
 
     def state(self, now: float) -> State:
         if self._open_until is None:
@@ -64,8 +65,9 @@ class Breaker:
 
     @property
     def may_be_forced(self) -> bool:
-        """Whether a call may be made although it is open, because there is nothing else left: one at a time."""
-        return not self._is_probing
+        """Whether a call may be made although it is open, because there is nothing else left: one at a time, or more
+        when the probe goes well."""
+        return not self._is_probing or self._is_promising
 
     def opens_again_s(self, now: float) -> float:
         """Seconds until the next probe is due; 0 if calls may be made."""
@@ -84,6 +86,10 @@ class Breaker:
         self._is_probing = True
         return True
 
+    def promises(self) -> None:
+        """The probe has got its first event; whether it comes to its end is yet to be seen."""
+        self._is_promising = True
+
     def succeeded(self, now: float, took_s: float, *, is_probe: bool) -> None:
         """The first event came after `took_s`."""
         is_slow = took_s >= self.policy.slow_after_s
@@ -99,7 +105,7 @@ class Breaker:
     def given_up(self, *, is_probe: bool) -> None:
         """The call ended without telling anything of the deployment; another may be the probe."""
         if is_probe:
-            self._is_probing = False
+            self._is_probing = self._is_promising = False
 
     def recovered(self) -> None:
         """Something else has shown that the deployment is there again: the probe is due at once."""
@@ -110,7 +116,8 @@ class Breaker:
         """Forgets all that was."""
         self._buckets = [_Bucket() for _ in range(_BUCKETS)]
         self._sum = _Bucket()
-        self._open_until, self._open_s, self._is_probing = None, self.policy.open_s, False
+        self._open_until, self._open_s = None, self.policy.open_s
+        self._is_probing = self._is_promising = False
 
     def _count(
         self, now: float, *, is_probe: bool, calls: bool = True, failures: bool = False, slow: bool = False
@@ -121,7 +128,7 @@ class Breaker:
             counts.failures += failures
             counts.slow += slow
         if is_probe:
-            self._is_probing = False
+            self._is_probing = self._is_promising = False
             if failures or slow:
                 self._open_s = min(self._open_s * 2, self.policy.open_at_most_s)
                 self._open_until = now + self._open_s

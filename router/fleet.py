@@ -114,7 +114,7 @@ class Standing:
 class Permit:
     """The right to make one call. Say how it went, and close it when the answer has ended."""
 
-    __slots__ = ("_began", "_fleet", "_has_outcome", "_is_open", "_is_probe", "_key", "_standing")
+    __slots__ = ("_began", "_fleet", "_has_outcome", "_is_open", "_is_probe", "_key", "_standing", "_took_s")
 
     def __init__(self, fleet: "Fleet", standing: Standing, now: float) -> None:
         key = standing.keys.take(now)
@@ -126,6 +126,7 @@ class Permit:
         self._began = now
         self._is_open = True
         self._has_outcome = False
+        self._took_s = 0.0
         standing.used_at = now
 
     @property
@@ -133,16 +134,29 @@ class Permit:
         return self._key.value
 
     def answered(self) -> None:
-        """The first event has come."""
+        """The first event has come. A probe has to come to its end as well: providers also break in the middle."""
         standing, now = self._standing, self._fleet.clock()
         took_s = now - self._began
-        self._has_outcome = True
-        was_open = standing.breaker.state(now) != "closed"
-        standing.breaker.succeeded(now, took_s, is_probe=self._is_probe)
         standing.slots.limit.answered(now, took_s, standing.slots.in_use)
         standing.keys.accepted(self._key, now)
         standing.answered(took_s, now)
-        self._fleet.tell_change(standing, was_open=was_open)
+        if self._is_probe:
+            standing.breaker.promises()
+        else:
+            self._has_outcome = True
+            was_open = standing.breaker.state(now) != "closed"
+            standing.breaker.succeeded(now, took_s, is_probe=False)
+            self._fleet.tell_change(standing, was_open=was_open)
+        self._took_s = took_s
+
+    def finished(self) -> None:
+        """The answer has come to its proper end."""
+        if self._is_probe and not self._has_outcome:
+            self._has_outcome = True
+            standing, now = self._standing, self._fleet.clock()
+            was_open = standing.breaker.state(now) != "closed"
+            standing.breaker.succeeded(now, self._took_s, is_probe=True)
+            self._fleet.tell_change(standing, was_open=was_open)
 
     def failed(self, error: UpstreamError) -> None:
         """The attempt, or the rest of the answer, has failed."""

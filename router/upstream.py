@@ -50,8 +50,8 @@ class OpenCall(Struct):
     rest: AsyncIterator[ChatEvent]
     request_id: str | None = None
     """The provider's own id of the call."""
-    ended: Callable[[UpstreamError | None], None] | None = None
-    """Is told when the answer is over, or given up, and what made it fail."""
+    ended: Callable[[UpstreamError | None, bool], None] | None = None
+    """Is told when the answer is over: what made it fail, and whether it is whole. Neither = it was given up."""
 
     async def events(self) -> AsyncIterator[ChatEvent]:
         """The first event and all others, ending in one that `is_last`. Raises UpstreamError."""
@@ -60,6 +60,7 @@ class OpenCall(Struct):
                 yield event
             async for event in self.rest:
                 yield event
+            self._tell(None, is_whole=True)
         except UpstreamError as error:
             self._tell(error)
             raise
@@ -73,10 +74,10 @@ class OpenCall(Struct):
         finally:
             self._tell(None)
 
-    def _tell(self, error: UpstreamError | None) -> None:
+    def _tell(self, error: UpstreamError | None, *, is_whole: bool = False) -> None:
         ended, self.ended = self.ended, None
         if ended is not None:
-            ended(error)
+            ended(error, is_whole)
 
 
 def open_transport(provider: Provider) -> httpx.AsyncBaseTransport:

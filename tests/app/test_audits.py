@@ -19,6 +19,9 @@ NEAR = "How can I reset my password?"
 RIGHT = "Choose “Forgot password” on the sign-in page and follow the link that we email you within 5 minutes."
 REWORDED = "Sure! " + RIGHT
 WRONG = "Choose “Forgot password” on the sign-in page and follow the link that we email you within 90 minutes."
+DIFFERENTLY_WORDED = (
+    "Open the sign-in page, use the option for a lost password, and open the link in the message we send."
+)
 COST = 12 * 10_000 + 7 * 40_000  # of one scripted answer of `large`
 WORST = 60_000_000  # more than one request without an output limit may cost
 
@@ -28,6 +31,10 @@ CONFIGURATION = (
     "".join(route(f"place{number}", cache=PRIOR) for number in range(PLACES))
     + route("auto", cache=PRIOR, floor="economy", clamp_output=True, baseline="large", strategy="pinned")
     + route("stale", cache=f"{PRIOR}\nttl_s = 1\nstale_while_revalidate_s = 3600")
+    + "".join(
+        route(f"judged-{says}", cache=f"{PRIOR}\naudit_share = 1.0", judge="medium")
+        for says in ("true", "false", "maybe")
+    )
     + budget("teams.counted", 10**12, audits_share=0.5, **NEVER_RATIONED)
     + budget("teams.thrifty", 10**12, audits_share=0.0, **NEVER_RATIONED)
     + budget("teams.short", 4 * WORST, audits_share=0.01, **NEVER_RATIONED)
@@ -291,6 +298,28 @@ def test_evidence_survives_a_restart(start_gateway: Callable[..., RunningGateway
     assert looser.returncode == 0, looser.stderr
     (replayed,) = json.loads(looser.stdout)["cache"]
     assert (replayed["recorded"]["hits"], replayed["recorded"]["labelled_wrong"]) == (1, 1)
+
+
+# --- A judge's second opinion -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("says", "verdict"), [("true", "same"), ("false", "different"), ("maybe", "unclear")])
+def test_what_words_cannot_tell_the_judge_decides(
+    ask: Ask, teach: Callable[..., None], gateway: RunningGateway, provider: Provider, says: str, verdict: str
+) -> None:
+    on = f"judged-{says}"
+    teach(on)
+    provider.script("large-2025", json_reply(chat_body(DIFFERENTLY_WORDED)))
+    provider.script("medium-2025", json_reply(chat_body(f'{{"same": {says}}}')))
+
+    hit = ask(NEAR, on)
+
+    assert how(hit) == "semantic"
+    row = eventually(lambda: next(iter(gateway.rows(kind="audit", refers_to=hit.headers["x-request-id"])), None))
+    assert row.verdict == verdict
+    asked = [call.received.json["messages"][-1]["content"] for call in provider.calls_to("medium-2025")]
+    assert len(asked) == 2
+    assert all(json.dumps(DIFFERENTLY_WORDED, ensure_ascii=False) in text for text in asked)
 
 
 # --- Money ------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class Ground:
         permit = self.permit(at)
         if error is None:
             permit.answered()
+            permit.finished()
         else:
             permit.failed(error)
         permit.close()
@@ -127,6 +128,42 @@ def test_a_probe_that_was_given_up_makes_room_for_the_next() -> None:
     permit.close()
 
     assert ground.is_free()
+
+
+def test_a_probe_must_come_to_its_end_and_not_only_begin() -> None:
+    ground = Ground(deployment("a"))
+    ground.open_breaker()
+    ground.clock.now += 5.0
+    probe = ground.permit()
+    probe.answered()
+    assert not ground.is_free()
+
+    probe.failed(UpstreamTimeout("silent", billed="unknown"))
+    probe.close()
+
+    assert ground.fleet.states()[0].opens_again_s == 10.0
+
+
+async def test_while_a_probe_goes_well_those_who_have_nobody_else_may_follow_it() -> None:
+    ground = Ground(deployment("a"))
+    ground.open_breaker()
+    ground.clock.now += 5.0
+    ground.permit().answered()
+
+    assert [await ground.wait() for _ in range(3)] == ["a/m"] * 3
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_probe_makes_room_for_the_next() -> None:
+    ground = Ground(deployment("a"))
+    ground.open_breaker()
+    ground.clock.now += 5.0
+    probe = ground.permit()
+    probe.answered()
+
+    probe.close()
+
+    assert ground.is_free()
+    assert ground.fleet.states()[0].breaker == "half_open"
 
 
 def test_an_answer_that_breaks_off_counts_as_a_failure_too() -> None:
