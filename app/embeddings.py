@@ -17,7 +17,8 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from app.calls import Calls, status_of
+from app.books import Books, status_of
+from app.calls import Calls
 from app.errors import NotCached, RouteUnknown
 from app.exchange import Exchange, Served
 from app.gateway import Route
@@ -83,6 +84,7 @@ class Embeddings:
         routes: Mapping[str, Route],
         budgets: Budgets,
         calls: Calls,
+        books: Books,
         store: EmbeddingStore,
         on_fault: Callable[[Exception], None],
         now: Callable[[], datetime],
@@ -90,6 +92,7 @@ class Embeddings:
         self._routes = routes
         self._budgets = budgets
         self._calls = calls
+        self._books = books
         self._store = store
         self._on_fault = on_fault
         self._now = now
@@ -109,7 +112,7 @@ class Embeddings:
         if len(places) < len(asked.keys):
             saved = self._saved(asked, embeddings, set(places), call if places else None)
             saved.age_s = self._age_s(known)
-            await self._calls.record(saved)
+            await self._books.record(saved)
             exchanges.append(saved)
         return EmbeddingAnswer(_body(asked, call.events, embeddings), _headers(exchanges))
 
@@ -186,7 +189,7 @@ class Embeddings:
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                await self._calls.record(exchange)
+                await self._books.record(exchange)
 
     def _saved(
         self, asked: _Asked, embeddings: Sequence[Embedding], places: set[int], call: Exchange | None

@@ -106,11 +106,15 @@ class Exchange(Struct, kw_only=True):
     events: list[ChatEvent] = []
     usage: Usage | None = None
     """As the provider counted, or as the stored entry says."""
+    estimate: Usage | None = None
+    """As counted here, where the provider has not."""
     dropped: tuple[str, ...] = ()
     """Fields of the request that the provider was not told, because its protocol has no form for them."""
     upstream_request_id: str | None = None
     upstream_ns: int = 0
     """Time spent waiting for providers until the first event."""
+    failed_at: str | None = None
+    """The provider of the first attempt that failed."""
     first_event_ns: int | None = None
     verdict: str | None = None
     """Of an audit: whether the fresh answer says what had been served."""
@@ -156,12 +160,25 @@ class Exchange(Struct, kw_only=True):
 
     # --- the ledger row ---
 
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether nobody has said how many tokens there were, although a provider was asked for words."""
+        return self.usage is None and self.served is not None and "messages" in self.request.mapping
+
+    @property
+    def written(self) -> str:
+        """What has come of the answer."""
+        return "".join(event.written for event in self.events)
+
     def counted(self) -> tuple[Usage, UsageSource]:
-        """What the answer used, and who says so. Without the provider's word: an estimate from what was seen."""
+        """What the answer used, and who says so. Without the provider's word: an estimate from what was seen, a rough
+        one where nothing was counted here either."""
         if self.usage is not None:
             return self.usage, "entry" if self.lookup.disposition in ("exact", "semantic") else "provider"
         if self.served is None:
             return Usage(), "none"
+        if self.estimate is not None:
+            return self.estimate, "estimated"
         written = sum(event.text_bytes for event in self.events)
         return Usage(input=estimated_tokens(self.request.body_bytes), output=estimated_tokens(written)), "estimated"
 
@@ -331,8 +348,16 @@ def _decision_columns(lookup: Lookup[ChatEvent]) -> dict[str, Any]:
 def _routing(chosen: Plan) -> str:
     """The decision in numbers: no text, so that it may be kept, and taken again with other prices."""
     candidates = [[each.model.name, round(each.quality, 4), each.cost_nano] for each in chosen.candidates]
-    decision = {"candidates": candidates, "price": chosen.price, "propensity": round(chosen.propensity, 6)}
-    return msgspec.json.encode({**decision, "wanted": chosen.wanted, "held_out": chosen.is_held_out}).decode()
+    decision = {
+        "candidates": candidates,
+        "price": chosen.price,
+        "asked": chosen.asked,
+        "least_lambda": chosen.least_lambda,
+        "propensity": round(chosen.propensity, 6),
+        "wanted": chosen.wanted,
+        "held_out": chosen.is_held_out,
+    }
+    return msgspec.json.encode(decision).decode()
 
 
 def _avoided_columns(money: Savings) -> dict[str, Any]:

@@ -20,7 +20,8 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from app.calls import Calls, status_of
+from app.books import Books, status_of
+from app.calls import Calls
 from app.errors import ClientGone, NotCached, RouteUnknown
 from app.exchange import Exchange, Served, StoredAnswer
 from app.inbound import Inbound
@@ -73,6 +74,7 @@ class Gateway:
         budgets: Budgets,
         cache: Cache[ChatEvent],
         calls: Calls,
+        books: Books,
         judging: Judging,
         ledger: Ledger,
         now: Callable[[], datetime],
@@ -83,6 +85,7 @@ class Gateway:
         self._budgets = budgets
         self._cache = cache
         self._calls = calls
+        self._books = books
         self._judging = judging
         self._ledger = ledger
         self._now = now
@@ -202,7 +205,7 @@ class Gateway:
                 async for event in events:
                     exchange.see(event)
                     if event.is_last:
-                        await self._calls.record(exchange)
+                        await self._books.record(exchange)
                     yield event
         except RouterError as error:
             exchange.status, exchange.error_class = status_of(error), type(error).__name__
@@ -212,7 +215,7 @@ class Gateway:
                 if exchange.status == "ok":
                     exchange.status = "client_closed"
                 with anyio.CancelScope(shield=True):
-                    await self._calls.record(exchange)
+                    await self._books.record(exchange)
             if exchange.lookup.follow_up is not None:
                 self._follow(exchange, exchange.lookup.follow_up)
 
@@ -265,7 +268,7 @@ class Gateway:
                     opinion = partial(self._judging.same, served)
                     exchange.verdict = await self._cache.followed(follow_up, fresh, opinion)
                 with suppress(LedgerUnavailable):
-                    await self._calls.record(exchange)
+                    await self._books.record(exchange)
 
     def label(self, query: Query, judgement: Judgement, verdict: Verdict) -> None:
         """Keeps in the ledger what a fresh answer says of the stored one that was not served instead."""
@@ -321,7 +324,7 @@ class Gateway:
                 async for event in events:
                     exchange.see(event)
                     if event.is_last:
-                        await self._calls.record(exchange)
+                        await self._books.record(exchange)
                         self._store(exchange)
                         self._judging.consider(exchange)
                     yield event
@@ -338,7 +341,7 @@ class Gateway:
             if exchange.row is None:
                 if exchange.status == "ok":
                     exchange.status = "upstream_error"
-                await self._calls.record(exchange)
+                await self._books.record(exchange)
 
     def _store(self, exchange: Exchange) -> None:
         ticket = exchange.lookup.ticket

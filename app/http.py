@@ -67,7 +67,7 @@ async def count_tokens(request: HttpRequest) -> Response[Any]:
     body = await body_of(request, services.max_body_bytes)
     check_values(body)
     asked = anthropic.decode_count_request(body, _forwarded(request))
-    answer = await counted(asked, models, services.fleet, services.upstream)
+    answer = await counted(asked, models, services.fleet, services.upstream, services.counter)
     return Response(answer, media_type=JSON, headers=_ids(anthropic, request_id))
 
 

@@ -18,7 +18,8 @@ from typing import Final
 
 import msgspec
 
-from app.calls import Calls, status_of
+from app.books import Books, status_of
+from app.calls import Calls
 from app.exchange import Exchange
 from router import judge
 from router.catalogue import Model, RoutingPolicy
@@ -40,12 +41,14 @@ class Judging:
         self,
         *,
         calls: Calls,
+        books: Books,
         routes: Mapping[str, RoutingPolicy],
         models: Mapping[str, Model],
         experience: Experience,
         now: Callable[[], datetime],
     ) -> None:
         self._calls = calls
+        self._books = books
         self._routes = routes
         self._models = models
         self._experience = experience
@@ -78,8 +81,8 @@ class Judging:
         words = [await self._said(served, judge_model, each) for each in requests]
         verdict = judge.preference(words[0] or "", words[1] or "")
         if verdict is not None:
-            self._experience.scored(served.request_id, judge.SCORES[verdict])
-            await self._calls.note(served, verdict, judge.SCORES[verdict])
+            self._experience.scored(served.request_id, judge.SCORES[verdict], by="judge")
+            await self._books.note(served, verdict, judge.SCORES[verdict])
 
     async def same(self, served: Exchange, one: str, other: str) -> judge.Sameness | None:
         """Whether two answers to the same question say the same, by the route's judge; None without one, or if it is
@@ -126,7 +129,7 @@ class Judging:
             return None
         finally:
             with suppress(LedgerUnavailable):
-                await self._calls.record(exchange)
+                await self._books.record(exchange)
 
 
 def _only(model: Model) -> RoutingPolicy:

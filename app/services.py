@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from app import filling
 from app.admission import Gate
+from app.books import Books
 from app.budget_upkeep import BudgetUpkeep
 from app.budgets import budget_status, restored_budgets
 from app.calls import Calls
@@ -37,8 +38,10 @@ from app.gateway import Gateway, Route
 from app.judging import Judging
 from app.keys import Caller, Key, Keys, log_action
 from app.observer import Observer
+from app.planning import Planning
 from app.quality_upkeep import QualityUpkeep
 from app.settings import BreakerSettings, ProviderSettings, RouteSettings, ServiceLevelSettings, Settings
+from app.token_counter import TokenCounter
 from app.warming import Curated
 from app.webhook import Received
 from cache import transfer
@@ -100,6 +103,7 @@ class Services(Struct):
     experience: Experience
     gate: Gate
     upstream: Upstream
+    counter: TokenCounter
     routes: dict[str, Route]
     policies: dict[str, RoutingPolicy]
     """The routing part of every route."""
@@ -285,20 +289,25 @@ async def open_services(
         fleet = Fleet(deployments_of(models), on_event=observer.fleet_event)
         upstream = Upstream(transports or {name: open_transport(provider) for name, provider in providers.items()})
         experience = Experience(models)
-        calls = Calls(
-            routes=policies,
-            models=models,
+        counter = TokenCounter()
+        kept, watches = KeptAnswers(), watches_of(settings)
+        planning = Planning(
+            routes=policies, models=models, budgets=budgets, experience=experience, watches=watches, kept=kept
+        )
+        books = Books(
             budgets=budgets,
             ledger=ledger,
-            fleet=fleet,
-            upstream=upstream,
-            kept=KeptAnswers(),
             experience=experience,
-            watches=watches_of(settings),
+            watches=watches,
+            kept=kept,
             observer=observer,
+            counter=counter,
             now=clock,
         )
-        judging = Judging(calls=calls, routes=policies, models=models, experience=experience, now=clock)
+        calls = Calls(
+            planning=planning, books=books, budgets=budgets, fleet=fleet, upstream=upstream, observer=observer
+        )
+        judging = Judging(calls=calls, books=books, routes=policies, models=models, experience=experience, now=clock)
         gateway = Gateway(
             routes=routes,
             models=models,
@@ -306,6 +315,7 @@ async def open_services(
             budgets=budgets,
             cache=cache,
             calls=calls,
+            books=books,
             judging=judging,
             ledger=ledger,
             now=clock,
@@ -316,6 +326,7 @@ async def open_services(
             routes=routes,
             budgets=budgets,
             calls=calls,
+            books=books,
             store=embedding_store,
             on_fault=observer.cache_fault,
             now=clock,
@@ -341,6 +352,7 @@ async def open_services(
             experience=experience,
             gate=Gate(settings.server.max_in_flight),
             upstream=upstream,
+            counter=counter,
             routes=routes,
             policies=policies,
             models=models,
@@ -363,6 +375,7 @@ async def open_services(
             for task in beside:
                 task.cancel()
             await gateway.drain(settings.server.shutdown_grace_s)
+            await counter.close()
             await upstream.close()
             cache.close()
             if encoder is not None:

@@ -542,11 +542,15 @@ def _convert_any(value: Any, hint: Any, place: str, problems: list[str]) -> Any:
             return []
         return [_convert(item, args[0], f"{place}[{at}]", problems) for at, item in enumerate(value)]
     try:
-        return msgspec.convert(value, target)
+        found = msgspec.convert(value, target)
     except msgspec.ValidationError as error:
         said = str(error).partition(" - at ")[0]
         problems.append(f"{place}: {_allowed(target) or said}, not {_named(value)}")
         return None
+    for number in found.values() if isinstance(found, dict) else [found]:
+        if isinstance(number, Decimal) and not number.is_finite():
+            problems.append(f"{place}: must be a finite number, not {number}")
+    return found
 
 
 def _is_optional(hint: Any) -> bool:
@@ -606,6 +610,7 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
         place = _join("models", name)
         if name == "auto":
             yield f"{place}: `auto` is the name with which clients leave the choice to the router"
+        yield from _out_of_bounds(place, model, context_tokens=1, max_output_tokens=1)
         if not model.deployments:
             yield f"{place}.deployments: at least one is needed"
         for at, deployment in enumerate(model.deployments):
@@ -622,9 +627,7 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
         if team.baseline is not None and team.baseline not in settings.models:
             yield f"{_join('teams', name)}.baseline: no model `{team.baseline}`"
         yield from _budget_inconsistencies(settings, _join("teams", name), team.budget)
-        level = team.service_level
-        if level is not None and level.p95_ms is None and level.error_rate is None:
-            yield f"{_join('teams', name)}.service_level: give p95_ms, error_rate or both"
+        yield from _level_inconsistencies(_join("teams", name) + ".service_level", team.service_level)
         for app, app_settings in team.apps.items():
             place = _join(_join("teams", name) + ".apps", app)
             yield from _budget_inconsistencies(settings, place, app_settings.budget)
@@ -667,14 +670,19 @@ def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) 
     for model in (*route.weights, *(model for allowed in route.classes.values() for model in allowed)):
         if model not in route.models:
             yield f"{place}: `weights` and `classes` name models of the route, not `{model}`"
+    for kind, allowed in route.classes.items():
+        if not allowed:
+            yield f"{place}.classes.{kind}: at least one model is needed; a class that is left out goes to all"
     if (route.strategy == "weighted") != bool(route.weights):
         yield f"{place}.weights: belongs to the strategy `weighted`"
+    if route.weights and not (min(route.weights.values()) >= 0 < max(route.weights.values())):
+        yield f"{place}.weights: must be 0 or more, and one of them more than 0"
     yield from _out_of_bounds(place, route, max_quality_loss=0, explore_share=0, holdout_share=0, judge_share=0)
     if route.judge is not None and route.judge not in settings.models:
         yield f"{place}.judge: no model `{route.judge}`"
-    for share in ("explore_share", "holdout_share"):
-        if getattr(route, share) > Decimal("0.1"):
-            yield f"{place}.{share}: must be at most 0.1, not {getattr(route, share)}"
+    for share, most in (("explore_share", "0.1"), ("holdout_share", "0.1"), ("judge_share", "1")):
+        if getattr(route, share) > Decimal(most):
+            yield f"{place}.{share}: must be at most {most}, not {getattr(route, share)}"
     cache = route.cache
     if cache.max_wrong_per_hit is not None and cache.max_wrong_per_request is not None:
         yield f"{place}.cache: give max_wrong_per_hit or max_wrong_per_request, not both"
@@ -692,11 +700,22 @@ def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) 
             yield f"{place}.cache.ttl_by_class.{name_}: must be 1 or more, not {seconds}"
 
 
+def _level_inconsistencies(place: str, level: ServiceLevelSettings | None) -> Iterator[str]:
+    if level is None:
+        return
+    if level.p95_ms is None and level.error_rate is None:
+        yield f"{place}: give p95_ms, error_rate or both"
+    if level.p95_ms is not None and level.p95_ms <= 0:
+        yield f"{place}.p95_ms: must be more than 0, not {level.p95_ms}"
+    if level.error_rate is not None and not 0 <= level.error_rate < 1:
+        yield f"{place}.error_rate: must be from 0 to less than 1, not {level.error_rate}"
+
+
 def _budget_inconsistencies(settings: Settings, place: str, budget: BudgetSettings | None) -> Iterator[str]:
     if budget is None:
         return
     place += ".budget"
-    if not budget.usd.is_finite() or budget.usd < 0:
+    if budget.usd < 0:
         yield f"{place}.usd: must be 0 or more, not {budget.usd}"
     if not is_zone(budget.time_zone):
         yield f"{place}.time_zone: no time zone {_named(budget.time_zone)}; use a name like Europe/Berlin"

@@ -2,22 +2,24 @@
 nothing, else estimated here. Writes no row: nothing is answered and nothing billed.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
 
+from app.token_counter import TokenCounter
 from router.catalogue import Deployment, Model
 from router.chat import ChatRequest
 from router.errors import ModelUnknown, UpstreamError
 from router.fleet import Fleet
 from router.plan import AUTO
 from router.protocols import anthropic, anthropic_counts
-from router.tokens import input_estimate
 from router.upstream import Upstream
+from router.usage import estimated_tokens
 
 
-async def counted(request: ChatRequest, models: Sequence[Model], fleet: Fleet, upstream: Upstream) -> bytes:
+async def counted(
+    request: ChatRequest, models: Sequence[Model], fleet: Fleet, upstream: Upstream, counter: TokenCounter
+) -> bytes:
     """The answer's JSON. `models` are those of the route. Raises ModelUnknown, or UpstreamError where the provider
     refuses the request itself; one that cannot be reached leaves us to estimate."""
     offered = {model.name: model for model in models}
@@ -35,8 +37,8 @@ async def counted(request: ChatRequest, models: Sequence[Model], fleet: Fleet, u
             continue
         if answer is not None:
             return answer
-    estimate = await asyncio.to_thread(input_estimate, request.mapping)
-    return msgspec.json.encode({"input_tokens": estimate})
+    counts = await counter.count(request.mapping)
+    return msgspec.json.encode({"input_tokens": counts[0] if counts else estimated_tokens(request.body_bytes)})
 
 
 async def _asked(request: ChatRequest, deployment: Deployment, fleet: Fleet, upstream: Upstream) -> bytes | None:

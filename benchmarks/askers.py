@@ -22,6 +22,7 @@ NOT_CACHED: Final = {"cache-control": "no-store"}
 PATIENCE_S: Final = 15.0
 """After this long without an end a client gives up and calls the request lost."""
 ASKING_AT_MOST: Final = 1500
+_BEHIND_AT_MOST_S: Final = 0.1
 Verdict = Literal["answered", "wrong", "broken off", "refused", "lost"]
 """Right and whole; something that is not the answer, called complete; a right beginning that ends in a proper error
 event; a proper error body; anything else: no answer, half of one without a word, or bytes that are no HTTP."""
@@ -357,7 +358,8 @@ async def paced(per_s: float, count: int, ask: Callable[[int], Any], chance: ran
     tasks: set[asyncio.Task[None]] = set()
     due = time.monotonic()
     for number in range(count):
-        due += chance.uniform(0.5, 1.5) / per_s
+        # What was due while this process slept is not made up for: that would be a burst, and nobody's fault.
+        due = max(due, time.monotonic() - _BEHIND_AT_MOST_S) + chance.uniform(0.5, 1.5) / per_s
         if (ahead_s := due - time.monotonic()) > 0.001:
             await asyncio.sleep(ahead_s)
         if len(tasks) >= ASKING_AT_MOST:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from router.catalogue import RoutingPolicy
+from router.experience import split_lot
 from router.ledger.row import LedgerRow
 from router.plan import AUTO, Candidate, Circumstances, ranked
 from router.prices import cost_nano
@@ -21,7 +22,9 @@ from router.prices import cost_nano
 APPROXIMATIONS: Final = (
     "Another model would have written an answer of another length: the recorded tokens are priced as they are.",
     "Budgets are not replayed: the price of money and the rationing of each moment stand as recorded.",
-    "Expected quality is what was estimated then; models that were no candidates then are not considered.",
+    "Expected quality is what was estimated then; models that were no candidates then are not considered,",
+    "and a map of classes or a tolerated loss of quality is not applied anew.",
+    "Latencies are not recorded: `performance-first` takes the lowest tier for the fastest.",
     "Conversations, failures and the cache are as recorded: hits stay hits.",
 )
 
@@ -39,6 +42,10 @@ class Record(Struct, frozen=True):
 
     candidates: list[Option]
     price: float
+    """At which they were ranked."""
+    asked: float | None = None
+    """What of that the budgets asked for; None in older rows, which cannot tell."""
+    least_lambda: float = 0.0
     propensity: float = 1.0
     wanted: str = ""
     held_out: bool = False
@@ -89,7 +96,12 @@ def choose(row: LedgerRow, record: Record, policy: RoutingPolicy) -> Candidate |
     candidates = [each for each in candidates if row.requested_model != AUTO or each.model.tier >= policy.floor]
     if not candidates:
         return None
-    return ranked(candidates, policy, Circumstances(price=record.price))[0][0]
+    around = Circumstances(
+        price=record.price if record.asked is None else record.asked,
+        least_lambda=record.least_lambda,
+        lot=split_lot(row.conversation or ""),
+    )
+    return ranked(candidates, policy, around)[0][0]
 
 
 class _Tally:

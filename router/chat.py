@@ -14,13 +14,14 @@ Where other protocols have more than it, the canonical form takes the names unde
     is_error            on tool messages: the tool failed
     stop_reason         on choices: the stop sequence that ended the answer, as vLLM says it
     native_finish_reason    on choices: what a filter that ended the answer is called there, as OpenRouter says it
-    extra_content       on assistant messages, deltas and tool calls: `{"google": {"thought_signature": ...}}`, as Gemini
-                        signs what it said and called
+    extra_content       on assistant messages, deltas and tool calls: `{"google": {"thought_signature": ...}}`, by which
+                        Gemini signs what it said and called
     unconverted         on messages and deltas: parts of an answer that only its own dialect has a form for (citations,
                         what a provider's own tools found); such an answer is not stored
     file                content part, `file_data` (data URL), `file_url` or `file_id`, and `filename`
 """
 
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import msgspec
@@ -135,10 +136,15 @@ class ChatEvent(Struct, frozen=True):
         return [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
 
     @property
-    def text_bytes(self) -> int:
-        """UTF-8 bytes of what the model wrote in this event: text, reasoning, refusals and tool arguments."""
+    def written(self) -> str:
+        """What the model wrote in this event, end to end: text, reasoning, refusals and tool arguments."""
         choices = (self.data or {}).get("choices") or []
-        return sum(_written_bytes(choice.get("delta") or choice.get("message")) for choice in choices)
+        return "".join(text for choice in choices for text in _texts(choice.get("delta") or choice.get("message")))
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of that."""
+        return len(self.written.encode(errors="surrogatepass"))
 
 
 def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -150,11 +156,13 @@ _NOT_WRITTEN: Final = frozenset({"role", "type", "id", "thinking_blocks"})
 """Not the model's words, or those of `reasoning_content` once more."""
 
 
-def _written_bytes(value: Any) -> int:
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        return len(value.encode(errors="surrogatepass"))
-    if isinstance(value, dict):
-        return sum(_written_bytes(item) for key, item in value.items() if key not in _NOT_WRITTEN)
-    if isinstance(value, list):
-        return sum(_written_bytes(item) for item in value)
-    return 0
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _NOT_WRITTEN:
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

@@ -9,9 +9,9 @@ come from and what anything costs.
 """
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -21,17 +21,19 @@ from router.chat import ChatRequest
 from router.output_length import Lengths
 from router.plan import Circumstances, Pin
 from router.quality import Estimate, Quality, Traits, Vector, traits
+from router.workload import Workload
 
 CONVERSATIONS: Final = 20_000
 ANSWERS: Final = 20_000
 """So many recent answers can still be scored; who knows a later score finds it in the ledger only."""
 _BOUND: Final = 1.645
 """Standard errors below an estimate: one-sided 95 %."""
-_SURE_FROM: Final = 0.1
-"""Standard error of an estimate from which on it rests on answers, and not on the prior alone."""
+_JUDGED_AT_LEAST: Final = 10
+"""Judged answers of a model to one class of work, before it may be left out of that class for what they show."""
 _SPEED_KEPT: Final = 0.9
 """Of the running mean of latencies, when one more comes."""
 
+Scorer = Literal["client", "judge"]
 T = TypeVar("T")
 
 
@@ -40,6 +42,7 @@ class Answered(Struct, frozen=True):
 
     seen: Traits
     model: str
+    scored_by: frozenset[Scorer] = frozenset()
 
 
 class Experience:
@@ -51,6 +54,7 @@ class Experience:
         self._lengths = Lengths()
         self._conversations: OrderedDict[str, Pin] = OrderedDict()
         self._answers: OrderedDict[str, Answered] = OrderedDict()
+        self._judged: Counter[tuple[str, Workload]] | None = None
 
     def about(
         self,
@@ -64,18 +68,17 @@ class Experience:
     ) -> Circumstances:
         """What bears on this decision. `price` is what pacing asks, `chance` a random number from 0 to 1."""
         estimates = self.quality.estimate(seen)
-        lot = _lot(conversation, "split")
         return Circumstances(
             quality={name: each.q for name, each in estimates.items()},
             output_tokens={name: self._lengths.expect(name, seen.workload).tokens for name in estimates},
             latency_ms=self._latency_ms,
             price=price,
             pin=self._conversations.get(conversation),
-            barred=_barred(seen, estimates, policy),
+            barred=_barred(seen, estimates, self.judged, policy),
             baseline=baseline,
             is_held_out=_lot(conversation, "holdout") < policy.holdout_share,
             chance=chance,
-            lot=lot,
+            lot=split_lot(conversation),
             workload=seen.workload.label,
         )
 
@@ -96,12 +99,25 @@ class Experience:
         _average(self._latency_ms, model, first_event_ms)
         self._lengths.learn(model, seen.workload, output_tokens)
 
-    def scored(self, request_id: str, score: float) -> bool:
-        """Learns from a score, 0 to 1; False for an answer that is not remembered."""
+    def scored(self, request_id: str, score: float, by: Scorer = "client") -> bool:
+        """Learns from a score, 0 to 1; False for an answer that is not remembered. One answer teaches once for each
+        who scores it: repeating oneself is no evidence."""
         answer = self._answers.get(request_id)
-        if answer is not None:
-            self.quality.learn(answer.seen, answer.model, score)
-        return answer is not None
+        if answer is None or by in answer.scored_by:
+            return False
+        self._answers[request_id] = msgspec.structs.replace(answer, scored_by=answer.scored_by | {by})
+        self.judged[answer.model, answer.seen.workload] += 1
+        self.quality.learn(answer.seen, answer.model, score)
+        return True
+
+    @property
+    def judged(self) -> Counter[tuple[str, Workload]]:
+        """How many answers of a model to a class of work were judged, those of earlier processes included."""
+        if self._judged is None:
+            kept = self.quality.snapshot()
+            pairs = zip(kept.model.tolist(), kept.workload.tolist(), strict=True)
+            self._judged = Counter((kept.names[model], Workload(kind)) for model, kind in pairs)
+        return self._judged
 
 
 def conversation_of(key_id: str, named: str | None, messages: Sequence[Mapping[str, Any]]) -> str:
@@ -128,7 +144,9 @@ def _text(message: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _barred(seen: Traits, estimates: Mapping[str, Estimate], policy: RoutingPolicy) -> dict[str, str]:
+def _barred(
+    seen: Traits, estimates: Mapping[str, Estimate], judged: Counter[tuple[str, Workload]], policy: RoutingPolicy
+) -> dict[str, str]:
     """Models that may not serve this kind of work: the route's map of classes, and a floor that rises by itself where
     judged answers show that a model may lose more than the route tolerates."""
     allowed = policy.classes.get(seen.workload.label)
@@ -138,14 +156,21 @@ def _barred(seen: Traits, estimates: Mapping[str, Estimate], policy: RoutingPoli
         each = estimates.get(model.name)
         if allowed is not None and model.name not in allowed:
             barred[model.name] = f"not for {seen.workload.label} on this route"
+        elif judged[model.name, seen.workload] < _JUDGED_AT_LEAST:
+            continue
         elif each is not None and _may_lose(each, best, policy.max_quality_loss):
             barred[model.name] = f"expected quality {each.q:.2f} of {best:.2f} is below what the route tolerates"
     return barred
 
 
 def _may_lose(each: Estimate, best: float, tolerated: float) -> bool:
-    """Whether enough is known of it, and its lower bound is more than `tolerated` below the best."""
-    return each.error <= _SURE_FROM and each.q < best and each.q - _BOUND * each.error < best - tolerated
+    """Whether its lower bound is more than `tolerated` below the best."""
+    return each.q < best and max(each.q - _BOUND * each.error, 0.0) < best - tolerated
+
+
+def split_lot(conversation: str) -> float:
+    """A conversation's part of a weighted split, from 0 to 1."""
+    return _lot(conversation, "split")
 
 
 def _lot(conversation: str, purpose: str) -> float:

@@ -130,6 +130,10 @@ class Plan(Struct, frozen=True):
     """The model that would have served without rationing and failures."""
     price: float = 0.0
     """Quality for a nano-dollar at which they were ranked."""
+    asked: float = 0.0
+    """What of that the budgets asked for, whatever the route's strategy (`Circumstances.price`)."""
+    least_lambda: float = 0.0
+    """As in `Circumstances`."""
     propensity: float = 1.0
     """The probability with which the first candidate became the first."""
     is_held_out: bool = False
@@ -255,6 +259,8 @@ def plan(
         ceiling=ceiling,
         wanted=wanted,
         price=price,
+        asked=around.price,
+        least_lambda=around.least_lambda,
         propensity=choice.propensity,
         is_held_out=choice.is_held_out,
         last_resorts=tuple(

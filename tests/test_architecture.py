@@ -103,7 +103,7 @@ def test_only_the_hot_path_and_the_composition_hold_what_acts_in_both() -> None:
 def test_only_one_file_decides_where_a_request_goes() -> None:
     deciding = {str(path.relative_to(ROOT)) for path in sources("app") if "router.plan.plan" in names(path)}
 
-    assert deciding == {"app/calls.py"}
+    assert deciding == {"app/planning.py"}
 
 
 @pytest.mark.parametrize("path", [*files("router"), *files("cache")])

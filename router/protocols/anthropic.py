@@ -25,6 +25,7 @@ from router.protocols.anthropic_answers import (
     parse_error,
 )
 from router.protocols.canonical import Asked, File, FileSource, Image, Message, Part, Refusal, Text, Tool
+from router.protocols.claude import thinking_of
 from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import Wire, encoded
 
@@ -335,35 +336,17 @@ def _set_format(sent: dict[str, Any], mapping: Mapping[str, Any]) -> None:
 
 # --- thinking ---
 
-_CANNOT_THINK: Final = re.compile(r"claude-(?:v?[12]\b|instant|3-(?:5-)?(?:haiku|sonnet|opus))")
-_THINKS_BY_ITSELF: Final = re.compile(r"claude-(?!3-)(?!(?:opus|sonnet|haiku)-4-(?:[0-5](?!\d)|\d{8}))")
-"""Models of the generations from 4.6 on: they take an effort, and decide how long they think."""
-_BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
-_LEAST_BUDGET: Final = 1024
-_EFFORTS: Final = {"minimal": "low"}
-
 
 def _set_thinking(sent: dict[str, Any], asked: Asked, given: Any, dropped: list[str]) -> None:
-    """`thinking` as it is; else `reasoning_effort` in the form that the model's generation takes: an effort, or a
-    budget of at most half the limit. A forced tool call and thinking exclude each other."""
-    effort, model = asked.reasoning_effort, sent["model"]
+    """`thinking` as it is; else `reasoning_effort` in the form that the model takes."""
     if given is not None:
         sent["thinking"] = given
         return
-    if effort is None:
-        return
     is_forced = sent.get("tool_choice", {}).get("type") in ("any", "tool")
-    can_think = not _CANNOT_THINK.match(model)
-    if can_think and _THINKS_BY_ITSELF.match(model):
-        if effort == "none":
-            sent["thinking"] = {"type": "disabled"}
-            return
-        sent.setdefault("output_config", {})["effort"] = _EFFORTS.get(effort, effort)
-        if not is_forced:
-            sent["thinking"] = {"type": "adaptive"}
-        return
-    budget = min(_BUDGETS.get(effort, 0), sent["max_tokens"] // 2)
-    if budget >= _LEAST_BUDGET and not is_forced and can_think:
-        sent["thinking"] = {"type": "enabled", "budget_tokens": budget}
-    elif effort != "none":
+    found = thinking_of(asked.reasoning_effort, sent["model"], sent["max_tokens"], is_forced=is_forced)
+    if found.thinking is not None:
+        sent["thinking"] = found.thinking
+    if found.effort is not None:
+        sent.setdefault("output_config", {})["effort"] = found.effort
+    if found.is_left_out:
         dropped.append("reasoning_effort")

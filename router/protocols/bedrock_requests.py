@@ -15,6 +15,7 @@ from router.chat import ChatRequest
 from router.errors import RequestInvalid
 from router.protocols import canonical
 from router.protocols.canonical import Asked, Audio, Choice, File, Image, Marked, Message, Part, Refusal, Text
+from router.protocols.claude import thinking_of
 from router.protocols.fields import left_out, unconvertible
 
 DIALECT: Final = "bedrock"
@@ -102,9 +103,7 @@ class _Conversation:
         return {"system": self._system, "messages": self._messages}
 
     def add(self, message: Message, place: str) -> None:
-        for name in _WITHOUT_FORM:
-            if getattr(message, name):
-                self.dropped.append(f"messages[].{name}")
+        self.dropped += message.lost(_WITHOUT_FORM)
         match message.role:
             case "system" | "developer":
                 for part in canonical.texts(message.content, f"{place}.content", DIALECT):
@@ -330,14 +329,6 @@ def _tier(asked: Asked, dropped: list[str]) -> dict[str, str] | None:
 
 # --- what each family of models has of its own --------------------------------------------------------------
 
-_THINKS_BY_ITSELF: Final = re.compile(r"claude-(?!v|instant|[23][-.])(?!(?:opus|sonnet|haiku)-4-(?:[0-5](?!\d)|\d{8}))")
-"""Claude from generation 4.6 on takes an effort, and decides how long it thinks."""
-_THINKS_WITHIN: Final = re.compile(r"claude-(?:3-7|(?:opus|sonnet|haiku)-4)")
-"""Claude's generations 3.7 to 4.5 think within a budget."""
-_BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
-_LEAST_BUDGET: Final = 1024
-_EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh"}
-
 
 def is_claude(model: str) -> bool:
     return "anthropic.claude" in model
@@ -358,7 +349,7 @@ def model_fields(
             raise unconvertible("parallel_tool_calls", DIALECT)
         fields["tool_choice"] = _claude_choice(choice)
     if is_claude(model):
-        thinking, effort = _claude_thinking(asked, model, limit, dropped)
+        thinking, effort = _claude_thinking(asked, choice, model, limit, dropped)
         fields |= thinking
     elif "amazon.nova" in model:
         fields |= _nova_thinking(asked)
@@ -383,24 +374,19 @@ def _claude_choice(choice: Choice) -> dict[str, Any]:
 
 
 def _claude_thinking(
-    asked: Asked, model: str, limit: int | None, dropped: list[str]
+    asked: Asked, choice: Choice, model: str, limit: int | None, dropped: list[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`thinking` and the output's effort. A budget leaves at least half of the output's limit for the answer."""
+    """`thinking` and the output's effort."""
     if asked.thinking is not None:
         fields = msgspec.structs.asdict(asked.thinking)
         return {"thinking": {name: value for name, value in fields.items() if value is not None}}, {}
-    effort = asked.reasoning_effort
-    if effort is None:
-        return {}, {}
-    if _THINKS_BY_ITSELF.search(model) and effort in _EFFORTS:
-        return {"thinking": {"type": "adaptive"}}, {"effort": _EFFORTS[effort]}
-    if effort == "none":
-        return {}, {}
-    budget = min(_BUDGETS.get(effort, 0), (limit or 2 * _BUDGETS["xhigh"]) // 2)
-    if not _THINKS_WITHIN.search(model) or budget < _LEAST_BUDGET:
+    found = thinking_of(asked.reasoning_effort, model, limit, is_forced=choice.mode == "required")
+    if found.is_left_out:
         dropped.append("reasoning_effort")
-        return {}, {}
-    return {"thinking": {"type": "enabled", "budget_tokens": budget}}, {}
+    return (
+        {} if found.thinking is None else {"thinking": found.thinking},
+        {} if found.effort is None else {"effort": found.effort},
+    )
 
 
 def _nova_thinking(asked: Asked) -> dict[str, Any]:

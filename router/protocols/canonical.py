@@ -6,7 +6,7 @@ Owns its shapes and the refusals of what is malformed, always with the field's p
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -104,6 +104,14 @@ class Message(Marked, frozen=True, kw_only=True):
     reasoning_content: str | None = None
     thinking_blocks: list[dict[str, Any]] | None = None
     extra_content: dict[str, Any] | None = None
+
+    def lost(self, names: Iterable[str]) -> list[str]:
+        """Paths of these fields, where they say something. Blocks of reasoning that nobody has signed say no more than
+        `reasoning_content`."""
+        blocks = self.thinking_blocks or ()
+        is_signed = any(block.get("type") != "thinking" or block.get("signature") for block in blocks)
+        said = {name: is_signed if name == "thinking_blocks" else getattr(self, name) for name in names}
+        return [f"messages[].{name}" for name, value in said.items() if value]
 
 
 class DeclaredFunction(Struct, frozen=True):

@@ -89,9 +89,7 @@ class _Conversation:
         return {"systemInstruction": {"parts": self._system} if self._system else None, "contents": self._contents}
 
     def add(self, message: Message, place: str) -> None:
-        for name in _WITHOUT_FORM:
-            if getattr(message, name):
-                self.dropped.append(f"messages[].{name}")
+        self.dropped += message.lost(_WITHOUT_FORM)
         match message.role:
             case "system" | "developer":
                 for part in canonical.texts(message.content, f"{place}.content", DIALECT):

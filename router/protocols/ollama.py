@@ -102,7 +102,7 @@ def _messages(messages: list[dict[str, Any]], dropped: list[str]) -> list[dict[s
     for at, raw in enumerate(messages):
         place = f"messages[{at}]"
         message = canonical.message(raw, place, DIALECT)
-        dropped += [f"messages[].{name}" for name in _WITHOUT_FORM if getattr(message, name)]
+        dropped += message.lost(_WITHOUT_FORM)
         converted = _message(message, place, dropped)
         for number, call in enumerate(message.tool_calls or ()):
             called[call.id] = call.function.name

@@ -9,9 +9,9 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 WAIT_AT_MOST_S: Final = 30.0
 
@@ -154,13 +154,24 @@ class Provider:
         for connection in list(self._connections):
             await connection.close()
 
+    def reading(self, received: Received) -> Received:
+        """The request, as one of this protocol says its model and its words."""
+        return received
+
+    def fault(self, received: Received) -> Reply | None:
+        """What the real one would refuse, whatever the script says."""
+        return None
+
     def take(self, received: Received) -> tuple[Call, Reply]:
         """Notes the request and picks its reply. A question that costs nothing is no call."""
         if received.method == "GET":
             self.checks += 1
             return Call(received), json_reply({"object": "list", "data": []}, self.check_status)
+        received = self.reading(received)
         call = Call(received)
         self.calls.append(call)
+        if (refusal := self.fault(received)) is not None:
+            return call, refusal
         scripts = self._scripts.get(received.model)
         if not scripts:
             return call, echo(received, len(self.calls))
@@ -301,14 +312,20 @@ class _Connection(asyncio.Protocol):
         return not self._is_lost.is_set()
 
 
+P = TypeVar("P", bound=Provider)
+
+
 @contextmanager
-def running_provider() -> Iterator[Provider]:
-    provider = Provider()
+def running(provider: P) -> Iterator[P]:
     provider.start()
     try:
         yield provider
     finally:
         provider.stop()
+
+
+def running_provider() -> AbstractContextManager[Provider]:
+    return running(Provider())
 
 
 # --- replies -----------------------------------------------------------------------------------------------

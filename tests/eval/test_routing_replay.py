@@ -44,6 +44,32 @@ def test_another_strategy_chooses_another_model_and_pays_its_price() -> None:
     assert found.replayed.expected_quality == 0.9
 
 
+def test_what_the_recorded_strategy_asked_of_money_does_not_bind_another_one() -> None:
+    routing = {"candidates": [["small", 0.8, 1000], ["large", 1.0, 6000]], "price": 3 / 6000, "asked": 0.0}
+    frugal = row(routing=json.dumps(routing))
+
+    gentle = msgspec.structs.replace(policy(LARGE, model("small", Tier.ECONOMY, "1.2", "9.6")), strategy="balanced")
+    assert replayed(gentle, frugal).replayed.served == {"large": 1}
+
+
+def test_what_budgets_asked_of_money_binds_every_strategy_that_counts_it() -> None:
+    routing = {"candidates": [["small", 0.8, 1000], ["large", 1.0, 6000]], "price": 1.0, "asked": 1.0}
+    alike = policy(LARGE, model("small", Tier.ECONOMY, "1.2", "9.6"))
+    paced = row(routing=json.dumps(routing))
+    soft = row(routing=json.dumps(routing | {"asked": 0.0, "least_lambda": 9.0}))
+
+    assert replayed(alike, paced).replayed.served == {"small": 1}
+    assert replayed(alike, soft).replayed.served == {"small": 1}
+
+
+def test_a_weighted_split_gives_each_conversation_the_model_that_it_would_have_had() -> None:
+    split = msgspec.structs.replace(ROUTE, strategy="weighted", weights={"large": 1.0, "small": 1.0})
+
+    found = replayed(split, *(row(number, conversation=f"c{number}") for number in range(40)))
+
+    assert set(found.replayed.served) == {"large", "small"}
+
+
 def test_another_price_of_the_same_model_is_another_cost() -> None:
     one = row()
     found = replayed(policy(LARGE, model("small", Tier.ECONOMY, "0.1", "0.8")), one)

@@ -1,6 +1,7 @@
 """Azure is OpenAI at another address: the same bytes, a path for each deployment, and a key header of its own."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -114,9 +115,8 @@ def test_a_blocked_prompt_keeps_its_code_and_is_not_asked_elsewhere() -> None:
 @quick
 @given(st.binary(max_size=60))
 def test_any_answer_is_understood_or_refused_in_our_own_words(payload: bytes) -> None:
-    for read in (lambda: [azure.parse_body(payload)], lambda: events_of(azure.Reader(), b"data: " + payload + b"\n\n")):
-        try:
-            assert read()[-1].is_last
-        except UpstreamError:
-            continue
+    with suppress(UpstreamError):
+        assert azure.parse_body(payload).is_last
+    with suppress(UpstreamError):
+        assert events_of(azure.Reader(), b"data: " + payload + b"\n\n")[-1].is_last
     assert azure.parse_error(500, {}, payload, 0.0).status == 500

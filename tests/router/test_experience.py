@@ -116,6 +116,47 @@ def test_the_floor_rises_for_a_model_whose_judged_answers_lose_more_than_the_rou
     assert "small" not in [each.model.name for each in planned(known, strict, conversation="new").candidates]
 
 
+def test_the_floor_does_not_rise_for_a_kind_of_work_of_which_nothing_was_judged() -> None:
+    known = learned()
+    strict = msgspec.structs.replace(ROUTE, max_quality_loss=0.1)
+    hard = "Prove step by step that the sum of two even numbers is even, and derive the general rule."
+    for number in range(40):
+        answer(known, "small", request_id=f"req_{number}", conversation=f"c{number}")
+        known.scored(f"req_{number}", 1.0)
+
+    assert about(known, strict, text=hard).barred == {}
+
+
+def test_a_tolerance_of_everything_leaves_nobody_out() -> None:
+    known = learned()
+    for number in range(60):
+        answer(known, "small", request_id=f"req_{number}", conversation=f"c{number}")
+        known.scored(f"req_{number}", 0.0)
+
+    assert about(known, msgspec.structs.replace(ROUTE, max_quality_loss=1.0)).barred == {}
+
+
+def test_what_was_judged_before_a_restart_keeps_the_floor_up() -> None:
+    known, again = learned(), learned()
+    strict = msgspec.structs.replace(ROUTE, max_quality_loss=0.1)
+    for number in range(40):
+        answer(known, "small", request_id=f"req_{number}", conversation=f"c{number}")
+        known.scored(f"req_{number}", 0.0)
+
+    again.quality.restore(known.quality.export("space"), "space")
+
+    assert "small" in about(again, strict).barred
+
+
+def test_an_answer_teaches_once_for_each_who_scores_it() -> None:
+    known = learned()
+    answer(known, "small")
+
+    assert [known.scored("req_1", 0.0) for _ in range(3)] == [True, False, False]
+    assert [known.scored("req_1", 0.0, by="judge") for _ in range(2)] == [True, False]
+    assert len(known.quality) == 2
+
+
 def test_a_route_may_keep_a_kind_of_work_to_some_models() -> None:
     summaries = msgspec.structs.replace(ROUTE, classes={"chat": ("large",)})
 

@@ -342,7 +342,7 @@ def test_what_is_harmless_is_left_out_and_told() -> None:
                 {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}},
                 {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}},
             ]},
-            {"role": "assistant", "content": "y", "thinking_blocks": [{"type": "thinking", "thinking": "z"}]},
+            {"role": "assistant", "content": "y", "thinking_blocks": [{"type": "redacted_thinking"}]},
             {"role": "user", "content": "x"},
         ],
     )  # fmt: skip

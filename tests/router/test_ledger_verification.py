@@ -310,9 +310,7 @@ def test_what_was_booked_as_unknown_is_its_reservation() -> None:
         (3, 72, "68a7594aca94b096993967d4099dfe90c15c7986c2ef89e605ad8b06ed060db2"),
     ],
 )
-def test_the_hash_of_a_row_stays_what_it_was_when_the_schema_was_made(
-    schema: int, columns: int, expected: str
-) -> None:
+def test_the_hash_of_a_row_stays_what_it_was_when_the_schema_was_made(schema: int, columns: int, expected: str) -> None:
     """Rows are kept for years: a hash that changes means a new SCHEMA with columns of its own."""
     row = LedgerRow(
         request_id="req_1", at_us=1, team="t", app="a", key_id="k", env="prod", route="r",

@@ -177,7 +177,14 @@ def test_the_gateways_limit_goes_before_the_clients() -> None:
 
 
 def test_every_setting_of_the_sampling_is_an_option() -> None:
-    settings = {"temperature": 0, "top_p": 0.5, "top_k": 4, "seed": 0, "frequency_penalty": 1, "presence_penalty": 2}
+    settings: dict[str, Any] = {
+        "temperature": 0,
+        "top_p": 0.5,
+        "top_k": 4,
+        "seed": 0,
+        "frequency_penalty": 1,
+        "presence_penalty": 2,
+    }
 
     assert sent(**settings, stop="END")["options"] == {**settings, "stop": ["END"]}
     assert sent(logprobs=True, top_logprobs=3)["top_logprobs"] == 3
@@ -237,7 +244,7 @@ def test_what_may_be_missing_is_left_out_and_told() -> None:
         tools=[{**TOOL, "cache_control": mark, "function": {**TOOL["function"], "strict": True}}],  # type: ignore[dict-item]
         messages=[
             {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": mark}], "name": "Ada"},
-            {"role": "assistant", "thinking_blocks": [{"type": "thinking"}], "tool_calls": [signed]},
+            {"role": "assistant", "thinking_blocks": [{"type": "thinking", "signature": "x"}], "tool_calls": [signed]},
             {"role": "tool", "tool_call_id": "call_1", "content": "gone", "is_error": True},
         ],
     )
@@ -256,13 +263,23 @@ def test_what_may_be_missing_is_left_out_and_told() -> None:
     ]
 
 
+def test_reasoning_that_nobody_has_signed_is_told_in_full() -> None:
+    said = {"role": "assistant", "content": "x", "reasoning_content": "Hm."}
+    blocks = [{"type": "thinking", "thinking": "Hm.", "signature": ""}]
+
+    found = wire(messages=[{"role": "user", "content": "?"}, {**said, "thinking_blocks": blocks}])
+
+    assert found.dropped == ()
+    assert json.loads(found.body)["messages"][1]["thinking"] == "Hm."
+
+
 def back(body: dict[str, Any]) -> list[dict[str, Any]]:
     """What Ollama was told, as a conversation; its calls get ids by their order."""
     messages: list[dict[str, Any]] = []
     made: list[str] = []
     for message in body["messages"]:
         functions = [call["function"] for call in message.get("tool_calls", ())]
-        calls = [
+        calls: list[dict[str, Any]] = [
             {"id": f"call_{at}", "function": {**function, "arguments": json.dumps(function["arguments"])}}
             for at, function in enumerate(functions, start=len(made) + done(messages))
         ]
@@ -531,7 +548,7 @@ odd = st.recursive(
 @st.composite
 def spoilt(draw: st.DrawFn) -> dict[str, Any]:
     """A proper object with something odd in one place."""
-    payload = draw(st.sampled_from([step, last]))("x", tool_calls=[called()])
+    payload: dict[str, Any] = draw(st.sampled_from([step, last]))("x", tool_calls=[called()])
     call = payload["message"]["tool_calls"][0]
     draw(st.sampled_from([payload, payload["message"], call, call["function"]]))[draw(names)] = draw(odd)
     return payload

@@ -9,7 +9,7 @@ import pytest
 
 from router.ledger.row import LedgerRow
 from tests.app.matrix.clients import FAILED, Client
-from tests.app.matrix.neutral import DATA_URL, SCHEMA, WEB_URL, Called, Counts, Question, Said, Seen, Told
+from tests.app.matrix.neutral import DATA_URL, SCHEMA, SIGNATURE, WEB_URL, Called, Counts, Question, Said, Seen, Told
 from tests.app.matrix.upstreams import Upstream
 from tests.app.provider import CUT, Provider, Reply, unfinished
 
@@ -102,6 +102,23 @@ def tool_results(cell: Cell) -> Seen:
 
     assert cell.told.calls == [("find_order", {"id": 7}), ("now", {})]
     assert cell.told.results == [FIND.result, NOW.result]
+    return seen
+
+
+def loop(cell: Cell) -> Seen:
+    """Reasoning, calls, and the whole answer back with the results: what an agent does."""
+    thought = "" if "earlier reasoning" in cell.upstream.silent_on else "Where is it?"
+    first = cell.ask(Question(tools=TOOLS), Said("I look.", thought=thought, calls=(FIND, NOW)))
+    assert (first.thought, first.text) == (thought, "I look.")
+
+    seen = cell.ask(Question(tools=TOOLS, calls=(FIND, NOW), earlier=first), Said("It is there."))
+
+    assert seen.text == "It is there."
+    assert cell.told.turns == [("user", "Hello"), ("assistant", "I look.")]
+    assert cell.told.calls == [("find_order", {"id": 7}), ("now", {})]
+    assert cell.told.results == [FIND.result, NOW.result]
+    signature = SIGNATURE if cell.upstream.signs else ""
+    assert cell.told.thoughts == ([(thought, signature)] if thought else [])
     return seen
 
 
@@ -261,6 +278,7 @@ CAPABILITIES: Final[Mapping[str, Callable[[Cell], Seen | None]]] = {
     "tool calls": tools,
     "parallel tool calls": parallel_tools,
     "tool results": tool_results,
+    "reasoning, calls and results in turn": loop,
     "tool without arguments": tool_without_arguments,
     "forced tool call": forced_tool,
     "one tool call at a time": serial_tools,

@@ -67,10 +67,12 @@ class Chats:
         if question.calls:
             functions = [{"name": made.name, "arguments": json.dumps(made.arguments)} for made in question.calls]
             calls = [{"id": f"call_{at}", "type": "function", "function": each} for at, each in enumerate(functions)]
-            found.append({"role": "assistant", "content": None, "tool_calls": calls})
+            made_up: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": calls}
+            turn: dict[str, Any] = question.earlier.turn if question.earlier else made_up
+            found.append(turn)
             found += [
-                {"role": "tool", "tool_call_id": f"call_{at}", "content": made.result}
-                for at, made in enumerate(question.calls)
+                {"role": "tool", "tool_call_id": call["id"], "content": made.result}
+                for call, made in zip(turn["tool_calls"], question.calls, strict=True)
             ]
         return found
 
@@ -115,12 +117,14 @@ class Chats:
             ),
             model=body["model"],
             created=body["created"],
+            turn={name: value for name, value in message.items() if value},
         )
 
     @classmethod
     def _put_together(cls, chunks: list[dict[str, Any]]) -> Seen:
         """What the deltas add up to: texts end to end, calls by their index; usage alone in the last chunk."""
         message: dict[str, Any] = {"content": "", "refusal": "", "reasoning_content": ""}
+        blocks: list[Any] = []
         calls: dict[int, dict[str, Any]] = {}
         finish: list[str] = []
         with_choices = [chunk for chunk in chunks if chunk["choices"]]
@@ -129,15 +133,19 @@ class Chats:
             (choice,) = chunk["choices"]
             for name in message:
                 message[name] += choice["delta"].get(name) or ""
+            blocks += choice["delta"].get("thinking_blocks") or ()
             for piece in choice["delta"].get("tool_calls") or ():
-                call = calls.setdefault(piece["index"], {"id": piece["id"], "function": {"name": "", "arguments": ""}})
+                call = calls.setdefault(
+                    piece["index"], {"id": piece["id"], "type": "function", "function": {"name": "", "arguments": ""}}
+                )
                 for name in ("name", "arguments"):
                     call["function"][name] += piece["function"].get(name) or ""
             finish += [choice["finish_reason"]] if choice["finish_reason"] else []
         assert len(finish) == 1, finish
         last = chunks[-1]
         assert last["choices"] == []
-        whole = {"message": {**message, "tool_calls": list(calls.values())}, "finish_reason": finish[0]}
+        told = {**message, "role": "assistant", "thinking_blocks": blocks, "tool_calls": list(calls.values())}
+        whole = {"message": told, "finish_reason": finish[0]}
         return cls._seen({**with_choices[0], "choices": [whole], "usage": last["usage"]})
 
 
@@ -167,7 +175,7 @@ class Responses:
         seen = self._seen(final.response.model_dump())
         # The deltas say what the last response says once more.
         deltas = [event for event in events if event.type.endswith((".output_text.delta", ".refusal.delta"))]
-        assert "".join(event.delta for event in deltas) == seen.text  # type: ignore[union-attr]
+        assert "".join(event.delta for event in deltas) == seen.text
         arguments = [event.arguments for event in events if event.type == "response.function_call_arguments.done"]
         assert arguments == [arguments for _, arguments in seen.calls]
         return _headers(seen, headers)
@@ -182,12 +190,15 @@ class Responses:
             found[-1]["content"] = [
                 *parts, {"type": "input_image", "image_url": question.picture, "detail": "auto"}
             ]  # fmt: skip
-        for at, made in enumerate(question.calls):
-            written = json.dumps(made.arguments)
-            found.append({"type": "function_call", "call_id": f"call_{at}", "name": made.name, "arguments": written})
-        for at, made in enumerate(question.calls):
-            found.append({"type": "function_call_output", "call_id": f"call_{at}", "output": made.result})
-        return found
+        written = [{"name": made.name, "arguments": json.dumps(made.arguments)} for made in question.calls]
+        made_up = [{"type": "function_call", "call_id": f"call_{at}", **each} for at, each in enumerate(written)]
+        turn = question.earlier.turn if question.earlier else made_up
+        called = [item["call_id"] for item in turn if item["type"] == "function_call"]
+        results = [
+            {"type": "function_call_output", "call_id": call_id, "output": made.result}
+            for call_id, made in zip(called, question.calls, strict=True)
+        ]
+        return [*found, *turn, *results]
 
     @staticmethod
     def _fields(question: Question) -> dict[str, Any]:
@@ -215,6 +226,7 @@ class Responses:
     @staticmethod
     def _seen(body: Mapping[str, Any]) -> Seen:
         seen = Seen(model=body["model"], created=int(body["created_at"]), ended="stop")
+        seen.turn = [{name: value for name, value in item.items() if value is not None} for item in body["output"]]
         for item in body["output"]:
             match item["type"]:
                 case "reasoning":
@@ -274,11 +286,13 @@ class Messages:
                 {"type": "tool_use", "id": f"call_{at}", "name": made.name, "input": made.arguments}
                 for at, made in enumerate(question.calls)
             ]
+            turn = question.earlier.turn if question.earlier else uses
+            called = [block["id"] for block in turn if block["type"] == "tool_use"]
             results = [
-                {"type": "tool_result", "tool_use_id": f"call_{at}", "content": made.result}
-                for at, made in enumerate(question.calls)
+                {"type": "tool_result", "tool_use_id": call_id, "content": made.result}
+                for call_id, made in zip(called, question.calls, strict=True)
             ]
-            found += [{"role": "assistant", "content": uses}, {"role": "user", "content": results}]
+            found += [{"role": "assistant", "content": turn}, {"role": "user", "content": results}]
         return found
 
     @staticmethod
@@ -309,6 +323,7 @@ class Messages:
             ended=ends.get(body["stop_reason"], body["stop_reason"]),
             counts=Counts(usage["input_tokens"], cached, usage["output_tokens"], reasoning),
             model=body["model"],
+            turn=[{name: value for name, value in block.items() if value is not None} for block in body["content"]],
         )
         for block in body["content"]:
             match block["type"]:

@@ -12,6 +12,7 @@ SCHEMA: Final[dict[str, Any]] = {
     "required": ["is_fine"],
     "additionalProperties": False,
 }
+SIGNATURE: Final = "c2lnbmVkIHJlYXNvbmluZw=="
 PARAMETERS: Final[dict[str, Any]] = {"type": "object", "properties": {"id": {"type": "integer"}}}
 
 
@@ -30,6 +31,8 @@ class Question:
     system: str | None = None
     tools: tuple[str, ...] = ()
     calls: tuple[Called, ...] = ()
+    earlier: "Seen | None" = None
+    """An answer with calls: it is sent back as it came, followed by the results of `calls`."""
     is_forced: bool = False
     is_serial: bool = False
     picture: str | None = None
@@ -72,6 +75,8 @@ class Told:
     """Name and arguments."""
     results: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+    thoughts: list[tuple[str, str]] = field(default_factory=list)
+    """Earlier reasoning and its signature, where there is one."""
     schema: Any = None
     stops: list[str] = field(default_factory=list)
     limit: int | None = None
@@ -95,5 +100,7 @@ class Seen:
     model: str = ""
     created: int | None = None
     """None where the client's API has no time."""
+    turn: Any = None
+    """The answer as the client sends it back with the next question."""
     warning: str = ""
     request_id: str = ""

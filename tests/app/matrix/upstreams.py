@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 from tests.app import provider
-from tests.app.matrix.neutral import Counts, Said, Told
+from tests.app.matrix.neutral import SIGNATURE, Counts, Said, Told
 from tests.app.provider import Provider, Reply, Step
 from tests.app.simulators import anthropic, azure, bedrock, gemini, ollama, openai
 from tests.router import aws_events
@@ -24,6 +24,8 @@ class Upstream(Protocol):
     """More lines of its table in the configuration."""
     silent_on: frozenset[str]
     """Capabilities of which an answer there has nothing to tell."""
+    signs: bool
+    """Whether reasoning has to come back with its signature."""
 
     def running(self) -> AbstractContextManager[Provider]: ...
 
@@ -55,7 +57,8 @@ class OpenAI:
     model = "gpt-scripted"
     key = openai.KEY
     settings = ""
-    silent_on: frozenset[str] = frozenset()
+    silent_on: frozenset[str] = frozenset({"earlier reasoning"})
+    signs = False
 
     def running(self) -> AbstractContextManager[Provider]:
         return openai.running_openai()
@@ -70,21 +73,21 @@ class OpenAI:
         return provider.error_reply(status, message, **headers)
 
     def _body(self, said: Said) -> dict[str, Any]:
-        calls = [
-            {"id": f"call_{at}", "type": "function", "function": {"name": made.name, "arguments": self._written(made)}}
-            for at, made in enumerate(said.calls)
-        ]
+        functions = [{"name": made.name, "arguments": self._written(made)} for made in said.calls]
+        calls = [{"id": f"call_{at}", "type": "function", "function": each} for at, each in enumerate(functions)]
         more: dict[str, Any] = {"tool_calls": calls} if calls else {}
         if said.thought:
             more["reasoning_content"] = said.thought
         if said.ended == "refusal":
             more["refusal"] = said.text
         text = None if said.ended == "refusal" else said.text or None
-        return provider.chat_body(text, finish=self._finish(said), **more) | {"usage": self._usage(said.counts)}
+        body: dict[str, Any] = provider.chat_body(text, finish=self._finish(said), **more)
+        return body | {"usage": self._usage(said.counts)}
 
     def _events(self, said: Said) -> list[bytes]:
         body = self._body(said)
-        message, chunk = body["choices"][0]["message"], provider.chat_chunk
+        message: dict[str, Any] = body["choices"][0]["message"]
+        chunk = provider.chat_chunk
         found = [chunk({"role": "assistant", "content": ""})]
         for name in ("reasoning_content", "content", "refusal"):
             found += [chunk({name: piece}) for piece in halves(message.get(name) or "")]
@@ -118,7 +121,7 @@ class OpenAI:
         found = Told()
         for message in body["messages"]:
             content = message.get("content") or ""
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            parts: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
             text = "".join(part["text"] for part in parts if part["type"] == "text")
             found.pictures += [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
             if message["role"] in ("system", "developer"):
@@ -128,7 +131,7 @@ class OpenAI:
             elif text:
                 found.turns.append((message["role"], text))
             functions = [call["function"] for call in message.get("tool_calls") or ()]
-            found.calls += [(function["name"], json.loads(function["arguments"])) for function in functions]
+            found.calls += [(function["name"], json.loads(function["arguments"] or "{}")) for function in functions]
         found.tools = [tool["function"]["name"] for tool in body.get("tools", ())]
         found.schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         stop = body.get("stop") or []
@@ -175,12 +178,13 @@ class Anthropic:
     key = ANTHROPIC_KEY
     settings = ""
     silent_on: frozenset[str] = frozenset()
+    signs = True
 
     def running(self) -> AbstractContextManager[Provider]:
         return anthropic.running_anthropic(self.key)
 
     def reply(self, said: Said, *, streams: bool) -> Reply:
-        blocks = [anthropic.thinking(said.thought)] if said.thought else []
+        blocks = [anthropic.thinking(said.thought, SIGNATURE)] if said.thought else []
         blocks += [anthropic.text(said.text)] if said.text else []
         blocks += [anthropic.tool_use(f"toolu_{at}", made.name, **made.arguments) for at, made in enumerate(said.calls)]
         stop = {"stop": "end_turn", "length": "max_tokens", "refusal": "refusal"}[said.ended]
@@ -208,6 +212,8 @@ class Anthropic:
                         found.calls.append((block["name"], block["input"]))
                     case "tool_result":
                         found.results.append("".join(part["text"] for part in self._blocks(block["content"])))
+                    case "thinking":
+                        found.thoughts.append((block["thinking"], block["signature"]))
                     case "image":
                         source = block["source"]
                         held = source.get("url") or f"data:{source['media_type']};base64,{source['data']}"
@@ -235,6 +241,7 @@ class Gemini:
     key = gemini.KEY
     settings = ""
     silent_on: frozenset[str] = frozenset()
+    signs = False
 
     def running(self) -> AbstractContextManager[Provider]:
         return gemini.running_gemini()
@@ -275,7 +282,9 @@ class Gemini:
             role = {"user": "user", "model": "assistant"}[content["role"]]
             for part in content["parts"]:
                 match part:
-                    case {"text": text} if not part.get("thought"):
+                    case {"text": text, "thought": True}:
+                        found.thoughts.append((text, ""))
+                    case {"text": text}:
                         found.turns.append((role, text))
                     case {"functionCall": call}:
                         found.calls.append((call["name"], call["args"]))
@@ -304,6 +313,7 @@ class Bedrock:
     key = f"{bedrock.ACCESS_KEY}:{bedrock.SECRET}:{bedrock.TOKEN}"
     settings = f'region = "{bedrock.REGION}"'
     silent_on: frozenset[str] = frozenset({"reasoning tokens"})
+    signs = True
 
     def running(self) -> AbstractContextManager[Provider]:
         return bedrock.running_bedrock()
@@ -319,7 +329,7 @@ class Bedrock:
         if streams:
             events = self._events(said)
             return bedrock.streamed(aws_events.start(), *events, aws_events.stop(reason), aws_events.metadata(**counts))
-        signed = {"reasoningText": {"text": said.thought, "signature": "c2ln"}}
+        signed = {"reasoningText": {"text": said.thought, "signature": SIGNATURE}}
         blocks: list[dict[str, Any]] = [{"reasoningContent": signed}] if said.thought else []
         blocks += [{"text": said.text}] if said.text else []
         blocks += [
@@ -331,7 +341,7 @@ class Bedrock:
     def _events(self, said: Said) -> Iterator[bytes]:
         at = 0
         if said.thought:
-            for piece in (*({"text": half} for half in halves(said.thought)), {"signature": "c2ln"}):
+            for piece in (*({"text": half} for half in halves(said.thought)), {"signature": SIGNATURE}):
                 yield aws_events.delta({"reasoningContent": piece})
             yield aws_events.block_stop()
             at += 1
@@ -360,6 +370,8 @@ class Bedrock:
                 match block:
                     case {"text": text}:
                         found.turns.append((message["role"], text))
+                    case {"reasoningContent": {"reasoningText": thought}}:
+                        found.thoughts.append((thought["text"], thought["signature"]))
                     case {"toolUse": use}:
                         found.calls.append((use["name"], use["input"]))
                     case {"toolResult": result}:
@@ -387,6 +399,7 @@ class Ollama:
     key = ollama.KEY
     settings = ""
     silent_on: frozenset[str] = frozenset({"refusal or filter", "cached tokens", "reasoning tokens"})
+    signs = False
 
     def running(self) -> AbstractContextManager[Provider]:
         return ollama.running_ollama()
@@ -424,6 +437,7 @@ class Ollama:
                     found.results.append(message["content"])
                 case role if message["content"]:
                     found.turns.append((role, message["content"]))
+            found.thoughts += [(message["thinking"], "")] if message.get("thinking") else []
             functions = [call["function"] for call in message.get("tool_calls", ())]
             found.calls += [(function["name"], function["arguments"]) for function in functions]
             found.pictures += [f"data:image/png;base64,{picture}" for picture in message.get("images", ())]

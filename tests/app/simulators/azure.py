@@ -4,13 +4,12 @@ It turns away what the real one would: another path, no version, a key that is n
 types of the official SDK do not know.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.app.provider import DONE, Call, Provider, Received, Reply, Step, chat_chunk, json_reply, stream_reply
+from tests.app.provider import DONE, Provider, Received, Reply, Step, chat_chunk, json_reply, running, stream_reply
 from tests.app.simulators.openai import mistake
 
 KEY: Final = "azure-key-only-for-the-provider"
@@ -36,18 +35,14 @@ class Azure(Provider):
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def take(self, received: Received) -> tuple[Call, Reply]:
-        if received.method == "GET":
-            return super().take(received)
-        asked = AzureReceived(received.method, received.target, received.headers, received.body)
-        if (fault := _fault(asked)) is not None:
-            call = Call(asked)
-            self.calls.append(call)
-            return call, fault
-        return super().take(asked)
+    def reading(self, received: Received) -> Received:
+        return AzureReceived(received.method, received.target, received.headers, received.body)
+
+    def fault(self, received: Received) -> Reply | None:
+        return _fault(received)
 
 
-def _fault(asked: AzureReceived) -> Reply | None:
+def _fault(asked: Received) -> Reply | None:
     """What the real one would refuse."""
     if asked.headers.get("api-key") != KEY and asked.headers.get("authorization") != f"Bearer {TOKEN}":
         return failure(401, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
@@ -61,14 +56,8 @@ def _fault(asked: AzureReceived) -> Reply | None:
     return None if said is None else failure(400, "unknown_parameter", said)
 
 
-@contextmanager
-def running_azure() -> Iterator[Azure]:
-    simulator = Azure()
-    simulator.start()
-    try:
-        yield simulator
-    finally:
-        simulator.stop()
+def running_azure() -> AbstractContextManager[Azure]:
+    return running(Azure())
 
 
 # --- replies: OpenAI's, with what Azure adds -----------------------------------------------------------------

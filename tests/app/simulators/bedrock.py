@@ -6,8 +6,7 @@ and whatever the service description that botocore ships does not know.
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -20,7 +19,7 @@ from botocore.loaders import Loader  # type: ignore[import-untyped]
 from botocore.model import ServiceModel  # type: ignore[import-untyped]
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]
 
-from tests.app.provider import Call, Provider, Received, Reply, Step, json_reply, stream_reply
+from tests.app.provider import Provider, Received, Reply, Step, json_reply, running, stream_reply
 
 REGION: Final = "eu-central-1"
 ACCESS_KEY: Final = "AKIAUPSTREAMONLY"
@@ -58,18 +57,14 @@ class Bedrock(Provider):
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def take(self, received: Received) -> tuple[Call, Reply]:
-        if received.method == "GET":
-            return super().take(received)
-        asked = BedrockReceived(received.method, received.target, received.headers, received.body)
-        if (fault := _fault(asked)) is not None:
-            call = Call(asked)
-            self.calls.append(call)
-            return call, fault
-        return super().take(asked)
+    def reading(self, received: Received) -> Received:
+        return BedrockReceived(received.method, received.target, received.headers, received.body)
+
+    def fault(self, received: Received) -> Reply | None:
+        return _fault(received)
 
 
-def _fault(asked: BedrockReceived) -> Reply | None:
+def _fault(asked: Received) -> Reply | None:
     """What the real one would refuse."""
     authorization = asked.headers.get("authorization", "")
     if authorization.startswith("Bearer "):
@@ -82,7 +77,7 @@ def _fault(asked: BedrockReceived) -> Reply | None:
     return failure(400, "ValidationException", report.generate_report()) if report.has_errors() else None
 
 
-def _is_signed(asked: BedrockReceived, authorization: str) -> bool:
+def _is_signed(asked: Received, authorization: str) -> bool:
     """Whether the signature is the one that botocore computes from what has arrived."""
     said = _SIGNED.fullmatch(authorization)
     if said is None or said["key"] != ACCESS_KEY or said["region"] != REGION:
@@ -102,14 +97,8 @@ def _request_shape() -> Any:
     return ServiceModel(description, "bedrock-runtime").operation_model("Converse").input_shape
 
 
-@contextmanager
-def running_bedrock() -> Iterator[Bedrock]:
-    simulator = Bedrock()
-    simulator.start()
-    try:
-        yield simulator
-    finally:
-        simulator.stop()
+def running_bedrock() -> AbstractContextManager[Bedrock]:
+    return running(Bedrock())
 
 
 # --- replies -----------------------------------------------------------------------------------------------

@@ -5,15 +5,14 @@ SDK do not know.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from google.genai import types
 from pydantic import ValidationError
 
-from tests.app.provider import Call, Provider, Received, Reply, Step, json_reply, stream_reply
+from tests.app.provider import Provider, Received, Reply, Step, json_reply, running, stream_reply
 
 KEY: Final = "AIza-upstream-only-for-the-provider"
 COUNTS: Final = {"promptTokenCount": 12, "candidatesTokenCount": 5, "thoughtsTokenCount": 3, "totalTokenCount": 20}
@@ -56,18 +55,14 @@ class Gemini(Provider):
         """Without it, as the SDK wants it."""
         return f"http://127.0.0.1:{self.port}"
 
-    def take(self, received: Received) -> tuple[Call, Reply]:
-        if received.method == "GET":
-            return super().take(received)
-        asked = GeminiReceived(received.method, received.target, received.headers, received.body)
-        if (fault := _fault(asked)) is not None:
-            call = Call(asked)
-            self.calls.append(call)
-            return call, fault
-        return super().take(asked)
+    def reading(self, received: Received) -> Received:
+        return GeminiReceived(received.method, received.target, received.headers, received.body)
+
+    def fault(self, received: Received) -> Reply | None:
+        return _fault(received)
 
 
-def _fault(asked: GeminiReceived) -> Reply | None:
+def _fault(asked: Received) -> Reply | None:
     """What the real one would refuse."""
     if asked.headers.get("x-goog-api-key") != KEY or "key=" in asked.target:
         reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
@@ -89,14 +84,8 @@ def _fault(asked: GeminiReceived) -> Reply | None:
     return None
 
 
-@contextmanager
-def running_gemini() -> Iterator[Gemini]:
-    simulator = Gemini()
-    simulator.start()
-    try:
-        yield simulator
-    finally:
-        simulator.stop()
+def running_gemini() -> AbstractContextManager[Gemini]:
+    return running(Gemini())
 
 
 # --- replies -----------------------------------------------------------------------------------------------

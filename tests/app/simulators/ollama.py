@@ -5,15 +5,14 @@ It turns away what the real one would not understand: whatever the types of the 
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from ollama import ChatResponse
 from ollama._types import ChatRequest, Message, Options
 from pydantic import ValidationError
 
-from tests.app.provider import Call, Provider, Received, Reply, Step, json_reply, stream_reply
+from tests.app.provider import Provider, Received, Reply, Step, json_reply, running, stream_reply
 
 KEY: Final = "ollama-key-only-for-the-provider"
 MODEL: Final = "qwen3:8b"
@@ -27,14 +26,8 @@ class Ollama(Provider):
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def take(self, received: Received) -> tuple[Call, Reply]:
-        if received.method == "GET":
-            return super().take(received)
-        if (fault := _fault(received)) is not None:
-            call = Call(received)
-            self.calls.append(call)
-            return call, fault
-        return super().take(received)
+    def fault(self, received: Received) -> Reply | None:
+        return _fault(received)
 
 
 def _fault(received: Received) -> Reply | None:
@@ -63,14 +56,8 @@ def _unknown(given: dict[str, Any], kind: Any) -> list[str]:
     return sorted(set(given) - set(kind.model_fields))
 
 
-@contextmanager
-def running_ollama() -> Iterator[Ollama]:
-    simulator = Ollama()
-    simulator.start()
-    try:
-        yield simulator
-    finally:
-        simulator.stop()
+def running_ollama() -> AbstractContextManager[Ollama]:
+    return running(Ollama())
 
 
 # --- replies -----------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """OpenAI's chat completions, strict about what they take: what the gateway makes of other requests is held to the types
 of the official SDK. Replies are those of `tests/app/provider.py`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from openai.types.chat.completion_create_params import (
@@ -11,7 +10,7 @@ from openai.types.chat.completion_create_params import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from tests.app.provider import Call, Provider, Received, Reply, error_reply
+from tests.app.provider import Provider, Received, Reply, error_reply, running
 
 KEY: Final = "sk-openai-only-for-the-provider"
 _FORMS: Final[dict[bool, TypeAdapter[Any]]] = {
@@ -23,19 +22,11 @@ _FORMS: Final[dict[bool, TypeAdapter[Any]]] = {
 class StrictOpenAI(Provider):
     """Answers by script who sends the right key and nothing unknown."""
 
-    def take(self, received: Received) -> tuple[Call, Reply]:
-        if received.method == "GET":
-            return super().take(received)
-        wrong = None
+    def fault(self, received: Received) -> Reply | None:
         if received.headers.get("authorization") != f"Bearer {KEY}":
-            wrong = error_reply(401, "Incorrect API key provided.")
-        elif (said := mistake(received.json)) is not None:
-            wrong = error_reply(400, said)
-        if wrong is None:
-            return super().take(received)
-        call = Call(received)
-        self.calls.append(call)
-        return call, wrong
+            return error_reply(401, "Incorrect API key provided.")
+        said = mistake(received.json)
+        return None if said is None else error_reply(400, said)
 
 
 def mistake(body: dict[str, Any]) -> str | None:
@@ -56,11 +47,5 @@ def evaluated(value: Any) -> Any:
     return [evaluated(item) for item in value]
 
 
-@contextmanager
-def running_openai() -> Iterator[StrictOpenAI]:
-    simulator = StrictOpenAI()
-    simulator.start()
-    try:
-        yield simulator
-    finally:
-        simulator.stop()
+def running_openai() -> AbstractContextManager[StrictOpenAI]:
+    return running(StrictOpenAI())
