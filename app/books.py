@@ -161,7 +161,9 @@ class Books:
         watch = self._watches.get(row.team)
         if watch is None or row.kind != "request" or exchange.is_hit or row.status not in _SAYS_SOMETHING:
             return
-        watch.saw(time.monotonic(), exchange.upstream_ns / 1e6, row.provider, is_failed=row.status != "ok")
+        # Who had to be replaced cost the time, and not who came to the rescue.
+        provider = exchange.failed_at or row.provider
+        watch.saw(time.monotonic(), exchange.upstream_ns / 1e6, provider, is_failed=row.status != "ok")
 
     async def note(self, answered: Exchange, verdict: str, score: float) -> None:
         """Keeps what a judge thinks of an answer, in a row of its own."""
@@ -184,7 +186,7 @@ class Books:
             exchange.conversation,
             prompt_tokens=row.usage.all_input,
             output_tokens=row.output_tokens,
-            first_event_ms=exchange.upstream_ns / 1e6,
+            first_event_ms=exchange.upstream_ns / 1e6 if exchange.failed_at is None else None,
         )
 
     async def record_attempt(
@@ -192,6 +194,8 @@ class Books:
     ) -> None:
         """Books an attempt that did not serve: at its reservation, if it may have been billed."""
         row = exchange.to_attempt_row(reserved, error_class, is_billed=is_billed)
+        if error_class != "HedgeLost":
+            exchange.failed_at = exchange.failed_at or row.provider
         self._budgets.settle(reserved.money, row.actual_nano or 0)
         self._observer.closed(row)
         await self._ledger.record(Closing(row, reserved.id))

@@ -17,6 +17,8 @@ _ROOT: Final = Path(__file__).parents[1]
 _AT_MOST_S: Final = 5.0
 """So long one count may take, the start of the process included."""
 _IDLE_S: Final = 60.0
+_SAMPLE_CHARS: Final = 256 * 1024
+"""Of a longer answer only so much is counted, and the rest taken to be like it: writing it down would take too long."""
 
 
 class TokenCounter:
@@ -34,8 +36,9 @@ class TokenCounter:
 
     async def count(self, mapping: Mapping[str, Any], written: str = "") -> tuple[int, int] | None:
         """Tokens of a canonical request, and of an answer's text; None if they cannot be counted now."""
+        sample = written[:_SAMPLE_CHARS]
         try:
-            asked = msgspec.json.encode([mapping, written.encode(errors="replace").decode()])
+            asked = msgspec.json.encode([mapping, sample.encode(errors="replace").decode()])
         except (OverflowError, TypeError, ValueError):
             return None
         async with self._turn:
@@ -50,7 +53,9 @@ class TokenCounter:
                 self._end()  # its answer would be taken for that to the next question
                 raise
             self._wait_for_more()
+        if found is None or len(sample) == len(written):
             return found
+        return found[0], found[1] * len(written) // len(sample)
 
     async def close(self) -> None:
         """Ends the process, if there is one."""

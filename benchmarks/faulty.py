@@ -20,7 +20,6 @@ import socket
 import ssl
 import struct
 import subprocess
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -416,6 +415,8 @@ class Upstream:
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._toggling: asyncio.Task[None] | None = None
+        # Not by cancelling it, which would leave a port half closed.
+        self._ends_toggling = asyncio.Event()
         self._serving: dict[asyncio.Task[None], Wire | None] = {}
         self._slots = asyncio.Semaphore(self.capacity) if self.capacity else None
 
@@ -443,18 +444,19 @@ class Upstream:
         """From now on this share of requests, of connections or of the time meets one of these faults."""
         self._faults, self._rate = ((faults,) if isinstance(faults, Fault) else tuple(faults)), rate
         if self._toggling is not None:
-            self._toggling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._toggling
+            self._ends_toggling.set()
+            await self._toggling
             self._toggling = None
         if self._listener is None or self._accepting is None:
             self._open()
         if self.closes_connections:
             self._drop(also_busy=False)
-        for fault in self._faults:
-            if fault.level == "port" and rate > 0:
-                await self._refuse(drops=fault is RESTART)
-                self._toggling = asyncio.create_task(self._toggle(fault, self._share(fault)))
+        closing = [fault for fault in self._faults if fault.level == "port"]
+        if closing and rate > 0:
+            drops = RESTART in closing
+            await self._refuse(drops=drops)
+            self._ends_toggling.clear()
+            self._toggling = asyncio.create_task(self._toggle(self._share(closing[0]), drops=drops))
 
     async def behave(self) -> None:
         """Answers correctly again."""
@@ -498,9 +500,9 @@ class Upstream:
     async def _close_port(self, *, drops: bool) -> None:
         """Closes idle connections, and with `drops` those in the middle of an answer."""
         if self._accepting is not None:
+            # Awaited, because its file descriptor must not be watched any more when it is closed.
             self._accepting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._accepting
+            await asyncio.wait([self._accepting])
             self._accepting = None
         if self._listener is not None:
             self._listener.close()
@@ -513,17 +515,20 @@ class Upstream:
             if wire is None or also_busy:
                 task.cancel()
 
-    async def _toggle(self, fault: Fault, rate: float) -> None:
-        """Keeps the port, which is closed, closed for a share of each period, or for good."""
-        try:
-            while True:
-                await asyncio.sleep(PERIOD_S * rate if rate < 1 else 3600)
-                self._open()
-                await asyncio.sleep(PERIOD_S * (1 - rate) * self.chance.uniform(0.5, 1.5))
-                await self._refuse(drops=fault is RESTART)
-        finally:
-            if self._accepting is None:
-                self._open()
+    async def _toggle(self, rate: float, *, drops: bool) -> None:
+        """Keeps the port, which is closed, closed for a share of each period, or until it is to end."""
+        while True:
+            await self._toggling_ends_within(PERIOD_S * rate if rate < 1 else None)
+            self._open()
+            if await self._toggling_ends_within(PERIOD_S * (1 - rate) * self.chance.uniform(0.5, 1.5)):
+                return
+            await self._refuse(drops=drops)
+
+    async def _toggling_ends_within(self, seconds: float | None) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._ends_toggling.wait()
+        return False
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -650,16 +655,12 @@ def _bound(port: int) -> socket.socket:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setblocking(False)
-    until = time.monotonic() + 5
-    while True:
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return sock
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:

@@ -113,7 +113,8 @@ def provider(
     lines = [f"[providers.{name}]", f'base_url = "{base_url}"']
     keys = ", ".join(f'"file:{file}"' for file in key_files)
     lines += [f"api_keys = [{keys}]", "connect_timeout_s = 0.5", "retries = 1"]
-    lines += [f"first_event_timeout_s = {first_event_timeout_s}", f"idle_timeout_s = {IDLE_TIMEOUT_S}"]
+    idle_timeout_s = max(IDLE_TIMEOUT_S, first_event_timeout_s)  # also before the first event a silence is one
+    lines += [f"first_event_timeout_s = {first_event_timeout_s}", f"idle_timeout_s = {idle_timeout_s}"]
     return "\n".join(lines) + "\n"
 
 
@@ -280,15 +281,15 @@ class Storms:
         calm: list[Outcome] = []
         row = Row("mixed", None, is_back_expected=False, hangs=True)
         await self._ask_mixed(mixed, max(min(requests // 20, 1000), 20), calm, lambda count: None)
-        changing = asyncio.create_task(self._change(mixed.upstreams))
+        has_ended = asyncio.Event()
+        changing = asyncio.create_task(self._change(mixed.upstreams, has_ended))
         outcomes: list[Outcome] = []
         try:
             async with _lag_noted(row):
                 await self._ask_mixed(mixed, requests, outcomes, advance)
         finally:
-            changing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await changing
+            has_ended.set()
+            await changing
             for upstream in mixed.upstreams:
                 await upstream.behave()
         self._count(row, outcomes, "")
@@ -304,9 +305,9 @@ class Storms:
 
         await paced(self.per_s, count, ask, self._chance)
 
-    async def _change(self, upstreams: Sequence[Upstream]) -> None:
+    async def _change(self, upstreams: Sequence[Upstream], has_ended: asyncio.Event) -> None:
         """Gives every now and then one upstream other faults, at another rate; a restart may hit any of them."""
-        while True:
+        while not has_ended.is_set():
             upstream = self._chance.choice(upstreams)
             options = [f for f in BEFORE_FIRST if f.needs_tls <= (upstream.certificates is not None)]
             faults = self._chance.sample(options, self._chance.randint(1, 4))

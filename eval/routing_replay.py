@@ -22,8 +22,8 @@ from router.prices import cost_nano
 APPROXIMATIONS: Final = (
     "Another model would have written an answer of another length: the recorded tokens are priced as they are.",
     "Budgets are not replayed: the price of money and the rationing of each moment stand as recorded.",
-    "Expected quality is what was estimated then; models that were no candidates then are not considered,",
-    "and a map of classes or a tolerated loss of quality is not applied anew.",
+    "Expected quality is what was estimated then; models that were no candidates then are not considered.",
+    "A map of classes and a tolerated loss of quality are not applied anew.",
     "Latencies are not recorded: `performance-first` takes the lowest tier for the fastest.",
     "Conversations, failures and the cache are as recorded: hits stay hits.",
 )

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from router.catalogue import Model, RoutingPolicy
@@ -24,7 +25,7 @@ from router.quality import Estimate, Quality, Traits, Vector, traits
 from router.workload import Workload
 
 CONVERSATIONS: Final = 20_000
-ANSWERS: Final = 20_000
+ANSWERS: Final = 5_000
 """So many recent answers can still be scored; who knows a later score finds it in the ledger only."""
 _BOUND: Final = 1.645
 """Standard errors below an estimate: one-sided 95 %."""
@@ -91,19 +92,22 @@ class Experience:
         *,
         prompt_tokens: int,
         output_tokens: int,
-        first_event_ms: float,
+        first_event_ms: float | None,
     ) -> None:
-        """A model's answer has ended well."""
+        """A model's answer has ended well. `first_event_ms` is None where others had failed before: then the time is
+        not its own."""
         _remember(self._conversations, conversation, Pin(model, prompt_tokens), CONVERSATIONS)
-        _remember(self._answers, request_id, Answered(seen, model), ANSWERS)
-        _average(self._latency_ms, model, first_event_ms)
+        _remember(self._answers, request_id, Answered(_packed(seen), model), ANSWERS)
+        if first_event_ms is not None:
+            _average(self._latency_ms, model, first_event_ms)
         self._lengths.learn(model, seen.workload, output_tokens)
 
     def scored(self, request_id: str, score: float, by: Scorer = "client") -> bool:
-        """Learns from a score, 0 to 1; False for an answer that is not remembered. One answer teaches once for each
-        who scores it: repeating oneself is no evidence."""
+        """Learns from a score, 0 to 1; False for an answer that is not remembered, and for one of a model that came
+        into the configuration later. One answer teaches once for each who scores it: repeating oneself is no
+        evidence."""
         answer = self._answers.get(request_id)
-        if answer is None or by in answer.scored_by:
+        if answer is None or by in answer.scored_by or answer.model not in self.quality.tiers:
             return False
         self._answers[request_id] = msgspec.structs.replace(answer, scored_by=answer.scored_by | {by})
         self.judged[answer.model, answer.seen.workload] += 1
@@ -142,6 +146,11 @@ def _text(message: Mapping[str, Any]) -> str:
     if isinstance(content, list):
         return "\n".join(part["text"] for part in content if isinstance(part.get("text"), str))
     return content if isinstance(content, str) else ""
+
+
+def _packed(seen: Traits) -> Traits:
+    """The same with a vector of half precision, which is what the estimate itself remembers."""
+    return seen if seen.vector is None else msgspec.structs.replace(seen, vector=seen.vector.astype(np.float16))
 
 
 def _barred(

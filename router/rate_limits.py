@@ -7,13 +7,12 @@ in `x-ratelimit-reset-requests` and `-tokens` how long it takes (`1s`, `6m0s`, `
 us back.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from router.protocols.wire import retry_after_s
+from router.protocols.wire import number_in, retry_after_s
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
@@ -37,7 +36,7 @@ def _until_reset_s(headers: Mapping[str, str], now_s: float) -> float | None:
     for reset, remaining in _limits(headers):
         wait = _wait_s(reset, now_s)
         if wait is not None:
-            (used_up if _number(remaining) == 0 else others).append(wait)
+            (used_up if number_in(remaining) == 0 else others).append(wait)
     return max(used_up) if used_up else min(others, default=None)
 
 
@@ -56,7 +55,7 @@ def _wait_s(text: str, now_s: float) -> float | None:
     text = text.strip()
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
-    if (number := _number(text)) is not None:
+    if (number := number_in(text)) is not None:
         if number < _LONGEST_S:
             return number
         return max((number / 1000 if number >= _MILLISECONDS_FROM else number) - now_s, 0.0)
@@ -65,12 +64,3 @@ def _wait_s(text: str, now_s: float) -> float | None:
     except ValueError:
         return None
     return max((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_s, 0.0)
-
-
-def _number(text: str) -> float | None:
-    """Not below 0; None for what is no number, or not a finite one."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return max(value, 0.0) if math.isfinite(value) else None

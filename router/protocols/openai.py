@@ -89,9 +89,8 @@ def _plain(mapping: Mapping[str, Any], limit_field: str) -> tuple[dict[str, Any]
     ]
     if plain.get("tools"):
         plain["tools"] = [_without_extensions(tool, "tools[]", dropped) for tool in plain["tools"]]
-    return {name: value for name, value in plain.items() if name in _FIELDS and value is not None}, tuple(
-        dict.fromkeys(dropped)
-    )
+    known = {name: value for name, value in plain.items() if name in _FIELDS and value is not None}
+    return known, tuple(dict.fromkeys(dropped))
 
 
 def _effort(thinking: Mapping[str, Any]) -> str | None:

@@ -143,10 +143,10 @@ def rejection(
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     """Seconds from `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3: seconds or a date)."""
-    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
+    if (milliseconds := number_in(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
     value = headers.get("retry-after", "")
-    if (seconds := _number(value)) is not None:
+    if (seconds := number_in(value)) is not None:
         return seconds
     try:
         at = parsedate_to_datetime(value)
@@ -156,8 +156,8 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     return max((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_s, 0.0)
 
 
-def _number(text: str) -> float | None:
-    """Not below 0; None for what is no number, or not a finite one."""
+def number_in(text: str) -> float | None:
+    """A number that is not below 0; None for what is none, or not a finite one."""
     try:
         value = float(text)
     except ValueError:

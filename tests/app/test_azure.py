@@ -143,18 +143,6 @@ def gateway(
         yield gateway
 
 
-@pytest.fixture(scope="module")
-def key(gateway: RunningGateway) -> str:
-    return gateway.key()
-
-
-@pytest.fixture
-def client(gateway: RunningGateway, key: str, azure: Azure) -> Iterator[OpenAI]:
-    gateway.reset_deployments()
-    with OpenAI(base_url=gateway.base_url, api_key=key, max_retries=0) as client:
-        yield client
-
-
 def test_an_answer_is_the_providers_to_the_byte_and_its_row_counts_every_token(
     client: OpenAI, azure: Azure, gateway: RunningGateway
 ) -> None:

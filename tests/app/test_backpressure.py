@@ -231,7 +231,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off_and_its_call_upstream
 
         eventually(lambda: provider.calls and provider.calls[0].is_hung_up.is_set())
 
-    assert gateway.row(request_id=gateway.rows()[-1].request_id).status == "client_closed"
+    eventually(lambda: [row.status for row in gateway.rows()][-1:] == ["client_closed"])
     eventually(lambda: state(gateway, "in_use") == 0)
 
 

@@ -227,18 +227,6 @@ def gateway(
         yield gateway
 
 
-@pytest.fixture(scope="module")
-def key(gateway: RunningGateway) -> str:
-    return gateway.key()
-
-
-@pytest.fixture
-def client(gateway: RunningGateway, key: str, bedrock: Bedrock) -> Iterator[OpenAI]:
-    gateway.reset_deployments()
-    with OpenAI(base_url=gateway.base_url, api_key=key, max_retries=0) as client:
-        yield client
-
-
 def says(content: Any = "Hello") -> Any:
     return [{"role": "user", "content": content}]
 

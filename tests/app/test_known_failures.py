@@ -50,11 +50,6 @@ def gateway(
         yield gateway
 
 
-@pytest.fixture(scope="module")
-def key(gateway: RunningGateway) -> str:
-    return gateway.key()
-
-
 @pytest.fixture(autouse=True)
 def _nothing_is_left_of_the_test_before(gateway: RunningGateway, provider: Provider) -> None:
     gateway.reset_deployments()

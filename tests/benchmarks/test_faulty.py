@@ -338,6 +338,18 @@ async def test_a_restart_breaks_off_what_is_under_way() -> None:
     assert server.met[TOKEN] == [Met("upstream restart", hangs=False)]
 
 
+async def test_faults_of_the_port_may_be_mixed_and_changed_at_any_moment() -> None:
+    async with upstream(None) as server:
+        port = server.port
+        for turn in range(40):
+            await server.misbehave([[REFUSED], [REFUSED, RESTART], [RESTART, named("5xx")]][turn % 3], 0.3 + turn / 80)
+            await asyncio.sleep(turn % 7 / 100)
+        await server.behave()
+
+        assert (await heard(server)).status == 200
+        assert server.port == port
+
+
 async def test_tls_fails_in_several_ways_and_works_otherwise(tmp_path: Path) -> None:
     if not Certificates.can_be_made():
         pytest.skip("there is no openssl command")

@@ -148,6 +148,14 @@ def test_what_was_judged_before_a_restart_keeps_the_floor_up() -> None:
     assert "small" in about(again, strict).barred
 
 
+def test_a_model_that_came_later_is_not_learned_of_and_hurts_nobody() -> None:
+    known = learned([LARGE, SMALL])
+    answer(known, "medium")
+
+    assert not known.scored("req_1", 0.0)
+    assert len(known.quality) == 0
+
+
 def test_an_answer_teaches_once_for_each_who_scores_it() -> None:
     known = learned()
     answer(known, "small")
@@ -203,6 +211,16 @@ def test_performance_first_takes_the_fastest_by_live_latency() -> None:
     found = planned(known, fast, conversation="new")
 
     assert [each.model.name for each in found.candidates] == ["medium", "large", "small"]
+
+
+def test_who_came_to_the_rescue_is_not_taken_for_slow() -> None:
+    fast = msgspec.structs.replace(ROUTE, strategy="performance-first")
+    known = learned()
+    for name, first_event_ms in (("small", 900.0), ("medium", 80.0), ("large", 300.0), ("medium", None)):
+        answer(known, name, conversation=name, first_event_ms=first_event_ms)
+
+    assert planned(known, fast, conversation="new").wanted == "medium"
+    assert about(known, fast).latency_ms["medium"] == 80.0
 
 
 def test_failover_first_keeps_the_order_of_the_route() -> None:

@@ -6,13 +6,14 @@ the vendor's own description. Without a script a model answers with `echo`.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 from pydantic import TypeAdapter, ValidationError
 
-from tests.app.provider import Call, Provider, Received, Reply, Step, json_reply, stream_reply
+from tests.app.provider import Call, Provider, Received, Reply, Step, json_reply, running, stream_reply
+from tests.app.simulators.openai import evaluated
 
 _FORMS: Final[dict[bool, TypeAdapter[Any]]] = {
     False: TypeAdapter(MessageCreateParamsNonStreaming),
@@ -64,35 +65,20 @@ class AnthropicProvider(Provider):
         return error_reply(400, "invalid_request_error", wrong) if wrong else None
 
 
-@contextmanager
-def running_anthropic(key: str) -> Iterator[AnthropicProvider]:
-    provider = AnthropicProvider(key)
-    provider.start()
-    try:
-        yield provider
-    finally:
-        provider.stop()
+def running_anthropic(key: str) -> AbstractContextManager[AnthropicProvider]:
+    return running(AnthropicProvider(key))
 
 
 def mistake(body: dict[str, Any], *, has_limit: bool = True) -> str | None:
     """What is wrong with a request; None for a right one."""
     asked = body if has_limit else {"max_tokens": 1, **body}
     try:
-        form = _whole(_FORMS[bool(asked.get("stream"))].validate_python(asked))
+        form = evaluated(_FORMS[bool(asked.get("stream"))].validate_python(asked))
     except ValidationError as error:
         return str(error)
     if form != asked:
         return f"not known: {asked} is more than {form}"
     return next(_misplaced(asked["messages"]), None)
-
-
-def _whole(value: Any) -> Any:
-    """The types check what is iterated over only then."""
-    if isinstance(value, dict):
-        return {name: _whole(item) for name, item in value.items()}
-    if isinstance(value, str | bytes | int | float | None):
-        return value
-    return [_whole(item) for item in value]
 
 
 def _misplaced(messages: list[dict[str, Any]]) -> Iterator[str]:
