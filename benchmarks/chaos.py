@@ -41,7 +41,7 @@ from benchmarks.raw_client import Broken
 from benchmarks.traffic import ROOT
 
 RUNS: Final = ("faults", "mixed", "overload", "kill", "soak")
-_QUICK: Final = {"single": 200, "mixed": 5000, "kills": 5, "soak": 1}
+_QUICK: Final = {"single": 600, "mixed": 5000, "kills": 5, "soak": 1}
 _SOAK_PER_S: Final = 60.0
 
 Found = dict[str, Any]
@@ -83,7 +83,7 @@ class Chaos:
         rows: list[storms.Row] = []
         async with storms.opened(self._folder / "faults", found, certificates, self._asked.per_s) as (storm, _):
             for case in found:
-                advance = self._task(f"{case.fault.name} at {case.rate:.0%}", self._sizes.single)
+                advance = self._task(f"{case.fault.name} at {case.rate:.0%}", case.requests)
                 rows.append(await storm.run_case(case, self._sizes, advance))
             return {"rows": [vars(row) for row in rows], "per_s": storm.per_s}
 
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     runs = f"{', '.join(RUNS)} (default: all but soak)"
     parser.add_argument("runs", nargs="*", type=_run_name, metavar="RUN", help=runs)
     parser.add_argument("--quick", action="store_true", help="far fewer requests, kills and minutes")
-    parser.add_argument("--requests", type=int, metavar="N", help="per row, and of the mixed run (2,000 and 100,000)")
+    parser.add_argument("--requests", type=int, metavar="N", help="per fault, and of the mixed run (2,000 and 100,000)")
     parser.add_argument("--fault", default="", metavar="TEXT", help="only faults with this in their name")
     parser.add_argument("--rate", type=float, action="append", metavar="SHARE", help="instead of 0.1, 0.5 and 1")
     parser.add_argument(

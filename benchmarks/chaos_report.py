@@ -1,5 +1,6 @@
 """What the chaos runs found, as promises kept or missed and as a report for people. Pure: from data to text."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -233,9 +234,11 @@ def _tables(found: Found) -> list[str]:
 
 def _what_is_short(found: Found) -> str:
     least = REQUESTS_OF_A_RUN
-    row_sizes = [row["requests"] for row in found.get("faults", {}).get("rows", [])]
+    per_fault: Counter[str] = Counter()
+    for row in found.get("faults", {}).get("rows", []):
+        per_fault[row["fault"]] += row["requests"]
     counts = {
-        "requests per row": (min(row_sizes, default=None), "single"),
+        "requests per fault": (min(per_fault.values(), default=None), "single"),
         "requests of the mixed run": (found.get("mixed", {}).get("row", {}).get("requests"), "mixed"),
         "kills": (found.get("kill", {}).get("kills", {}).get("times"), "kills"),
         "minutes of soak": (found.get("soak", {}).get("soak", {}).get("minutes"), "soak"),

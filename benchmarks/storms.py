@@ -43,6 +43,7 @@ _LAG_EVERY_S: Final = 0.01
 OPEN_AFTER_S: Final = 2.0
 """So long after the begin of an outage its timeouts have been counted: a breaker should be open."""
 _BACK_AFTER_AT_MOST_S: Final = 40.0
+_CALM_AT_LEAST: Final = 50
 _BACK_SHARE: Final = 0.5
 """A deployment is back when it answers this part of what it answered before."""
 _CHANGES_EVERY_S: Final = (0.5, 3.0)
@@ -55,7 +56,7 @@ class Sizes:
     """How much of everything."""
 
     single: int
-    """Requests of each row with one fault."""
+    """Requests of each fault, shared by its rates."""
     mixed: int
     rates: tuple[float, ...] = RATES
     back_after_at_most_s: float = _BACK_AFTER_AT_MOST_S
@@ -154,6 +155,7 @@ class Case:
     primary: Upstream | None
     """None where no server is behind the address."""
     name: str
+    requests: int
     key: str = ""
 
 
@@ -163,12 +165,13 @@ def cases(sizes: Sizes, certificates: Certificates | None, faults: Iterable[Faul
     for fault in (*BEFORE_FIRST, DNS, *AFTER_FIRST) if faults is None else faults:
         if fault.needs_tls and certificates is None:
             continue
-        for rate in (1.0,) if fault is DNS else sizes.rates:
+        rates = (1.0,) if fault is DNS else sizes.rates
+        for rate in rates:
             name = f"case{len(found)}"
             primary = None
             if fault is not DNS:
                 primary = Upstream(name, certificates=certificates if fault.needs_tls else None, keys=list(KEYS))
-            found.append(Case(fault, rate, primary, name))
+            found.append(Case(fault, rate, primary, name, math.ceil(sizes.single / len(rates))))
     return found
 
 
@@ -199,12 +202,13 @@ class Storms:
         calm: list[Outcome] = []
         # Behind a name that does not resolve it is never calm: that is compared with the healthy deployment.
         calm_key = self._healthy_key if case.primary is None else case.key
-        await self._ask_many(calm_key, max(sizes.single // 10, min(sizes.single, 20)), calm, lambda count: None)
+        few = max(case.requests // 10, min(case.requests, _CALM_AT_LEAST))
+        await self._ask_many(calm_key, few, calm, lambda count: None)
         if case.primary is not None:
             await case.primary.misbehave(fault, case.rate)
         outcomes: list[Outcome] = []
         async with _lag_noted(row):
-            await self._ask_many(case.key, sizes.single, outcomes, advance)
+            await self._ask_many(case.key, case.requests, outcomes, advance)
         if case.primary is not None:
             await case.primary.behave()
         self._count(row, outcomes, case.name)

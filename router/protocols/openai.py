@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
+from router.protocols.compatible import CallNumbers, unify
 from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import (
     Wire,
@@ -164,6 +165,7 @@ def parse_body(body: bytes) -> ChatEvent:
     """A whole JSON answer. Raises UpstreamMalformed, or UpstreamRejected for an error sent as a success."""
     data = _decode_object(body)
     checked(data, _AnswerBody)
+    unify(data)
     return ChatEvent(kind="body", raw=body, data=data, usage=parse_usage(data.get("usage")))
 
 
@@ -176,6 +178,7 @@ def parse_block(block: bytes) -> ChatEvent:
         return ChatEvent(kind="done", raw=block)
     data = _decode_object(payload)
     checked(data, _AnswerChunk)
+    unify(data)
     return ChatEvent(kind="chunk", raw=block, data=data, usage=parse_usage(data.get("usage")))
 
 
@@ -234,6 +237,7 @@ class Reader:
     def __init__(self) -> None:
         self._blocks = Blocks()
         self._has_finished = False
+        self._numbers = CallNumbers()
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         for block in self._blocks.feed(chunk):
@@ -252,6 +256,8 @@ class Reader:
 
     def _seen(self, event: ChatEvent) -> ChatEvent:
         self._has_finished = self._has_finished or bool(event.finish_reasons)
+        if event.data is not None:
+            self._numbers.give(event.data)
         return event
 
 

@@ -15,7 +15,7 @@ from benchmarks.tokens import token_of
 
 pytestmark = pytest.mark.usefixtures("encoder_folder")
 
-SIZES = Sizes(single=12, mixed=1000, rates=(0.5, 1.0), back_after_at_most_s=0.0)
+SIZES = Sizes(single=24, mixed=1000, rates=(0.5, 1.0), back_after_at_most_s=0.0)
 
 
 def certificates(folder: Path) -> Certificates | None:

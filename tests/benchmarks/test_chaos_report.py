@@ -161,7 +161,7 @@ def test_a_soak_that_leaves_anything_is_a_miss(change: dict[str, Any]) -> None:
 def test_a_shorter_run_says_so() -> None:
     short = found(faults={"rows": [row(requests=200, answered=190)]}, kill={"kills": killed(times=5)})
 
-    assert "200 requests per row instead of 2,000; 5 kills instead of 100" in as_markdown(short)
+    assert "200 requests per fault instead of 2,000; 5 kills instead of 100" in as_markdown(short)
     assert "shorter" not in as_markdown(found())
 
 
