@@ -131,6 +131,9 @@ class Writer:
         """Of the open block: `text`, `thinking`, or `tool` and the number of the call."""
         self._at = -1
         self._calls: set[int] = set()
+        """Numbers of the calls that were begun."""
+        self._waiting: dict[int, dict[str, str]] = {}
+        """Calls that began beside the open one: they are held back until it has ended."""
         self._has_thoughts = False
         self._choice: dict[str, Any] = {}
         self._said: dict[str, Any] = {}
@@ -199,15 +202,27 @@ class Writer:
     def _call(self, call: Mapping[str, Any]) -> Iterator[bytes]:
         number = call.get("index") or 0
         function = call.get("function") or {}
-        if self._kind != f"tool {number}":
-            if number in self._calls:
-                raise UpstreamMalformed("The provider's stream goes on with a tool call that had ended.")
-            self._calls.add(number)
-            known_as = call.get("id") or _made_up_id(self._request_id, number)
-            use: Block = {"type": "tool_use", "id": known_as, "name": function.get("name") or "", "input": {}}
-            yield from self._open(f"tool {number}", use)
-            self._said["tool_calls"] = True
-        if fragment := function.get("arguments"):
+        given = {"id": call.get("id"), "name": function.get("name"), "arguments": function.get("arguments")}
+        if self._kind == f"tool {number}":
+            yield from self._arguments(given["arguments"])
+        elif number in self._calls:
+            raise UpstreamMalformed("The provider's stream goes on with a tool call that had ended.")
+        elif self._kind is not None and self._kind.startswith("tool"):
+            held = self._waiting.setdefault(number, {"id": "", "name": "", "arguments": ""})
+            held |= {name: held[name] + (given[name] or "") for name in held}
+        else:
+            yield from self._begin_call(number, given)
+
+    def _begin_call(self, number: int, given: Mapping[str, str | None]) -> Iterator[bytes]:
+        self._calls.add(number)
+        self._said["tool_calls"] = True
+        known_as = given["id"] or _made_up_id(self._request_id, number)
+        use: Block = {"type": "tool_use", "id": known_as, "name": given["name"] or "", "input": {}}
+        yield from self._open(f"tool {number}", use)
+        yield from self._arguments(given["arguments"])
+
+    def _arguments(self, fragment: str | None) -> Iterator[bytes]:
+        if fragment:
             yield self._piece({"type": "input_json_delta", "partial_json": fragment})
 
     def _open(self, kind: str, block: Block) -> Iterator[bytes]:
@@ -224,6 +239,10 @@ class Writer:
         if self._kind is not None:
             self._kind = None
             yield _event("content_block_stop", index=self._at)
+        waiting, self._waiting = self._waiting, {}
+        for number, held in waiting.items():
+            yield from self._begin_call(number, held)
+            yield from self._close()
 
     def _end(self) -> Iterator[bytes]:
         yield from self._close()

@@ -550,11 +550,11 @@ def test_a_call_without_an_id_gets_one() -> None:
 
 
 def test_pieces_of_a_call_that_had_ended_are_no_answer() -> None:
-    calls_of = [{"index": at, "id": f"c{at}", "function": {"name": "f", "arguments": "{"}} for at in (0, 1)]
+    begun = {"index": 0, "id": "c0", "function": {"name": "f", "arguments": "{"}}
     late = {"index": 0, "function": {"arguments": "}"}}
 
     with pytest.raises(UpstreamMalformed):
-        written([chunk({"tool_calls": [call]}) for call in (*calls_of, late)])
+        written([chunk({"tool_calls": [begun]}), chunk({"content": "So:"}), chunk({"tool_calls": [late]})])
 
 
 def test_only_the_first_of_several_choices_is_written() -> None:
