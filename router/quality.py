@@ -49,9 +49,10 @@ _JITTER: Final = 1e-4
 _PART: Final = 2048
 """Examples that are summed up at a time."""
 
-_MODEL_LABELS: Final = 5.0
-"""Labels that the prior is worth against a model's own mean."""
-_CLASS_LABELS: Final = 100.0
+_MODEL_LABELS: Final = 25.0
+"""Labels that the prior is worth against a model's own mean: one bad score does not serve everybody another model. The
+few-label figures are flat from 5 to 50."""
+_CLASS_LABELS: Final = 50.0
 """Labels that a model's mean is worth against its mean in one class."""
 _PRIOR_VARIANCE: Final = 0.06
 """Of a score around its expectation, where nothing is known."""
