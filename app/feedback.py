@@ -30,9 +30,11 @@ class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
         return self.score is None or self.score < 0.5
 
     @property
-    def value(self) -> float | None:
-        """How good the answer was, 0 to 1; None where only a better one was named."""
-        return self.score if self.thumb is None else float(self.thumb == "up")
+    def value(self) -> float:
+        """How good the answer was, 0 to 1. Who only names a better one calls it wrong."""
+        if self.thumb is not None:
+            return float(self.thumb == "up")
+        return 0.0 if self.score is None else self.score
 
     @property
     def kind(self) -> Literal["right", "wrong"]:

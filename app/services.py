@@ -176,7 +176,7 @@ class Services(Struct):
                 "request_id",
             )
         is_counted = said.is_complaint and await self.gateway.complain(said.request_id)
-        if said.value is not None and answered.disposition in ("miss", "bypass"):
+        if answered.disposition in ("miss", "bypass"):
             is_counted |= self.experience.scored(said.request_id, said.value)
         await self.ledger.record(Closing(opinion(answered, "feedback", said.value, now_us())))
         self.observer.feedback(
