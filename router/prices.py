@@ -107,9 +107,7 @@ def catalogue_prices(
 
 
 @lru_cache(maxsize=2048)
-def _catalogue_prices(
-    provider: str, model: str, at: datetime, input_tokens: int, writes: bool
-) -> UnitPrices | None:
+def _catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int, writes: bool) -> UnitPrices | None:
     """The catalogue's prices, or None if it does not know the model, gives no input price, or no output price for a
     model that writes, or says that requests cost more than their tokens."""
     try:
