@@ -61,7 +61,7 @@ async def test_while_several_deployments_fail_in_changing_ways_every_request_is_
     tmp_path: Path,
 ) -> None:
     trusted = certificates(tmp_path)
-    async with storms.opened(tmp_path / "gateway", [], trusted, per_s=120.0) as (storm, mixed):
+    async with storms.opened(tmp_path / "gateway", [], trusted, per_s=60.0) as (storm, mixed):
         row = await storm.run_mixed(mixed, SIZES.mixed, lambda count: None)
 
     assert unanswered(row) == {}
