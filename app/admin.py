@@ -52,7 +52,7 @@ async def reload_configuration(request: HttpRequest) -> Response[Any]:
     """Takes up the changed configuration file. A wrong one changes nothing."""
     services = services_for_admin(request)
     try:
-        return json_answer(reload(services))
+        return json_answer(await reload(services))
     except SettingsInvalid as error:
         services.observer.not_reloaded(error)
         problems = "; ".join(error.problems)

@@ -112,6 +112,11 @@ class BudgetUpkeep:
 
     # --- learning ---
 
+    async def learn_anew(self) -> None:
+        """After budgets were replaced: new ones know nothing yet."""
+        self._known_until = None
+        await self._safely(self.learn)
+
     async def learn(self) -> None:
         """Tells every pacer how requests arrive. The last hour that is known is read again: it was not over."""
         is_first, at = self._known_until is None, self._now()

@@ -10,6 +10,7 @@ from app.settings import BudgetSettings, Settings
 from router.budgets import AUDITS, DEVELOPMENT, JUDGES, Budget, Budgets, Ladder, Step, budget_names, part_of
 from router.ledger.reader import Spending, spending_since
 from router.ledger.row import Kind
+from router.ledger.writer import Ledger
 from router.money import nano_from_usd
 from router.periods import Calendar
 
@@ -81,6 +82,16 @@ def restored_budgets(settings: Settings, engine: sa.Engine, at: datetime) -> Bud
     for budget in budgets:
         budgets.restore(budget.name, ledger_nano(engine, budget, budgets.period(budget, at).start), at)
     return budgets
+
+
+async def replace_budgets(
+    budgets: Budgets, settings: Settings, engine: sa.Engine, ledger: Ledger, at: datetime
+) -> None:
+    """Puts other budgets in force while requests run. Raises LedgerUnavailable; then nothing has changed."""
+    # Between here and the end nobody else runs: what counters have settled is what the file says.
+    await ledger.flushed()
+    wanted = budgets_of(settings)
+    budgets.replace(wanted, at, lambda budget: ledger_nano(engine, budget, wanted.period(budget, at).start))
 
 
 def ledger_nano(engine: sa.Engine, budget: Budget, since: datetime) -> int:

@@ -3,18 +3,23 @@
 Cache, ledger, counters, breakers and open answers are not touched. A file with a mistake changes nothing at all.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from app.services import Services, deployments_of, models_of, routes_of, team_baselines_of
+from app.budgets import named, replace_budgets
+from app.services import Services, deployments_of, models_of, now, routes_of, team_baselines_of, watches_of
 from app.settings import Settings
+from router.service_level import Watch
 from router.upstream import open_transport
 
-_LIVE_TABLES: Final = ("providers", "models", "routes", "secrets")
+_LIVE_TABLES: Final = ("providers", "models", "routes", "organisation", "teams", "keys", "secrets")
 _LIVE_SERVER: Final = ("max_body_mib", "max_in_flight")
+_LIVE_CACHE: Final = ("max_entries", "max_mib")
+_one_at_a_time: Final = asyncio.Lock()
 
 
 class Reloaded(Struct, frozen=True):
@@ -25,9 +30,14 @@ class Reloaded(Struct, frozen=True):
     """Settings that differ from those in force, and go on being different until the next start."""
 
 
-def reload(services: Services) -> Reloaded:
-    """Reads the configuration again and puts it in force, in one step without a pause. Raises SettingsInvalid; then
-    the old one stays."""
+async def reload(services: Services) -> Reloaded:
+    """Reads the configuration again and puts it in force. Raises SettingsInvalid, or LedgerUnavailable if budgets have
+    changed and it cannot be said what they have spent; then the old one stays."""
+    async with _one_at_a_time:
+        return await _reload(services)
+
+
+async def _reload(services: Services) -> Reloaded:
     old = services.settings
     wanted = services.reread()
     new = _as_far_as_possible(old, wanted)
@@ -38,18 +48,25 @@ def reload(services: Services) -> Reloaded:
         for deployment in model.deployments:
             if not services.upstream.knows(deployment.provider.name):
                 services.upstream.add(deployment.provider.name, open_transport(deployment.provider))
+    has_other_budgets = dict(named(old)) != dict(named(new))
+    if has_other_budgets:
+        await replace_budgets(services.budgets, new, services.ledger_engine, services.ledger, now())
     # Whoever holds these maps sees the new content at once.
     _refill(services.models, models)
     _refill(services.routes, routes)
     _refill(services.policies, {name: route.routing for name, route in routes.items()})
     _refill(services.team_baselines, team_baselines_of(new))
+    _refill(services.watches, _kept_where_equal(services.watches, watches_of(new)))
     services.fleet.replace(deployments_of(models))
+    services.store.bound(new.cache.max_entries, new.cache.max_mib * 1024 * 1024)
     services.gate.at_most = new.server.max_in_flight
     for name, route in routes.items():
         if route.cache.mode == "semantic":
             services.cache.trust.open(name, route.cache)
     services.settings = new
     services.observer.reloaded(found.changed, found.needs_restart)
+    if has_other_budgets:
+        await services.upkeep.learn_anew()
     return found
 
 
@@ -57,11 +74,8 @@ def _as_far_as_possible(old: Settings, wanted: Settings) -> Settings:
     """The wanted settings, with the old ones where only a start can change them."""
     live: dict[str, Any] = {name: getattr(wanted, name) for name in _LIVE_TABLES}
     server = msgspec.structs.replace(old.server, **{name: getattr(wanted.server, name) for name in _LIVE_SERVER})
-    teams = {
-        name: msgspec.structs.replace(team, baseline=wanted.teams[name].baseline) if name in wanted.teams else team
-        for name, team in old.teams.items()
-    }
-    return msgspec.structs.replace(old, server=server, teams=teams, **live)
+    cache = msgspec.structs.replace(old.cache, **{name: getattr(wanted.cache, name) for name in _LIVE_CACHE})
+    return msgspec.structs.replace(old, server=server, cache=cache, **live)
 
 
 def _differences(one: Settings, other: Settings) -> Iterator[str]:
@@ -80,3 +94,11 @@ def _fields(table: Any) -> Mapping[str, Any]:
 def _refill(held: dict[str, Any], content: Mapping[str, Any]) -> None:
     held.clear()
     held.update(content)
+
+
+def _kept_where_equal(held: Mapping[str, Watch], wanted: Mapping[str, Watch]) -> dict[str, Watch]:
+    """What is wanted, with what was seen of those whose promise is as it was."""
+    return {
+        team: held[team] if team in held and held[team].level == watch.level else watch
+        for team, watch in wanted.items()
+    }

@@ -23,6 +23,7 @@ from app.reloading import reload
 from app.services import Services, write_private
 from app.settings import Settings, SettingsInvalid
 from app.slow_clients import timed_protocol
+from router.errors import LedgerUnavailable
 
 LEVELS = logging.getLevelNamesMapping()
 
@@ -44,10 +45,13 @@ class Server(uvicorn.Server):
 
     def reload(self) -> None:
         """A signal that the configuration file has changed."""
+        self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
         services: Services = self._app.state.services
         try:
-            reload(services)
-        except SettingsInvalid as error:
+            await reload(services)
+        except (SettingsInvalid, LedgerUnavailable) as error:
             services.observer.not_reloaded(error)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

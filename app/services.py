@@ -109,6 +109,7 @@ class Services(Struct):
     """The routing part of every route."""
     models: dict[str, Model]
     team_baselines: dict[str, str]
+    watches: dict[str, Watch]
     reread: Callable[[], Settings]
     """Reads the configuration again."""
     admin_token: str
@@ -357,6 +358,7 @@ async def open_services(
             policies=policies,
             models=models,
             team_baselines=team_baselines,
+            watches=watches,
             reread=reread or (lambda: settings),
             admin_token=_private_token(folder / "admin-token"),
             end_user_key=_private_token(folder / "end-user-key").encode(),
@@ -494,6 +496,7 @@ def _breaker(breaker: BreakerSettings) -> BreakerPolicy:
         window_s=float(breaker.window_s),
         least_calls=breaker.least_calls,
         failure_share=float(breaker.failure_share),
+        failures_in_a_row=breaker.failures_in_a_row,
         slow_after_s=float(breaker.slow_after_s),
         slow_share=float(breaker.slow_share),
         open_s=float(breaker.open_s),

@@ -113,6 +113,8 @@ class BreakerSettings(Struct, frozen=True):
     """It does not open on fewer calls than this in the window."""
     failure_share: Decimal = Decimal("0.5")
     """From this share of failed calls on it opens; above 1 = never."""
+    failures_in_a_row: int = 10
+    """So many without a success between them open it at once, however well it went before; 0 = never."""
     slow_after_s: Decimal = Decimal(60)
     """From so long on a first event is slow: a whole answer, if it is not streamed. By default only what is given up
     as too late anyway."""
@@ -606,6 +608,7 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
                 yield f"{place}.{limit}: must be more than 0, not {getattr(provider, limit)}"
         yield from _out_of_bounds(f"{place}.breaker", provider.breaker, window_s=1, least_calls=1, slow_after_s=0)
         yield from _out_of_bounds(f"{place}.breaker", provider.breaker, failure_share=0, slow_share=0, open_s=0)
+        yield from _out_of_bounds(f"{place}.breaker", provider.breaker, failures_in_a_row=0)
     for name, model in settings.models.items():
         place = _join("models", name)
         if name == "auto":

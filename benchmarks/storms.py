@@ -33,6 +33,8 @@ FIRST_EVENT_TIMEOUT_S: Final = 0.5
 HEALTHY_TIMEOUT_S: Final = 5.0
 """Of the deployment that never fails: what keeps a busy machine must not pass for a failure of it. Whatever it takes
 longer is in the times of the failovers."""
+SLOW_AFTER_S: Final = 0.1
+"""An upstream of these runs answers in some 10 ms."""
 IDLE_TIMEOUT_S: Final = 1.0
 RATES: Final = (0.1, 0.5, 1.0)
 KEYS: Final = ("sk-chaos-one", "sk-chaos-two", "sk-chaos-three", "sk-chaos-four")
@@ -108,7 +110,11 @@ class Row:
 
 
 def provider(
-    name: str, base_url: str, key_files: Sequence[Path], first_event_timeout_s: float = FIRST_EVENT_TIMEOUT_S
+    name: str,
+    base_url: str,
+    key_files: Sequence[Path],
+    first_event_timeout_s: float = FIRST_EVENT_TIMEOUT_S,
+    slow_after_s: float | None = None,
 ) -> str:
     """[providers.NAME] with the timeouts of these runs."""
     lines = [f"[providers.{name}]", f'base_url = "{base_url}"']
@@ -116,6 +122,8 @@ def provider(
     lines += [f"api_keys = [{keys}]", "connect_timeout_s = 0.5", "retries = 1"]
     idle_timeout_s = max(IDLE_TIMEOUT_S, first_event_timeout_s)  # also before the first event a silence is one
     lines += [f"first_event_timeout_s = {first_event_timeout_s}", f"idle_timeout_s = {idle_timeout_s}"]
+    if slow_after_s is not None:
+        lines += [f"[providers.{name}.breaker]", f"slow_after_s = {slow_after_s}"]
     return "\n".join(lines) + "\n"
 
 
@@ -380,7 +388,7 @@ def _configuration(folder: Path, found: Sequence[Case], mixed: Mixed, backup: Up
     for case in found:
         first = "nowhere"
         if case.primary is not None:
-            parts.append(provider(case.name, case.primary.base_url, files))
+            parts.append(provider(case.name, case.primary.base_url, files, slow_after_s=SLOW_AFTER_S))
             first = case.name
         parts += [model(case.name, first, "backup"), route(case.name, case.name)]
     names = [upstream.name for upstream in mixed.upstreams if upstream.name != "other"]

@@ -563,6 +563,10 @@ class EntryStore:
         self._group_bytes[group.id] = size
         return size
 
+    def bound(self, max_entries: int, max_bytes: int) -> None:
+        """Other bounds, as at the beginning. What is too much leaves when the next answer is stored."""
+        self._max_entries, self._max_bytes = max_entries, max_bytes
+
     def _surplus(self, newest: Entry) -> list[Entry]:
         """What has to go so that the bounds hold. The newest stays if it can: else a newcomer that saves little
         would never get the hits that show its worth."""

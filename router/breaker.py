@@ -2,7 +2,7 @@
 
 Knows no clock: the time is passed in, in monotonic seconds. What counts as a failure is the caller's to say.
 
-    closed --(share of failures or slow calls in the window too high)--> open
+    closed --(share of failures or slow calls in the window too high, or too many failures in a row)--> open
     open --(its time is over)--> half-open: one call, the probe
     half-open --(probe succeeds)--> closed            --(probe fails)--> open, for twice as long
 """
@@ -23,7 +23,9 @@ class BreakerPolicy(Struct, frozen=True):
     least_calls: int = 5
     """Fewer calls than this in the window say nothing."""
     failure_share: float = 0.5
-    """Above 1 = never opens for failures."""
+    """Above 1 = never opens for a share of failures."""
+    failures_in_a_row: int = 10
+    """So many without one success between them open it, whatever the window remembers of better times; 0 = never."""
     slow_after_s: float = 60.0
     """From so long on a first event is slow."""
     slow_share: float = 0.8
@@ -48,6 +50,7 @@ class Breaker:
         self._width_s = policy.window_s / _BUCKETS
         self._buckets = [_Bucket() for _ in range(_BUCKETS)]
         self._sum = _Bucket()
+        self._failures_in_a_row = 0
         self._at = 0
         self._open_until: float | None = None
         self._open_s = policy.open_s
@@ -116,6 +119,7 @@ class Breaker:
         """Forgets all that was."""
         self._buckets = [_Bucket() for _ in range(_BUCKETS)]
         self._sum = _Bucket()
+        self._failures_in_a_row = 0
         self._open_until, self._open_s = None, self.policy.open_s
         self._is_probing = self._is_promising = False
 
@@ -127,6 +131,7 @@ class Breaker:
             counts.calls += calls
             counts.failures += failures
             counts.slow += slow
+        self._failures_in_a_row = self._failures_in_a_row + 1 if failures else 0
         if is_probe:
             self._is_probing = self._is_promising = False
             if failures or slow:
@@ -137,6 +142,8 @@ class Breaker:
 
     def _is_bad(self) -> bool:
         policy, seen = self.policy, self._sum
+        if 0 < policy.failures_in_a_row <= self._failures_in_a_row:
+            return True
         return seen.calls >= policy.least_calls and (
             seen.failures >= policy.failure_share * seen.calls or seen.slow >= policy.slow_share * seen.calls
         )

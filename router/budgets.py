@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from router.catalogue import Tier
@@ -82,6 +83,8 @@ class Reservation(Struct, frozen=True):
 
     id: int
     owner: str
+    names: tuple[str, ...]
+    """All budgets that its request spends from, should there be such."""
     amount_nano: int
     expected_nano: int
     """What it is likely to cost, for pacing only."""
@@ -124,9 +127,22 @@ class _Ledgered(Struct):
     """One budget with what is known of it."""
 
     budget: Budget
-    pacer: Pacer | None
+    pacer: Pacer | None = None
     span: Span | None = None
     accounts: dict[datetime, Account] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pacer is None and self.budget.is_paced:
+            self.pacer = Pacer(self.budget.calendar, self.budget.cap_nano)
+
+    def changed(self, budget: Budget) -> "_Ledgered":
+        """The same counters under other terms: what was said of the old cap no longer holds."""
+        if budget == self.budget:
+            return self
+        changed = _Ledgered(budget, span=self.span, accounts=self.accounts)
+        for account in self.accounts.values():
+            account.is_alerted, account.least_refused_nano = False, None
+        return changed
 
     def account(self, at: datetime) -> Account:
         return self.accounts.setdefault(self.period(at).start, Account())
@@ -170,10 +186,7 @@ class Budgets:
         lease: timedelta = _LEASE,
         on_soft_limit: Callable[[Budget, Account], None] = lambda budget, account: None,
     ) -> None:
-        self._kept = {
-            budget.name: _Ledgered(budget, Pacer(budget.calendar, budget.cap_nano) if budget.is_paced else None)
-            for budget in budgets
-        }
+        self._kept = {budget.name: _Ledgered(budget) for budget in budgets}
         self._lease = lease
         self._open: dict[int, tuple[Reservation, datetime]] = {}
         self._ids = itertools.count(1)
@@ -182,6 +195,28 @@ class Budgets:
 
     def __iter__(self) -> Iterator[Budget]:
         return (kept.budget for kept in self._kept.values())
+
+    def replace(self, wanted: "Budgets", at: datetime, spent_nano: Callable[[Budget], int]) -> None:
+        """From now on the terms of `wanted` hold. A budget that keeps its calendar keeps its counters; any other begins
+        with what `spent_nano` says of its period, and with the open reservations of those who spend from it."""
+        before, self._lease = self._kept, wanted._lease
+        same = {budget.name for budget in wanted if self._has_calendar(budget)}
+        self._kept = {b.name: before[b.name].changed(b) if b.name in same else _Ledgered(b) for b in wanted}
+        for number, (reservation, until) in self._open.items():
+            new = [name for name in reservation.names if name in self._kept and name not in same]
+            held = [(name, start) for name, start in reservation.accounts if name in same]
+            held += [(name, self._kept[name].period(at).start) for name in new]
+            self._open[number] = msgspec.structs.replace(reservation, accounts=tuple(held)), until
+            for name in new:
+                self._kept[name].account(at).reserved_nano += reservation.amount_nano
+                self._kept[name].account(at).expected_nano += reservation.expected_nano
+        for budget in self:
+            if budget.name not in same:
+                self.restore(budget.name, spent_nano(budget), at)
+
+    def _has_calendar(self, budget: Budget) -> bool:
+        known = self._kept.get(budget.name)
+        return known is not None and known.budget.calendar == budget.calendar
 
     # --- counters ---
 
@@ -210,6 +245,7 @@ class Budgets:
         expected_nano: int = 0,
     ) -> Reservation:
         """Takes the amount from every budget that applies, or from none: then BudgetExceeded."""
+        names = tuple(names)
         applying = self._applying(names)
         for kept in applying:
             free = kept.budget.limit_nano(tier) - kept.account(at).committed_nano
@@ -218,6 +254,7 @@ class Budgets:
         reservation = Reservation(
             id=next(self._ids),
             owner=owner,
+            names=names,
             amount_nano=amount_nano,
             expected_nano=min(expected_nano, amount_nano),
             accounts=tuple((kept.budget.name, kept.period(at).start) for kept in applying),
@@ -231,9 +268,10 @@ class Budgets:
     def settle(self, reservation: Reservation, actual_nano: int) -> None:
         """Gives the reservation back and books what it really cost. Call once for each reservation; one that had
         expired is booked once more, as it is in the ledger."""
-        self._release(reservation)
-        for name, start in reservation.accounts:
-            kept = self._kept[name]
+        for name, start in self._release(reservation).accounts:
+            kept = self._kept.get(name)
+            if kept is None:  # it had expired, and the budget has been taken away since
+                continue
             kept.accounts.setdefault(start, Account()).spent_nano += actual_nano
             if kept.pacer is not None and actual_nano:
                 kept.pacer.settled(reservation.expected_nano, actual_nano)
@@ -250,7 +288,8 @@ class Budgets:
     def renew(self, reservation: Reservation, at: datetime) -> None:
         """Its owner is alive."""
         if reservation.id in self._open:
-            self._open[reservation.id] = reservation, at + self._lease
+            held, _ = self._open[reservation.id]
+            self._open[reservation.id] = held, at + self._lease
 
     def dead(self, at: datetime) -> list[Reservation]:
         """Those whose owner has not been heard of for too long."""
@@ -346,12 +385,15 @@ class Budgets:
     def _accounts(self, reservation: Reservation) -> Iterator[Account]:
         return (self._kept[name].accounts[start] for name, start in reservation.accounts)
 
-    def _release(self, reservation: Reservation) -> None:
-        if self._open.pop(reservation.id, None) is None:
-            return
+    def _release(self, reservation: Reservation) -> Reservation:
+        """The reservation as it stands now: its budgets may have been replaced since it was made."""
+        if reservation.id not in self._open:
+            return reservation
+        reservation, _ = self._open.pop(reservation.id)
         for account in self._accounts(reservation):
             account.reserved_nano -= reservation.amount_nano
             account.expected_nano -= reservation.expected_nano
+        return reservation
 
     def _alert(self, kept: _Ledgered, start: datetime) -> None:
         account, budget = kept.accounts[start], kept.budget

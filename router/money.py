@@ -5,6 +5,8 @@ from decimal import ROUND_HALF_UP, Decimal
 NANO_PER_USD = 1_000_000_000
 TOKENS_PER_PRICE = 1_000_000
 """Unit prices are integers in nano-dollars per million tokens."""
+CALLS_PER_FEE = 1_000
+"""Fees of tools are integers in nano-dollars per thousand calls."""
 
 
 def nano_from_usd(usd: Decimal) -> int:
@@ -20,6 +22,11 @@ def nano_from_usd(usd: Decimal) -> int:
 def bucket_cost_nano(tokens: int, price_nano_per_mtok: int) -> int:
     """Cost of one usage bucket, rounded once, half up. A row's cost is the sum of its rounded buckets."""
     return (tokens * price_nano_per_mtok + TOKENS_PER_PRICE // 2) // TOKENS_PER_PRICE
+
+
+def fee_nano(calls: int, fee_nano_per_kcall: int) -> int:
+    """Cost of so many calls of one kind, rounded once, half up."""
+    return (calls * fee_nano_per_kcall + CALLS_PER_FEE // 2) // CALLS_PER_FEE
 
 
 def usd_text(nano: int) -> str:

@@ -4,18 +4,19 @@ The only module that knows the catalogue. Everything else sees `UnitPrices`: int
 million tokens. An unknown price is None (`unpriced`), never 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from genai_prices import data_snapshot
 from genai_prices.types import TieredPrices
 from msgspec import Struct
 
-from router.money import bucket_cost_nano, nano_from_usd
+from router.money import bucket_cost_nano, fee_nano, nano_from_usd
 from router.usage import Usage
 
 CATALOGUE_VERSION = f"genai-prices {version('genai-prices')}"
@@ -23,6 +24,14 @@ CATALOGUE_VERSION = f"genai-prices {version('genai-prices')}"
 
 # What some models charge beside our buckets, whatever a request asks for: such a price would be too low.
 _BESIDE_BUCKETS = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
+
+
+_TOOLS: Final = {
+    "web_search": "web_searches_kcount",
+    "file_search": "storage_searches_kcount",
+    "code_interpreter": "code_executions_kcount",
+}
+"""Kind of a provider's own tool -> the catalogue's name of its fee for 1,000 calls."""
 
 
 class UnitPrices(Struct, frozen=True):
@@ -34,13 +43,19 @@ class UnitPrices(Struct, frozen=True):
     cache_write_1h: int
     output: int
     version: str
+    audio_input: int | None = None
+    """None where nobody knows it, as with all of these: what it would price has no cost then."""
+    audio_cache_read: int | None = None
+    audio_output: int | None = None
+    tools: dict[str, int] = {}
+    """Kind -> nano-dollars for 1,000 calls."""
 
 
 class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
-    """Prices from the operator's configuration, in USD per million tokens.
+    """Prices from the operator's configuration, in USD per million tokens; `tools` in USD for 1,000 calls.
 
     What is left out is taken from the input price (cache buckets), as a provider without that discount
-    would bill it. Raises ValueError for a price that is negative or not finite.
+    would bill it; audio and tools without a price stay unpriced. Raises ValueError for a price that is negative or not finite.
     """
 
     input: Decimal
@@ -48,6 +63,10 @@ class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
     cache_read: Decimal | None = None
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
+    audio_input: Decimal | None = None
+    audio_cache_read: Decimal | None = None
+    audio_output: Decimal | None = None
+    tools: dict[str, Decimal] = {}
 
     def __post_init__(self) -> None:
         self.unit_prices("checked")
@@ -63,7 +82,15 @@ class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
             cache_write_1h=nano(self.cache_write_1h),
             output=nano(self.output),
             version=version,
+            audio_input=_nano(self.audio_input),
+            audio_cache_read=_nano(self.audio_input if self.audio_cache_read is None else self.audio_cache_read),
+            audio_output=_nano(self.audio_output),
+            tools={kind: nano_from_usd(usd) for kind, usd in self.tools.items()},
         )
+
+
+def _nano(usd: Decimal | None) -> int | None:
+    return None if usd is None else nano_from_usd(usd)
 
 
 class Priced(Struct, frozen=True):
@@ -87,10 +114,22 @@ class Priced(Struct, frozen=True):
         return catalogue_prices(self.provider, self.reference, at, input_tokens, writes=self.writes)
 
     def effective_prices(self, at: datetime, input_tokens: int) -> UnitPrices | None:
-        """What is really paid: the negotiated rate if there is one, else the list price."""
-        if self.negotiated is not None:
-            return self.negotiated.unit_prices("negotiated")
-        return self.list_prices(at, input_tokens)
+        """What is really paid: the negotiated rate if there is one, else the list price. What the agreement does not
+        speak of, audio and tools, costs what is listed."""
+        listed = self.list_prices(at, input_tokens)
+        if self.negotiated is None:
+            return listed
+        return _completed(self.negotiated.unit_prices("negotiated"), listed)
+
+
+def _completed(agreed: UnitPrices, listed: UnitPrices | None) -> UnitPrices:
+    if listed is None:
+        return agreed
+    audio = {name: getattr(listed, name) for name in _AUDIO if getattr(agreed, name) is None}
+    return msgspec.structs.replace(agreed, **audio, tools=listed.tools | agreed.tools)
+
+
+_AUDIO: Final = ("audio_input", "audio_cache_read", "audio_output")
 
 
 def catalogue_models() -> Iterator[tuple[str, str]]:
@@ -120,10 +159,15 @@ def _catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int
     if any(getattr(quoted, key) is not None for key in _BESIDE_BUCKETS):
         return None
 
-    def nano(*keys: str) -> int:
+    def nano_or_none(*keys: str) -> int | None:
         """The first of these prices that the catalogue states."""
-        stated = next(price for key in keys if (price := getattr(quoted, key)) is not None)
-        return nano_from_usd(_tier_price(stated, input_tokens))
+        stated = next((price for key in keys if (price := getattr(quoted, key)) is not None), None)
+        return None if stated is None else nano_from_usd(_tier_price(stated, input_tokens))
+
+    def nano(*keys: str) -> int:
+        found = nano_or_none(*keys)
+        assert found is not None  # the last key is one that is stated
+        return found
 
     return UnitPrices(
         input=nano("input_mtok"),
@@ -132,25 +176,62 @@ def _catalogue_prices(provider: str, model: str, at: datetime, input_tokens: int
         cache_write_1h=nano("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
         output=nano("output_mtok") if writes else 0,
         version=CATALOGUE_VERSION,
+        audio_input=nano_or_none("input_audio_mtok"),
+        audio_cache_read=nano_or_none("cache_audio_read_mtok", "input_audio_mtok"),
+        audio_output=nano_or_none("output_audio_mtok"),
+        tools={kind: fee for kind, key in _TOOLS.items() if (fee := nano_or_none(key)) is not None},
     )
 
 
-def cost_nano(usage: Usage, prices: UnitPrices) -> int:
-    """Cost of this usage: each bucket rounded once, half up, then added."""
-    return (
-        bucket_cost_nano(usage.input, prices.input)
-        + bucket_cost_nano(usage.cache_read, prices.cache_read)
-        + bucket_cost_nano(usage.cache_write_5m, prices.cache_write_5m)
-        + bucket_cost_nano(usage.cache_write_1h, prices.cache_write_1h)
-        + bucket_cost_nano(usage.output, prices.output)
+def cost_nano(usage: Usage, prices: UnitPrices) -> int | None:
+    """Cost of this usage: each bucket and each kind of tool rounded once, half up, then added. None where something
+    was used that has no price here: audio, a tool of the provider's own."""
+    audio_input, audio_cache_read, audio_output = usage.audio
+    priced = (
+        (usage.input - audio_input, prices.input),
+        (usage.cache_read - audio_cache_read, prices.cache_read),
+        (usage.cache_write_5m, prices.cache_write_5m),
+        (usage.cache_write_1h, prices.cache_write_1h),
+        (usage.output - audio_output, prices.output),
+        (audio_input, prices.audio_input),
+        (audio_cache_read, prices.audio_cache_read),
+        (audio_output, prices.audio_output),
     )
+    buckets = [bucket_cost_nano(tokens, price) for tokens, price in priced if price is not None]
+    fees = _fees_nano(usage.tools, prices)
+    if fees is None or any(tokens and price is None for tokens, price in priced):
+        return None
+    return sum(buckets) + fees
 
 
-def worst_case_nano(input_tokens: int, output_tokens: int, prices: UnitPrices) -> int:
-    """An upper bound of the cost: every input token in the dearest input bucket."""
-    dearest = max(prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h)
-    # Up to four input buckets are each rounded on their own: at most half a nano-dollar more for each.
-    return bucket_cost_nano(input_tokens, dearest) + bucket_cost_nano(output_tokens, prices.output) + 2
+def _fees_nano(calls: Mapping[str, int], prices: UnitPrices) -> int | None:
+    """Of so many calls of each kind; None where one has no price."""
+    if any(count and kind not in prices.tools for kind, count in calls.items()):
+        return None
+    return sum(fee_nano(count, prices.tools[kind]) for kind, count in calls.items() if count)
+
+
+def worst_case_nano(
+    input_tokens: int,
+    output_tokens: int,
+    prices: UnitPrices,
+    *,
+    hears: bool = False,
+    speaks: bool = False,
+    tools: Mapping[str, int] | None = None,
+) -> int | None:
+    """An upper bound of the cost: every input token in the dearest input bucket, every output token likewise. `hears`
+    and `speaks`: audio may be among them; `tools`: so many calls of each kind at most. None where one of these has no
+    price."""
+    given = [prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h]
+    given += [prices.audio_input, prices.audio_cache_read] if hears else []  # type: ignore[list-item]
+    made = [prices.output, prices.audio_output] if speaks else [prices.output]
+    fees = _fees_nano(tools or {}, prices)
+    if fees is None or None in given or None in made:
+        return None
+    # Buckets are rounded on their own, six of input and two of output: at most half a nano-dollar more for each.
+    rounded = 2 + hears + speaks
+    return bucket_cost_nano(input_tokens, max(given)) + bucket_cost_nano(output_tokens, max(made)) + fees + rounded  # type: ignore[type-var]
 
 
 def _tier_price(price: Decimal | TieredPrices, input_tokens: int) -> Decimal:

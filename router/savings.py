@@ -47,9 +47,9 @@ class Savings(Struct, frozen=True):
 
 def of_hit(reason: Literal["exact", "semantic", "coalesced"], usage: Usage, baseline: UnitPrices | None) -> Savings:
     """A request that was answered without an upstream call."""
-    if baseline is None:
+    full = cost_nano(usage.without_prompt_cache(), baseline) if baseline else None
+    if full is None:
         return Savings(baseline_nano=None, list_nano=0, actual_nano=0, avoided={})
-    full = cost_nano(usage.without_prompt_cache(), baseline)
     return Savings(baseline_nano=full, list_nano=0, actual_nano=0, avoided={reason: full})
 
 
@@ -66,9 +66,9 @@ def of_call(
     baseline_nano = cost_nano(plain, baseline) if baseline else None
     list_nano = cost_nano(usage, listed) if listed else None
     actual_nano = cost_nano(usage, paid) if paid else None
-    if baseline_nano is None or listed is None or list_nano is None or actual_nano is None:
+    served_plain = cost_nano(plain, listed) if listed else None
+    if baseline_nano is None or list_nano is None or actual_nano is None or served_plain is None:
         return Savings(baseline_nano=baseline_nano, list_nano=list_nano, actual_nano=actual_nano, avoided={})
-    served_plain = cost_nano(plain, listed)
     steps: dict[Reason, int] = {
         "rationing" if is_rationed else "downgrade": baseline_nano - served_plain,
         "provider_prompt_cache": served_plain - list_nano,

@@ -10,7 +10,7 @@ reservation stands in (`reserved`); or there was nothing to count (`none`)."""
 
 
 class Usage(Struct, frozen=True):
-    """Tokens of one answer. The buckets are disjoint, except `reasoning`, which is inside `output`."""
+    """Tokens of one answer. The buckets are disjoint; what is inside another one says so."""
 
     input: int = 0
     """Uncached input tokens."""
@@ -19,6 +19,24 @@ class Usage(Struct, frozen=True):
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    """Inside `output`."""
+    audio_input: int = 0
+    """Inside `input`: audio has prices of its own."""
+    audio_cache_read: int = 0
+    """Inside `cache_read`."""
+    audio_output: int = 0
+    """Inside `output`."""
+    tools: dict[str, int] = {}
+    """Kind -> calls, of the provider's own tools that cost a fee beside their tokens (`router/own_tools.py`)."""
+
+    @property
+    def audio(self) -> tuple[int, int, int]:
+        """Audio tokens inside `input`, `cache_read` and `output`, each no more than there are tokens."""
+        return (
+            min(self.audio_input, self.input),
+            min(self.audio_cache_read, self.cache_read),
+            min(self.audio_output, self.output),
+        )
 
     @property
     def all_input(self) -> int:
@@ -27,7 +45,14 @@ class Usage(Struct, frozen=True):
 
     def without_prompt_cache(self) -> "Usage":
         """The same tokens as if the provider had no prompt cache."""
-        return Usage(input=self.all_input, output=self.output, reasoning=self.reasoning)
+        return Usage(
+            input=self.all_input,
+            output=self.output,
+            reasoning=self.reasoning,
+            audio_input=self.audio_input + self.audio_cache_read,
+            audio_output=self.audio_output,
+            tools=self.tools,
+        )
 
 
 def estimated_tokens(text_bytes: int) -> int:

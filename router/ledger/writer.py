@@ -40,7 +40,8 @@ class Closing(Struct, frozen=True):
 
 
 class _Waiting(Struct):
-    change: Opening | Closing
+    change: Opening | Closing | None
+    """None = nothing but to be told when everything before it is in the file."""
     loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[None]"
 
@@ -104,7 +105,11 @@ class Ledger:
         """Returns when the row is in the file. Raises LedgerUnavailable."""
         await self._submit(closing)
 
-    def _submit(self, change: Opening | Closing) -> "asyncio.Future[None]":
+    async def flushed(self) -> None:
+        """Returns when everything that was submitted before is in the file. Raises LedgerUnavailable."""
+        await self._submit(None)
+
+    def _submit(self, change: Opening | Closing | None) -> "asyncio.Future[None]":
         if not self._thread.is_alive():
             raise LedgerUnavailable("the ledger is closed")
         loop = asyncio.get_running_loop()
@@ -136,7 +141,7 @@ class Ledger:
         return group, True
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
-        error = self._write([*self._owed, *(waiting.change for waiting in group)])
+        error = self._write([*self._owed, *(waiting.change for waiting in group if waiting.change is not None)])
         if error is None:
             self._owed = []
         elif _is_of_the_file(error):
@@ -150,12 +155,12 @@ class Ledger:
     def _commit_one_by_one(self, group: Sequence[_Waiting]) -> None:
         """For a group with a change that can never be written: it must not fail the others, now or later."""
         owed, self._owed = self._owed, []
-        one_by_one: list[tuple[Opening | Closing, list[_Waiting]]] = [
+        one_by_one: list[tuple[Opening | Closing | None, list[_Waiting]]] = [
             *((closing, []) for closing in owed),
             *((waiting.change, [waiting]) for waiting in group),
         ]
         for change, waiters in one_by_one:
-            error = self._write([change])
+            error = self._write([change] if change is not None else [])
             if error is not None and _is_of_the_file(error) and (closing := _settling(change)) is not None:
                 self._owed.append(closing)
             _announce(waiters, error)
@@ -233,7 +238,7 @@ def unsettled(connection: sa.Connection, error_class: str) -> list[tuple[str, Le
     ]
 
 
-def _settling(change: Opening | Closing) -> Closing | None:
+def _settling(change: Opening | Closing | None) -> Closing | None:
     return change if isinstance(change, Closing) and change.reservation_id is not None else None
 
 

@@ -175,6 +175,71 @@ def test_a_key_that_was_changed_in_its_file_is_used_after_a_reload(
     assert "sk-rotated" not in str(said) + gateway.log
 
 
+# --- budgets that change while requests run ---------------------------------------------------------------------
+
+
+@RELOADS
+def test_a_reload_raises_and_lowers_caps(
+    start_gateway: Callable[..., RunningGateway], provider: Provider, reload: Callable[[RunningGateway], None]
+) -> None:
+    gateway = start_gateway(configuration(provider, route("default", "large", cache="mode = 'off'")), **ENVIRONMENT)
+    key = gateway.key()
+    gateway.chat(key, QUESTION, model="large")
+    spent = gateway.budget("team:support")["spent_nano"]
+    rewritten(gateway, "usd = 1000.000000000", "usd = 0.000000001")
+    reload(gateway)
+    refused = gateway.chat(key, QUESTION, model="large")
+
+    rewritten(gateway, "usd = 0.000000001", "usd = 5.000000000")
+    reload(gateway)
+
+    assert refused.status_code == 429
+    assert gateway.chat(key, QUESTION, model="large").status_code == 200
+    assert gateway.budget("team:support")["spent_nano"] == 2 * spent > 0
+
+
+def test_a_budget_that_is_new_knows_what_was_spent_before_and_is_under_way(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    gateway = start_gateway(configuration(provider, route("default", "large", cache="mode = 'off'")), **ENVIRONMENT)
+    key = gateway.key()
+    gateway.chat(key, QUESTION, model="large")
+    gate, events = provider.gate(), streamed(["Still ", "here."])
+    provider.script("large-2025", stream_reply([*events[:2], gate, *events[2:]]))
+    with gateway.stream(key, QUESTION, model="large") as answer:
+        parts = answer.iter_raw()
+        next(parts)
+        more = budget("organisation", 10**12, period="day")
+        gateway.configuration.write_text(gateway.configuration.read_text(encoding="utf-8") + more, encoding="utf-8")
+
+        said = gateway.admin("POST", "/admin/reload")
+
+        under_way = gateway.budget("organisation")
+        gate.open()
+        assert b"".join(parts).endswith(DONE)
+
+    after = gateway.budget("organisation")
+    assert said == {"changed": ["organisation.budget"], "needs_restart": []}
+    assert (under_way["spent_nano"] > 0, under_way["reserved_nano"] > 0) == (True, True)
+    assert (after["reserved_nano"], after["spent_nano"]) == (0, gateway.budget("team:support")["spent_nano"])
+    assert gateway.command("budgets", "reconcile").returncode == 0
+
+
+def test_a_reload_bounds_the_cache_anew(start_gateway: Callable[..., RunningGateway], provider: Provider) -> None:
+    gateway = start_gateway(configuration(provider) + "[cache]\nmax_entries = 50\n", **ENVIRONMENT)
+    key = gateway.key()
+    questions = [f"How do I bake {bread} bread?" for bread in ("rye", "wheat", "corn", "spelt")]
+    for question in questions[:3]:
+        gateway.chat(key, question, model="large")
+    eventually(lambda: gateway.status()["cache"]["entries"] == 3)
+    rewritten(gateway, "max_entries = 50", "max_entries = 1")
+    assert gateway.admin("POST", "/admin/reload")["changed"] == ["cache.max_entries"]
+
+    gateway.chat(key, questions[3], model="large")
+
+    eventually(lambda: gateway.status()["cache"]["entries"] == 1)
+
+
 # --- files that others hold ---------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,29 @@ def test_it_opens_when_too_many_calls_of_the_window_fail() -> None:
     assert breaker.opens_again_s(0.5) == 1.5
 
 
+def test_a_sudden_outage_opens_it_however_well_it_went_before() -> None:
+    breaker = Breaker(BreakerPolicy(failures_in_a_row=10))
+    for _ in range(500):
+        called(breaker, 0.0)
+    for _ in range(9):
+        called(breaker, 0.1, fails=True)
+    assert breaker.admits(0.1)
+
+    called(breaker, 0.1, fails=True)
+
+    assert breaker.state(0.1) == "open"
+
+
+def test_one_success_between_failures_shows_that_it_is_no_outage() -> None:
+    breaker = Breaker(BreakerPolicy(failures_in_a_row=10))
+    for _ in range(500):
+        called(breaker, 0.0)
+    for at in range(40):
+        called(breaker, 0.1, fails=at % 8 != 0)
+
+    assert breaker.admits(0.1)
+
+
 def test_a_few_failures_of_a_quiet_time_say_nothing() -> None:
     breaker = Breaker(POLICY)
     for _ in range(3):
@@ -143,7 +166,8 @@ def test_a_sign_of_life_from_elsewhere_brings_the_probe_forward() -> None:
 
 @pytest.mark.parametrize(("failure_share", "slow_share"), [(2.0, 2.0)])
 def test_it_can_be_told_never_to_open(failure_share: float, slow_share: float) -> None:
-    breaker = Breaker(BreakerPolicy(least_calls=1, failure_share=failure_share, slow_share=slow_share))
+    policy = BreakerPolicy(least_calls=1, failure_share=failure_share, slow_share=slow_share, failures_in_a_row=0)
+    breaker = Breaker(policy)
     for _ in range(50):
         called(breaker, 0.0, fails=True)
 
@@ -153,7 +177,7 @@ def test_it_can_be_told_never_to_open(failure_share: float, slow_share: float) -
 @quick
 @given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=80))
 def test_its_share_is_that_of_the_calls_in_its_window(steps: list[tuple[float, bool]]) -> None:
-    breaker, now = Breaker(BreakerPolicy(window_s=10.0, failure_share=2.0)), 0.0
+    breaker, now = Breaker(BreakerPolicy(window_s=10.0, failure_share=2.0, failures_in_a_row=0)), 0.0
     seen: list[tuple[float, bool]] = []
     for step_s, fails in steps:
         now += step_s

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -118,6 +119,89 @@ class Spending(RuleBasedStateMachine):
 
 TestSpending = Spending.TestCase
 TestSpending.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+# --- other terms while requests run ---------------------------------------------------------------------------
+
+
+def nothing_spent(budget: Budget) -> int:
+    return 0
+
+
+def test_a_raised_cap_keeps_what_was_spent_and_is_free_at_once() -> None:
+    counters = budgets(TEAM)
+    counters.settle(counters.reserve([TEAM.name], 600, AT), 590)
+
+    counters.replace(budgets(msgspec.structs.replace(TEAM, cap_nano=900)), AT, nothing_spent)
+
+    assert counters.free_nano([TEAM.name], AT) == 310
+
+
+def test_a_lowered_cap_holds_at_once_and_what_is_under_way_still_settles() -> None:
+    counters = budgets(TEAM)
+    under_way = counters.reserve([TEAM.name], 500, AT)
+    counters.replace(budgets(msgspec.structs.replace(TEAM, cap_nano=100)), AT, nothing_spent)
+
+    with pytest.raises(BudgetExceeded):
+        counters.reserve([TEAM.name], 1, AT)
+    counters.settle(under_way, 40)
+
+    assert counters.free_nano([TEAM.name], AT) == 60
+
+
+def test_a_new_budget_knows_what_was_spent_before_and_what_is_under_way() -> None:
+    counters = budgets(TEAM)
+    under_way = counters.reserve(NAMES, 50, AT)
+
+    counters.replace(budgets(TEAM, APP), AT, lambda budget: 300)
+
+    account = counters.account(APP, AT)
+    assert (account.spent_nano, account.reserved_nano) == (300, 50)
+    counters.settle(under_way, 20)
+    assert (account.spent_nano, account.reserved_nano) == (320, 0)
+    assert counters.account(TEAM, AT).spent_nano == 20
+
+
+def test_a_budget_with_another_calendar_begins_with_what_its_period_has_seen() -> None:
+    counters = budgets(APP)
+    under_way = counters.reserve([APP.name], 50, AT)
+    monthly = msgspec.structs.replace(APP, calendar=Calendar("month"))
+
+    counters.replace(budgets(monthly), AT, lambda budget: 120)
+    counters.settle(under_way, 30)
+
+    account = counters.account(monthly, AT)
+    assert (account.spent_nano, account.reserved_nano) == (150, 0)
+
+
+def test_what_is_under_way_when_its_budget_is_taken_away_ends_without_a_trace() -> None:
+    counters = budgets(TEAM, APP)
+    under_way, dead = counters.reserve(NAMES, 50, AT), counters.reserve(NAMES, 60, AT)
+    assert counters.expire(dead, AT + timedelta(hours=1), 60)
+    counters.replace(budgets(TEAM), AT, nothing_spent)
+
+    counters.renew(under_way, AT)
+    counters.settle(under_way, 20)
+    counters.settle(dead, 60)  # its owner was alive after all
+
+    assert counters.account(TEAM, AT).committed_nano == 60 + 20 + 60
+    assert counters.has_cap([APP.name]) is False
+
+
+def test_a_changed_cap_warns_anew_of_its_soft_limit() -> None:
+    warned: list[str] = []
+    counters = budgets(TEAM)
+    counters.on_soft_limit = lambda budget, account: warned.append(f"{budget.cap_nano}")
+    counters.settle(counters.reserve([TEAM.name], 500, AT), 500)
+    counters.replace(budgets(msgspec.structs.replace(TEAM, cap_nano=1_000)), AT, nothing_spent)
+
+    counters.settle(counters.reserve([TEAM.name], 200, AT), 200)
+    counters.settle(counters.reserve([TEAM.name], 200, AT), 200)
+
+    assert warned == ["600", "1000"]
+
+
+# --- single promises ------------------------------------------------------------------------------------------
 
 
 def test_a_reservation_takes_from_every_budget_or_from_none() -> None:
