@@ -1,4 +1,4 @@
-"""What is let in: so many requests at the same time, and no body that would hold everybody else up.
+"""What is let in: so many requests at the same time, so many bytes of them, and no body that would hold everybody up.
 
 Refusing must be cheap: it happens before a key is looked up, a byte of the body read or a row written.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, ReceiveMessage, Scope, Send
 
 from router.errors import Overloaded, RequestInvalid
 
@@ -32,22 +32,27 @@ class Gate:
     """Counts the requests under way, from their first byte to the last one of their answer, and closes while there are
     too many of them or the process has too much to do."""
 
-    def __init__(self, at_most: int) -> None:
+    def __init__(self, at_most: int, bytes_at_most: int) -> None:
         self.at_most = at_most
+        self.bytes_at_most = bytes_at_most
         self.in_flight = 0
+        self.body_bytes = 0
+        """Of all bodies that the requests under way have sent so far."""
         self.lag_s = 0.0
         """How late this process gets to what it wants to do, lately."""
 
     @contextmanager
-    def passed(self) -> Iterator[None]:
+    def passed(self) -> Iterator["Passage"]:
         """One request, while the block runs. Raises Overloaded."""
         if self.in_flight >= self.at_most or self.lag_s > _LAG_AT_MOST_S:
             raise Overloaded(_COMES_BACK_S)
         self.in_flight += 1
+        passage = Passage(self)
         try:
-            yield
+            yield passage
         finally:
             self.in_flight -= 1
+            self.body_bytes -= passage.body_bytes
 
     def ticked(self, late_s: float) -> None:
         """Something happened this much later than it was meant to. A single delay is no overload."""
@@ -61,6 +66,21 @@ class Gate:
             self.ticked(max(time.monotonic() - due, 0.0))
 
 
+class Passage:
+    """One request that was let in."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.body_bytes = 0
+
+    def sent(self, size: int) -> None:
+        """A part of its body has come. Raises Overloaded if that is too much beside all others."""
+        self.body_bytes += size
+        self._gate.body_bytes += size
+        if self._gate.body_bytes > max(self._gate.bytes_at_most, self.body_bytes):
+            raise Overloaded(_COMES_BACK_S)
+
+
 def gated(app: ASGIApp) -> ASGIApp:
     """The app behind its services' gate."""
 
@@ -69,8 +89,15 @@ def gated(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
         state: Any = scope["litestar_app"].state
-        with state.services.gate.passed():
-            await app(scope, receive, send)
+        with state.services.gate.passed() as passage:
+
+            async def counted() -> ReceiveMessage:
+                message: ReceiveMessage = await receive()
+                if message["type"] == "http.request":
+                    passage.sent(len(message.get("body", b"")))
+                return message
+
+            await app(scope, counted, send)
 
     return run
 

@@ -17,7 +17,7 @@ from router.service_level import Watch
 from router.upstream import open_transport
 
 _LIVE_TABLES: Final = ("providers", "models", "routes", "organisation", "teams", "keys", "secrets")
-_LIVE_SERVER: Final = ("max_body_mib", "max_in_flight")
+_LIVE_SERVER: Final = ("max_body_mib", "max_in_flight", "max_bodies_mib")
 _LIVE_CACHE: Final = ("max_entries", "max_mib")
 _one_at_a_time: Final = asyncio.Lock()
 
@@ -60,6 +60,7 @@ async def _reload(services: Services) -> Reloaded:
     services.fleet.replace(deployments_of(models))
     services.store.bound(new.cache.max_entries, new.cache.max_mib * 1024 * 1024)
     services.gate.at_most = new.server.max_in_flight
+    services.gate.bytes_at_most = new.server.max_bodies_mib * 1024 * 1024
     for name, route in routes.items():
         if route.cache.mode == "semantic":
             services.cache.trust.open(name, route.cache)

@@ -226,6 +226,7 @@ class Services(Struct):
             "simulating": self.settings.simulates,
             "routes": {name: route.cache.start for name, route in self.routes.items()},
             "in_flight": self.gate.in_flight,
+            "body_bytes": self.gate.body_bytes,
             "deployments": self.fleet.states(),
             "cache": self.cache.statistics(),
             "certificates": self.certificates(),
@@ -351,7 +352,7 @@ async def open_services(
             observer=observer,
             fleet=fleet,
             experience=experience,
-            gate=Gate(settings.server.max_in_flight),
+            gate=Gate(settings.server.max_in_flight, settings.server.max_bodies_mib * 1024 * 1024),
             upstream=upstream,
             counter=counter,
             routes=routes,
@@ -376,7 +377,9 @@ async def open_services(
             await quality_upkeep.stop()
             for task in beside:
                 task.cancel()
-            await gateway.drain(settings.server.shutdown_grace_s)
+            await asyncio.gather(
+                gateway.drain(settings.server.shutdown_grace_s), embeddings.drain(settings.server.shutdown_grace_s)
+            )
             await counter.close()
             await upstream.close()
             cache.close()

@@ -55,6 +55,8 @@ class Server(Struct, frozen=True):
     """How long a stopping server waits for open answers."""
     max_in_flight: int = 1000
     """So many requests at the same time; others are answered 503 at once."""
+    max_bodies_mib: int = 256
+    """Bodies of all requests under way; whoever would exceed it is answered 503."""
     slow_client_s: int = 60
     """A client that neither reads its answer nor sends its request for so long is cut off."""
 
@@ -465,6 +467,7 @@ _DEFAULT_MODELS = {
     "gpt-5": {"tier": "premium", "context_tokens": 400_000, "max_output_tokens": 128_000},
     "gpt-5-mini": {"tier": "mid", "context_tokens": 400_000, "max_output_tokens": 128_000},
     "gpt-5-nano": {"tier": "economy", "context_tokens": 400_000, "max_output_tokens": 128_000},
+    "text-embedding-3-small": {"tier": "economy", "kind": "embedding", "context_tokens": 8192},
 }
 
 
@@ -642,6 +645,7 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
     for place, number in (
         ("server.max_body_mib", settings.server.max_body_mib),
         ("server.max_in_flight", settings.server.max_in_flight),
+        ("server.max_bodies_mib", settings.server.max_bodies_mib),
         ("server.slow_client_s", settings.server.slow_client_s),
         ("cache.max_entries", settings.cache.max_entries),
         ("cache.max_mib", settings.cache.max_mib),

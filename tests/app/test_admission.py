@@ -15,7 +15,7 @@ def is_open(gate: Gate) -> bool:
 
 
 def test_only_so_many_are_inside_at_the_same_time() -> None:
-    gate = Gate(2)
+    gate = Gate(2, 1000)
     with gate.passed(), gate.passed():
         assert not is_open(gate)
 
@@ -24,15 +24,34 @@ def test_only_so_many_are_inside_at_the_same_time() -> None:
 
 
 def test_whoever_leaves_with_an_error_has_left() -> None:
-    gate = Gate(1)
+    gate = Gate(1, 1000)
     with pytest.raises(ValueError, match="broken"), gate.passed():
         raise ValueError("broken")
 
     assert is_open(gate)
 
 
+def test_bodies_have_a_bound_together_until_their_requests_have_left() -> None:
+    gate = Gate(10, 1000)
+    with gate.passed() as first:
+        first.sent(700)
+        with pytest.raises(Overloaded), gate.passed() as second:
+            second.sent(200)
+            second.sent(101)
+        assert gate.body_bytes == 700
+        with gate.passed() as third:
+            third.sent(300)
+
+    assert gate.body_bytes == 0
+
+
+def test_a_body_that_is_alone_may_be_as_large_as_it_likes() -> None:
+    with Gate(10, 1000).passed() as passage:
+        passage.sent(5000)
+
+
 def test_a_single_delay_closes_nothing_and_a_lasting_one_does() -> None:
-    gate = Gate(10)
+    gate = Gate(10, 1000)
     gate.ticked(3.0)
     assert is_open(gate)
 
@@ -42,7 +61,7 @@ def test_a_single_delay_closes_nothing_and_a_lasting_one_does() -> None:
 
 
 def test_the_gate_opens_again_when_the_process_has_caught_up() -> None:
-    gate = Gate(10)
+    gate = Gate(10, 1000)
     for _ in range(100):
         gate.ticked(2.0)
     for _ in range(20):

@@ -34,7 +34,7 @@ def configuration(upstream: Provider) -> str:
     provider = f'[providers.narrow]\nbase_url = "{upstream.base_url}"\npriced_as = "openai"\nretries = 0\n'
     return (
         # [server] is the table that the file begins with.
-        "max_in_flight = 12\nslow_client_s = 2\n"
+        "max_in_flight = 12\nmax_bodies_mib = 4\nslow_client_s = 2\n"
         + provider
         + "first_event_timeout_s = 20\n"
         + model("large", "large-a", provider="narrow")
@@ -181,6 +181,27 @@ def test_a_client_that_leaves_the_queue_is_not_called_for(
     assert {each.result().status_code for each in asked} == {200}
     assert provider.calls_with("I do not wait.") == []
     eventually(lambda: state(gateway, "in_use") == 0)
+
+
+def test_half_sent_bodies_take_no_more_memory_than_they_may_together(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    mib = 1024 * 1024
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+    head += f"content-length: {9 * mib}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            held = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+            held.sendall(head.encode() + b" " * (2 * mib - 1000))
+        eventually(lambda: gateway.status()["body_bytes"] >= 4 * mib - 2000)
+
+        refused = gateway.chat(key, "x" * 5000, model="large")
+
+        openai_error(refused, 503, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+    eventually(lambda: gateway.status()["body_bytes"] == 0)
+    provider.script("large-a", json_reply(chat_body("As before.")))
+    assert gateway.chat(key, "x" * 5000, model="large").status_code == 200
 
 
 def test_only_so_many_requests_are_let_in_and_the_others_are_refused_before_anything_is_done(
