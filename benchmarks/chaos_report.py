@@ -219,7 +219,7 @@ def _tables(found: Found) -> list[str]:
     parts: list[str] = []
     rows = [*found.get("faults", {}).get("rows", []), *([found["mixed"]["row"]] if "mixed" in found else [])]
     if rows:
-        parts += ["", "## Faults", "", *_fault_table(rows)]
+        parts += ["", "## Faults", "", *_short_table(rows), "", "## Faults by rate", "", *_fault_table(rows)]
     if loads := found.get("overload", {}).get("loads"):
         parts += ["", "## Overload", "", *_overload_table(loads)]
     if "soak" in found:
@@ -249,6 +249,31 @@ def _what_is_short(found: Found) -> str:
         if count is not None and count < least[name]
     ]
     return "; ".join(short)
+
+
+def _short_table(rows: list[Found]) -> list[str]:
+    """One line for each fault, for quoting: counts of all its rates, times of the worst one."""
+    by_fault: dict[str, list[Found]] = {}
+    for row in rows:
+        by_fault.setdefault(row["fault"], []).append(row)
+    headings = ["fault", "rates", "requests", "answered", "wrong", "lost", "broken off"]
+    headings += ["failover p50 ms", "failover p99 ms", "p99 when open ms"]
+    cells = []
+    for fault, its in by_fault.items():
+        requests, answered, wrong, lost, broken = (
+            sum(row[name] for row in its) for name in ("requests", "answered", "wrong", "lost", "broken_off")
+        )
+        rates = ", ".join("0 to 100" if row["rate"] is None else f"{row['rate'] * 100:.0f}" for row in its) + " %"
+        share = f"{answered / max(requests - broken, 1):.3%}"
+        times = [
+            _number(_most(row[name] for row in its)) for name in ("failover_p50_ms", "failover_p99_ms", "open_p99_ms")
+        ]
+        cells.append([fault, rates, f"{requests:,}", share, str(wrong), str(lost), str(broken), *times])
+    return _table(headings, cells)
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _fault_table(rows: list[Found]) -> list[str]:
