@@ -15,16 +15,19 @@ import msgspec
 from app.exchange import Exchange, Reserved
 from app.observer import Observer
 from app.token_counter import TokenCounter
+from router import own_tools
 from router.budgets import Budgets, Reservation
 from router.catalogue import Deployment, RoutingPolicy
-from router.chat import ChatEvent
+from router.chat import ChatEvent, ChatRequest
 from router.errors import LedgerUnavailable, NoCandidate, RouterError, UpstreamCut, UpstreamError
 from router.experience import Experience
 from router.kept import KeptAnswers
+from router.ledger.kept import Kept
 from router.ledger.row import LedgerRow, Status, opinion
 from router.ledger.writer import Closing, Ledger, Opening
 from router.plan import Candidate
-from router.prices import worst_case_nano
+from router.prices import UnitPrices, dearest_output, worst_case_nano
+from router.protocols import spoken
 from router.service_level import Watch
 from router.usage import Usage
 
@@ -78,11 +81,13 @@ class Books:
         assert chosen is not None
         input_tokens = request.input_bound(candidate.model.context_tokens)
         prices = deployment.priced.effective_prices(at, input_tokens)
-        if prices is None and self._budgets.has_cap(budgets):
-            raise NoCandidate({candidate.model.name: "its price is unknown, so a budget cannot hold it"})
+        tools = _payable_tools(request, deployment)
+        if _worst_nano(request, input_tokens, 0, prices, tools) is None and self._budgets.has_cap(budgets):
+            unknown = "its price" if prices is None else "the price of its audio or of the provider's own tools"
+            raise NoCandidate({candidate.model.name: f"{unknown} is unknown, so a budget cannot hold it"})
 
         def worst_nano(output_tokens: int) -> int:
-            return worst_case_nano(input_tokens, output_tokens * request.choices, prices) if prices else 0
+            return _worst_nano(request, input_tokens, output_tokens, prices, tools) or 0
 
         output_tokens, clamped = request.output_at_most or candidate.model.max_output_tokens, None
         is_brief = chosen.is_brief(candidate, routing, failed=has_failed)
@@ -91,7 +96,8 @@ class Books:
         free_nano = self._budgets.free_nano(budgets, at, candidate.model.tier)
         may_clamp = routing.clamp_output and request.output_limit is None and exchange.kind != "audit"
         if prices and prices.output and free_nano is not None and worst_nano(output_tokens) > free_nano and may_clamp:
-            payable = (free_nano - worst_nano(0)) * 1_000_000 // (prices.output * request.choices) - 1
+            dearest = dearest_output(prices, speaks=request.speaks)
+            payable = (free_nano - worst_nano(0)) * 1_000_000 // (dearest * request.choices) - 1
             if payable >= _CLAMP_AT_LEAST_TOKENS:
                 output_tokens = clamped = payable
         name = f"{exchange.request_id}/{exchange.attempts + 1}"
@@ -143,18 +149,19 @@ class Books:
     async def _book(self, exchange: Exchange) -> None:
         row = exchange.to_row()
         reserved = exchange.reserved
+        kept: tuple[Kept, ...] = ()
         if reserved is not None and row.status == "ok":
-            self._kept.learn(exchange.caller.team, reserved.deployment.name, exchange.events)
+            kept = self._kept.learn(exchange.caller.team, reserved.deployment.name, exchange.events)
         if reserved is not None and (row.actual_nano or 0) > reserved.money.amount_nano:
             row = msgspec.structs.replace(row, error_class="BilledBeyondReservation")
         exchange.row = row
         # Settled first: the row is on its way into the file, even if whoever waits for it here is cancelled.
         if reserved is not None:
-            self._budgets.settle(reserved.money, row.actual_nano or 0)
+            self._budgets.settle(reserved.money, _spent_nano(row))
         self._observer.closed(row)
         self._learn(exchange, row)
         self._watch(exchange, row)
-        await self._ledger.record(Closing(row, reserved.id if reserved else None))
+        await self._ledger.record(Closing(row, reserved.id if reserved else None, kept))
 
     def _watch(self, exchange: Exchange, row: LedgerRow) -> None:
         """Notes how fast and how well a provider has served; what was refused before a call says nothing of that."""
@@ -199,6 +206,30 @@ class Books:
         self._budgets.settle(reserved.money, row.actual_nano or 0)
         self._observer.closed(row)
         await self._ledger.record(Closing(row, reserved.id))
+
+
+def _payable_tools(request: ChatRequest, deployment: Deployment) -> dict[str, int]:
+    """How often the provider's own tools may be called. Those of another API than it speaks are never sent."""
+    is_understood = request.dialect in ("openai", spoken(deployment.provider, request.dialect))
+    return own_tools.allowed(request.mapping) if is_understood else {}
+
+
+def _worst_nano(
+    request: ChatRequest, input_tokens: int, output_tokens: int, prices: UnitPrices | None, tools: Mapping[str, int]
+) -> int | None:
+    """What the request may cost at most with so much output for each choice; None where nobody knows."""
+    if prices is None:
+        return None
+    # A file may hold audio, where the model hears any.
+    hears = request.hears or ("file" in request.modalities and prices.audio_input is not None)
+    return worst_case_nano(
+        input_tokens, output_tokens * request.choices, prices, hears=hears, speaks=request.speaks, tools=tools
+    )
+
+
+def _spent_nano(row: LedgerRow) -> int:
+    """What the budgets are charged: the reservation, where a part of the cost has no price."""
+    return row.reserved_nano if row.actual_nano is None else row.actual_nano
 
 
 def status_of(error: RouterError) -> Status:

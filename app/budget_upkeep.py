@@ -4,6 +4,7 @@ Runs beside the requests, never in their way: the ledger is read in a thread.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +25,8 @@ _A_WEEK: Final = timedelta(days=7)
 _SWEEP_EVERY_S: Final = 60.0
 _LEARN_EVERY: Final = 60
 """So many sweeps: an hour."""
+_JUMP_S: Final = 30.0
+"""More than a slow machine is late, and much less than a lease."""
 _LOOKS: Final = 40
 _LOOK_EVERY_S: Final = 0.05
 
@@ -99,7 +102,9 @@ class BudgetUpkeep:
     async def _run(self) -> None:
         while True:
             for _ in range(_LEARN_EVERY):
+                at, since = self._now(), time.monotonic()
                 await asyncio.sleep(_SWEEP_EVERY_S)
+                self.forgive_jump(at, time.monotonic() - since)
                 await self._safely(self.sweep)
             await self._safely(self.learn)
             await self._safely(self.reconcile)
@@ -149,6 +154,14 @@ class BudgetUpkeep:
         return sum(each.requests for each in self._arrivals if each.hour >= start and budget.name in each.budgets)
 
     # --- dead reservations ---
+
+    def forgive_jump(self, since: datetime, passed_s: float) -> None:
+        """A clock that was set has not made anybody silent: all leases begin anew. `passed_s` is how long it really
+        is since `since`."""
+        jumped_s = (self._now() - since).total_seconds() - passed_s
+        if abs(jumped_s) > _JUMP_S:
+            self._budgets.renew_all(self._now())
+            self._log.warning("the clock was set", by_s=round(jumped_s, 1))
 
     async def sweep(self) -> None:
         """Closes reservations whose owner is gone: at the full amount where the request may have been sent."""
@@ -222,6 +235,6 @@ class BudgetUpkeep:
         return {budget.name: self._budgets.account(budget, at).spent_nano for budget in self._budgets}
 
     def _looked_up(self, at: datetime) -> tuple[dict[str, int], set[str]]:
-        starts = [(budget, budget.calendar.span(at).start) for budget in self._budgets]
-        spent = {budget.name: ledger_nano(self._engine, budget, start) for budget, start in starts}
+        periods = [(budget, budget.calendar.span(at)) for budget in self._budgets]
+        spent = {budget.name: ledger_nano(self._engine, budget, period) for budget, period in periods}
         return spent, set(self._unsettled())

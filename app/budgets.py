@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from app.settings import BudgetSettings, Settings
 from router.budgets import AUDITS, DEVELOPMENT, JUDGES, Budget, Budgets, Ladder, Step, budget_names, part_of
-from router.ledger.reader import Spending, spending_since
+from router.ledger.reader import Spending, spending_between
 from router.ledger.row import Kind
 from router.ledger.writer import Ledger
 from router.money import nano_from_usd
-from router.periods import Calendar
+from router.periods import Calendar, Span
 
 _KINDS: Final[dict[str, Kind]] = {AUDITS: "audit", JUDGES: "judge"}
 """What is spent of a part."""
@@ -80,7 +80,7 @@ def restored_budgets(settings: Settings, engine: sa.Engine, at: datetime) -> Bud
     """Budgets whose counters say what the ledger says of their present periods."""
     budgets = budgets_of(settings)
     for budget in budgets:
-        budgets.restore(budget.name, ledger_nano(engine, budget, budgets.period(budget, at).start), at)
+        budgets.restore(budget.name, ledger_nano(engine, budget, budgets.period(budget, at)), at)
     return budgets
 
 
@@ -91,14 +91,15 @@ async def replace_budgets(
     # Between here and the end nobody else runs: what counters have settled is what the file says.
     await ledger.flushed()
     wanted = budgets_of(settings)
-    budgets.replace(wanted, at, lambda budget: ledger_nano(engine, budget, wanted.period(budget, at).start))
+    budgets.replace(wanted, at, lambda budget: ledger_nano(engine, budget, wanted.period(budget, at)))
 
 
-def ledger_nano(engine: sa.Engine, budget: Budget, since: datetime) -> int:
-    """What the ledger says that this budget has spent since then."""
+def ledger_nano(engine: sa.Engine, budget: Budget, period: Span) -> int:
+    """What the ledger says that this budget has spent in this period."""
     kind = next((kind for suffix, kind in _KINDS.items() if budget.name.endswith(suffix)), None)
-    since_us = int(since.timestamp() * 1_000_000)
-    return sum(spent.nano for spent in spending_since(engine, since_us, kind) if _spends(spent, budget.name))
+    since_us, until_us = (int(each.timestamp() * 1_000_000) for each in (period.start, period.end))
+    found = spending_between(engine, since_us, until_us, kind)
+    return sum(spent.nano for spent in found if _spends(spent, budget.name))
 
 
 def _spends(spent: Spending, name: str) -> bool:

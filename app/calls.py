@@ -32,10 +32,11 @@ from router.errors import (
     UpstreamTimeout,
 )
 from router.fleet import Fleet, Permit
+from router.kept import KeptAnswers
 from router.plan import Candidate
 from router.protocols import spoken, wire_format
-from router.protocols.fields import as_sent
-from router.retry import WAIT_AT_MOST_S, is_about_key, wait_before_repeat_s
+from router.protocols.fields import as_sent, client_path
+from router.retry import WAIT_AT_MOST_S, is_about_account, is_about_key, wait_before_repeat_s
 from router.service_level import asked_last
 from router.upstream import OpenCall, Upstream
 
@@ -59,6 +60,7 @@ class Calls:
         budgets: Budgets,
         fleet: Fleet,
         upstream: Upstream,
+        kept: KeptAnswers,
         observer: Observer,
     ) -> None:
         self._planning = planning
@@ -66,6 +68,7 @@ class Calls:
         self._budgets = budgets
         self._fleet = fleet
         self._upstream = upstream
+        self._kept = kept
         self._observer = observer
 
     def shed(self, caller: Caller, routing: RoutingPolicy) -> None:
@@ -78,6 +81,7 @@ class Calls:
         """Tries the plan's candidates in order until one has sent its first event: first those that are free, then
         one that is worth waiting for. Raises the last failure, else the first refusal of a budget, else
         Unavailable."""
+        exchange.request = await self._kept.placed(exchange.request, exchange.caller.team)
         decision = self._planning.decide(exchange)
         trial = Trial(exchange, decision.routing)
         targets = asked_last(decision.put_off, self._fleet.order(decision.plan, decision.routing))
@@ -167,7 +171,7 @@ class Calls:
                 return None
             except UpstreamError as error:
                 trial.failure = error
-            if not trial.failure.retryable:
+            if not trial.failure.retryable and not self._is_for_another_key(trial, deployment, repeats):
                 raise trial.failure
             if trial.failure.billed == "unknown":
                 trial.lost.append((target, trial.failure))
@@ -179,7 +183,7 @@ class Calls:
         """The right to ask this deployment once more, with another key or after a wait; None if others should be
         asked instead."""
         candidate, deployment = target
-        if is_about_key(failure) and repeats < len(deployment.provider.api_keys) - 1:
+        if self._is_for_another_key(trial, deployment, repeats):
             return self._fleet.permit(deployment)
         wait_s = wait_before_repeat_s(failure, repeats, deployment.provider.retries, random.random())
         if wait_s is None:
@@ -191,6 +195,14 @@ class Calls:
             return None
         await asyncio.sleep(wait_s)
         return self._fleet.permit(deployment)
+
+    def _is_for_another_key(self, trial: "Trial", deployment: Deployment, repeats: int) -> bool:
+        """Whether another key may have more luck at the same deployment: this one was turned down, or is of an account
+        that does not keep what the request continues."""
+        failure = trial.failure
+        assert failure is not None
+        is_unknown = bool(trial.exchange.request.continues) and is_about_account(failure)
+        return (is_about_key(failure) or is_unknown) and repeats < len(deployment.provider.api_keys) - 1
 
     def _reserved(self, trial: "Trial", candidate: Candidate, deployment: Deployment) -> Reserved:
         refused, has_failed = trial.refusal is not None, trial.has_failed
@@ -231,12 +243,12 @@ class Calls:
                 try:
                     wire = protocol.encode(request, deployment, reserved.output_limit)
                 except RequestInvalid as error:
-                    raise as_sent(error, request.names) from None
+                    raise as_sent(error, request) from None
                 await self._books.open(exchange, reserved)
             except RouterError:
                 self._books.release(reserved)
                 raise
-            exchange.dropped = wire.dropped
+            exchange.dropped = tuple(dict.fromkeys(client_path(path, request) for path in wire.dropped))
             left_s = trial.left_s
             try:
                 call = await self._upstream.open(

@@ -1,17 +1,19 @@
 """The way of a request for embeddings, in reading order.
 
-    decode -> known inputs (by input) -> one call for the others -> record -> store -> answer
+    decode -> known inputs (by input) -> those that others are asking for: wait | one call for the rest -> record
+        -> store -> answer
 
-What is known of a batch costs nothing; of the rest a call is planned, reserved, sent and booked as every other
-(`app/calls.py`). A batch of which some inputs were known is two rows of the ledger, because each row has one price: the
-call's, and that of what was saved, which refers to it. A fault of the store is a miss.
+What is known of a batch costs nothing, nor does what somebody else is asking for at the moment; of the rest a call is
+planned, reserved, sent and booked as every other (`app/calls.py`). A batch of which some inputs cost nothing is several
+rows of the ledger, because each row has one price: the call's, and that of what was saved, which refers to it. A call
+is given up when its client has gone and nobody else waits for it. A fault of the store is a miss.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
@@ -19,11 +21,12 @@ from msgspec import Struct
 
 from app.books import Books, status_of
 from app.calls import Calls
-from app.errors import NotCached, RouteUnknown
+from app.errors import ClientGone, NotCached, RouteUnknown
 from app.exchange import Exchange, Served
 from app.gateway import Route
 from app.inbound import Inbound
 from app.keys import Caller
+from cache.batch_flights import BatchFlights
 from cache.embeddings import EmbeddingStore, StoredEmbedding
 from cache.lookup import Lookup, directives_from
 from cache.query import Acceptance, CachePolicy, Disposition, Query
@@ -47,6 +50,9 @@ from router.surfaces.surface import decoded_mapping
 from router.usage import Usage
 
 T = TypeVar("T")
+
+_JOINS: Final = 3
+"""How often a request waits for what others ask for before it asks for everything itself."""
 
 
 class EmbeddingAnswer(Struct, frozen=True):
@@ -74,6 +80,30 @@ class _Asked(Struct, frozen=True):
             return "cache-off"
         return "no-store" if self.query.directives.no_store else ""
 
+    @property
+    def shares(self) -> bool:
+        """Whether it may have what somebody else asks for at the moment, and others what it asks for."""
+        return not self.reason and not self.query.directives.no_cache
+
+
+class _Found(Struct):
+    """What has been found out for a request: inputs by key, and the calls made for it."""
+
+    known: dict[bytes, StoredEmbedding]
+    made: dict[bytes, Embedding] = {}
+    joined: dict[bytes, Embedding] = {}
+    calls: list[Exchange] = []
+
+    def __getitem__(self, key: bytes) -> Embedding:
+        if (stored := self.known.get(key)) is not None:
+            return _embedding(stored)
+        return self.made[key] if key in self.made else self.joined[key]
+
+    @property
+    def age_from_us(self) -> int | None:
+        """When the oldest of what is known was made."""
+        return min((stored.created_us for stored in self.known.values()), default=None)
+
 
 class Embeddings:
     """Everything that such a request needs on its way. Built by `open_services`."""
@@ -96,25 +126,68 @@ class Embeddings:
         self._store = store
         self._on_fault = on_fault
         self._now = now
+        self._flights: BatchFlights[Embedding] = BatchFlights()
 
     async def answer(self, caller: Caller, inbound: Inbound) -> EmbeddingAnswer:
-        """The answer, once its rows are in the file. Raises RouterError, NotCached."""
+        """The answer, once its rows are in the file. Raises RouterError, NotCached, ClientGone."""
         asked = self._admit(caller, inbound)
-        known = await self._known(asked)
-        places = _places_to_ask(asked, known)
-        if places and asked.query.directives.only_if_cached:
-            raise NotCached("Not all inputs are stored, and `Cache-Control: only-if-cached` forbids to ask for them.")
-        call = self._exchange(asked, call_for(asked.request, places), Lookup(*_disposition(asked, known)))
-        made = await self._made(asked, call, places) if places else {}
-        found = {key: _embedding(stored) for key, stored in known.items()} | made
+        working = asyncio.ensure_future(self._answered(asked))
+        gone = asyncio.ensure_future(inbound.disconnected())
+        try:
+            await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise ClientGone("the client went away before its embeddings came")
+            return working.result()
+        finally:
+            gone.cancel()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async def drain(self, grace_s: float) -> None:
+        """Waits for calls under way, then gives up what is left; every row is closed either way."""
+        await self._flights.drain(grace_s)
+
+    async def _answered(self, asked: _Asked) -> EmbeddingAnswer:
+        found = _Found(await self._known(asked))
+        places = _places_to_ask(asked, found.known)
+        for joins in range(_JOINS, -1, -1):
+            if not places:
+                break
+            await self._find(asked, found, places, may_join=joins > 0)
+            places = [at for at in places if asked.keys[at] not in found.made | found.joined]
         embeddings = [found[key] for key in asked.keys]
-        exchanges = [call] if places else []
-        if len(places) < len(asked.keys):
-            saved = self._saved(asked, embeddings, set(places), call if places else None)
-            saved.age_s = self._age_s(known)
+        exchanges = [*found.calls]
+        for saved in self._saved(asked, found, embeddings):
+            if exchanges:
+                part = "joined" if saved.lookup.disposition == "coalesced" else "known"
+                saved.request_id, saved.refers_to = f"{saved.request_id}/{part}", saved.request_id
             await self._books.record(saved)
             exchanges.append(saved)
-        return EmbeddingAnswer(_body(asked, call.events, embeddings), _headers(exchanges))
+        events = found.calls[0].events if found.calls else []
+        return EmbeddingAnswer(_body(asked, events, embeddings), _headers(exchanges))
+
+    async def _find(self, asked: _Asked, found: _Found, places: Sequence[int], *, may_join: bool) -> None:
+        """One call for what nobody asks for yet, while others make the rest. What fails for them is left to be found.
+        Raises RouterError, NotCached."""
+        theirs = self._flights.find(asked.keys[at] for at in places) if may_join and asked.shares else {}
+        ours = [at for at in places if asked.keys[at] not in theirs]
+        joined = list(dict.fromkeys(theirs.values()))
+        if not ours:
+            flights = joined
+        elif asked.query.directives.only_if_cached:
+            raise NotCached("Not all inputs are stored, and `Cache-Control: only-if-cached` forbids to ask for them.")
+        else:
+            call = self._call_exchange(asked, found, ours)
+            shared = [asked.keys[at] for at in ours] if asked.shares else []
+            flights = [self._flights.start(shared, self._made(asked, call, ours)), *joined]
+        for flight, made in zip(flights, await self._flights.landed(flights), strict=True):
+            if isinstance(made, BaseException):
+                if flight not in joined:
+                    raise made
+            elif flight in joined:
+                found.joined |= {key: made[key] for key, leader in theirs.items() if leader is flight}
+            else:
+                found.made |= made
 
     def _admit(self, caller: Caller, inbound: Inbound) -> _Asked:
         """Decodes and checks the request. Raises RequestInvalid, ModelUnknown, RouteUnknown."""
@@ -191,15 +264,36 @@ class Embeddings:
             with anyio.CancelScope(shield=True):
                 await self._books.record(exchange)
 
-    def _saved(
-        self, asked: _Asked, embeddings: Sequence[Embedding], places: set[int], call: Exchange | None
-    ) -> Exchange:
-        """What no provider was asked for, as an exchange of its own; beside a call under an id of its own."""
-        saved = self._exchange(asked, call_for(asked.request, []), Lookup("exact", "same-input"))
-        saved.usage = Usage(input=sum(each.tokens for at, each in enumerate(embeddings) if at not in places))
+    def _call_exchange(self, asked: _Asked, found: _Found, places: Sequence[int]) -> Exchange:
+        """An exchange for a call, kept with what was found. A second one is for what somebody else's call has failed
+        to make."""
+        exchange = self._exchange(asked, call_for(asked.request, places), Lookup(*_disposition(asked, found.known)))
+        if found.calls:
+            first = found.calls[0].request_id
+            exchange.request_id, exchange.refers_to = f"{first}/again", first
+        found.calls.append(exchange)
+        return exchange
+
+    def _saved(self, asked: _Asked, found: _Found, embeddings: Sequence[Embedding]) -> Iterator[Exchange]:
+        """What no call of ours was made for, as exchanges of their own: what was joined, and what was known."""
+        first: dict[bytes, int] = {}
+        for at, key in enumerate(asked.keys):
+            first.setdefault(key, at)
+        called = [at for at, key in enumerate(asked.keys) if key in found.made and (asked.reason or at == first[key])]
+        joined = [at for at, key in enumerate(asked.keys) if key in found.joined and at == first[key]]
+        known = sorted({*range(len(asked.keys))} - {*called, *joined})
+        if joined:
+            yield self._saved_exchange(asked, Lookup("coalesced", "in-flight"), [embeddings[at] for at in joined])
+        if known:
+            exchange = self._saved_exchange(asked, Lookup("exact", "same-input"), [embeddings[at] for at in known])
+            if found.age_from_us is not None:
+                exchange.age_s = max(_us(self._now()) - found.age_from_us, 0) // 1_000_000
+            yield exchange
+
+    def _saved_exchange(self, asked: _Asked, lookup: Lookup[ChatEvent], embeddings: Sequence[Embedding]) -> Exchange:
+        saved = self._exchange(asked, call_for(asked.request, []), lookup)
+        saved.usage = Usage(input=sum(each.tokens for each in embeddings))
         saved.served = Served(asked.model.name, asked.model.tier, is_rationed=False)
-        if call is not None:
-            saved.request_id, saved.refers_to = f"{call.request_id}/known", call.request_id
         return saved
 
     def _exchange(self, asked: _Asked, request: ChatRequest, lookup: Lookup[ChatEvent]) -> Exchange:
@@ -232,11 +326,6 @@ class Embeddings:
             created_us=_us(asked.arrived_at),
             vector=embedding.vector,
         )
-
-    def _age_s(self, known: Mapping[bytes, StoredEmbedding]) -> int | None:
-        """Of the oldest."""
-        oldest = min((stored.created_us for stored in known.values()), default=None)
-        return None if oldest is None else max(_us(self._now()) - oldest, 0) // 1_000_000
 
     async def _safely(self, work: Awaitable[T], otherwise: T) -> T:
         try:

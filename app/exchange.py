@@ -106,6 +106,8 @@ class Exchange(Struct, kw_only=True):
     events: list[ChatEvent] = []
     usage: Usage | None = None
     """As the provider counted, or as the stored entry says."""
+    begun: Usage | None = None
+    """As the provider counted before the answer had ended: all of the input, and some of the output."""
     estimate: Usage | None = None
     """As counted here, where the provider has not."""
     dropped: tuple[str, ...] = ()
@@ -156,6 +158,7 @@ class Exchange(Struct, kw_only=True):
             self.first_event_ns = time.perf_counter_ns()
         if event.usage is not None and self.lookup.entry is None:
             self.usage = event.usage
+        self.begun = event.begun or self.begun
         self.events.append(event)
 
     # --- the ledger row ---
@@ -171,16 +174,17 @@ class Exchange(Struct, kw_only=True):
         return "".join(event.written for event in self.events)
 
     def counted(self) -> tuple[Usage, UsageSource]:
-        """What the answer used, and who says so. Without the provider's word: an estimate from what was seen, a rough
-        one where nothing was counted here either."""
+        """What the answer used, and who says so. Without the provider's last word: its count of the input where it gave
+        one before, and an estimate from what was seen, a rough one where nothing was counted here either."""
         if self.usage is not None:
             return self.usage, "entry" if self.lookup.disposition in ("exact", "semantic") else "provider"
         if self.served is None:
             return Usage(), "none"
-        if self.estimate is not None:
-            return self.estimate, "estimated"
-        written = sum(event.text_bytes for event in self.events)
-        return Usage(input=estimated_tokens(self.request.body_bytes), output=estimated_tokens(written)), "estimated"
+        seen = self.estimate
+        if seen is None:
+            written = sum(event.text_bytes for event in self.events)
+            seen = Usage(input=estimated_tokens(self.request.body_bytes), output=estimated_tokens(written))
+        return seen if self.begun is None else self.begun.grown_to(seen.output), "estimated"
 
     def savings(self, usage: Usage) -> tuple[Savings, dict[str, Any]]:
         """The money of this request, with the unit prices that it was computed from."""
@@ -190,13 +194,14 @@ class Exchange(Struct, kw_only=True):
         baseline = self.baseline.deployments[0].priced.list_prices(at, tokens) if self.baseline else None
         if self.kind != "request":
             _, paid = self._prices(tokens)
-            cost = cost_nano(usage, paid) if paid else 0
-            return Savings(None, None, cost, {}), price_columns(None, None, paid)
+            cost = cost_nano(usage, paid) if paid else None
+            return Savings(None, None, cost, {}), price_columns(None, None, paid, usage.tools)
         if self.is_hit:
-            return of_hit(self.lookup.disposition, usage, baseline), price_columns(baseline, None, None)  # type: ignore[arg-type]
+            columns = price_columns(baseline, None, None, usage.tools)
+            return of_hit(self.lookup.disposition, usage, baseline), columns  # type: ignore[arg-type]
         listed, paid = self._prices(tokens)
         money = of_call(usage, baseline, listed, paid, is_rationed=self.served.is_rationed)
-        return money, price_columns(baseline, listed, paid)
+        return money, price_columns(baseline, listed, paid, usage.tools)
 
     def _prices(self, input_tokens: int) -> tuple[UnitPrices | None, UnitPrices | None]:
         if self.deployment is None:
@@ -215,7 +220,8 @@ class Exchange(Struct, kw_only=True):
         if self.kind == "request":
             is_priced = None not in (money.baseline_nano, money.list_nano, money.actual_nano)
         else:
-            is_priced = self.served is None or "paid_input_price" in prices
+            is_priced = money.actual_nano is not None
+            money = msgspec.structs.replace(money, actual_nano=money.actual_nano or 0)
         return LedgerRow(
             **self._identity(self.kind),
             **self._serving(),

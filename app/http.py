@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import Any, Final
 
-from litestar import Response, get, post
+from litestar import Response, delete, get, post
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
@@ -21,6 +21,7 @@ from app.token_counts import counted
 from router.catalogue import Model
 from router.errors import ModelUnknown
 from router.plan import AUTO
+from router.protocols.kept_responses import Action
 from router.retry import client_timeout_s
 from router.surfaces import anthropic, openai, responses
 from router.surfaces.surface import Surface
@@ -43,6 +44,40 @@ async def chat_completions(request: HttpRequest) -> Response[Any]:
 async def create_response(request: HttpRequest) -> Response[Any]:
     """OpenAI's responses."""
     return await _answered(request, responses)
+
+
+@get("/v1/responses/{response_id:str}")
+async def retrieve_response(request: HttpRequest) -> Response[Any]:
+    """A response that its provider keeps."""
+    return await _kept(request, "retrieve")
+
+
+@get("/v1/responses/{response_id:str}/input_items")
+async def list_input_items(request: HttpRequest) -> Response[Any]:
+    """What such a response was made from."""
+    return await _kept(request, "input_items")
+
+
+@post("/v1/responses/{response_id:str}/cancel", status_code=200)
+async def cancel_response(request: HttpRequest) -> Response[Any]:
+    """Ends such a response, if it is still being made."""
+    return await _kept(request, "cancel")
+
+
+@delete("/v1/responses/{response_id:str}", status_code=200)
+async def delete_response(request: HttpRequest) -> Response[Any]:
+    """Lets its provider forget such a response."""
+    return await _kept(request, "delete")
+
+
+async def _kept(request: HttpRequest, action: Action) -> Response[Any]:
+    """One question about a response that the caller's team has had."""
+    request_id, team = _named(request), caller_of(request).team
+    response_id = str(request.path_params["response_id"])
+    answer = await services_of(request).kept_responses.ask(
+        team, action, response_id, list(request.query_params.multi_items())
+    )
+    return Response(answer, media_type=JSON, headers=_ids(openai, request_id))
 
 
 @post("/v1/embeddings", status_code=200)
@@ -194,6 +229,10 @@ HANDLERS: Final[list[ControllerRouterHandler]] = [
     chat_completions,
     create_embeddings,
     create_response,
+    retrieve_response,
+    list_input_items,
+    cancel_response,
+    delete_response,
     create_message,
     count_tokens,
     feedback,

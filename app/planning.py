@@ -16,7 +16,6 @@ from router.budgets import Budgets, Pressure
 from router.catalogue import Model, RoutingPolicy
 from router.errors import Throttled
 from router.experience import Experience, seen_of
-from router.kept import KeptAnswers
 from router.plan import AUTO, Circumstances, Plan, plan
 from router.service_level import Breach, Watch
 
@@ -42,14 +41,12 @@ class Planning:
         budgets: Budgets,
         experience: Experience,
         watches: Mapping[str, Watch],
-        kept: KeptAnswers,
     ) -> None:
         self._routes = routes
         self._models = models
         self._budgets = budgets
         self._experience = experience
         self._watches = watches
-        self._kept = kept
 
     def decide(self, exchange: Exchange) -> Decision:
         """Makes the plan of this exchange. Raises RouteUnknown, ModelUnknown, NoCandidate, Throttled."""
@@ -57,7 +54,6 @@ class Planning:
         routing = exchange.routing or self._routes.get(caller.route)
         if routing is None:  # taken out of the configuration a moment ago
             raise RouteUnknown(caller.route)
-        exchange.request = self._kept.placed(exchange.request, caller.team)
         pressure = self._budgets.pressure(caller.budgets, at)
         breach = self._breach(exchange)
         if breach is not None and breach.action == "faster-model":

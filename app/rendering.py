@@ -17,6 +17,10 @@ async def json_body(answer: Answer, surface: Surface) -> bytes:
     whole = next((event for event in events if event.kind == "body"), None)
     if whole is not None and whole.dialect == surface.DIALECT:
         return whole.raw
+    if whole is None and all(event.dialect == surface.DIALECT for event in events):
+        own = surface.own_body(events)
+        if own is not None:
+            return own
     return surface.body(openai.body_from_events(events), answer.exchange.request, answer.exchange.request_id)
 
 

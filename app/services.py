@@ -36,6 +36,7 @@ from app.errors import NotFound, RouteUnknown
 from app.feedback import Feedback
 from app.gateway import Gateway, Route
 from app.judging import Judging
+from app.kept_responses import KeptResponses
 from app.keys import Caller, Key, Keys, log_action
 from app.observer import Observer
 from app.planning import Planning
@@ -53,13 +54,24 @@ from cache.lookup import Cache
 from cache.query import CachePolicy
 from router.breaker import BreakerPolicy
 from router.budgets import Budgets
-from router.catalogue import Deployment, Model, Provider, RoutingPolicy, Simulation, Tier
+from router.catalogue import (
+    AwsChain,
+    CredentialSource,
+    Deployment,
+    GoogleAccount,
+    Model,
+    Provider,
+    RoutingPolicy,
+    Simulation,
+    Tier,
+)
 from router.chat import ChatEvent
 from router.errors import RequestInvalid
 from router.experience import Experience
 from router.fleet import Fleet
 from router.health import keep_checking
 from router.kept import KeptAnswers
+from router.ledger.kept import KeptFile
 from router.ledger.reader import open_reservations, row_count, rows_between
 from router.ledger.row import opinion
 from router.ledger.writer import Closing, Ledger
@@ -101,6 +113,7 @@ class Services(Struct):
     observer: Observer
     fleet: Fleet
     experience: Experience
+    kept_responses: KeptResponses
     gate: Gate
     upstream: Upstream
     counter: TokenCounter
@@ -292,10 +305,9 @@ async def open_services(
         upstream = Upstream(transports or {name: open_transport(provider) for name, provider in providers.items()})
         experience = Experience(models)
         counter = TokenCounter()
-        kept, watches = KeptAnswers(), watches_of(settings)
-        planning = Planning(
-            routes=policies, models=models, budgets=budgets, experience=experience, watches=watches, kept=kept
-        )
+        kept = KeptAnswers(KeptFile(ledger_engine), lambda: int(clock().timestamp() * 1e6))
+        watches = watches_of(settings)
+        planning = Planning(routes=policies, models=models, budgets=budgets, experience=experience, watches=watches)
         books = Books(
             budgets=budgets,
             ledger=ledger,
@@ -307,7 +319,13 @@ async def open_services(
             now=clock,
         )
         calls = Calls(
-            planning=planning, books=books, budgets=budgets, fleet=fleet, upstream=upstream, observer=observer
+            planning=planning,
+            books=books,
+            budgets=budgets,
+            fleet=fleet,
+            upstream=upstream,
+            kept=kept,
+            observer=observer,
         )
         judging = Judging(calls=calls, books=books, routes=policies, models=models, experience=experience, now=clock)
         gateway = Gateway(
@@ -352,6 +370,7 @@ async def open_services(
             observer=observer,
             fleet=fleet,
             experience=experience,
+            kept_responses=KeptResponses(kept, models, fleet, upstream),
             gate=Gate(settings.server.max_in_flight, settings.server.max_bodies_mib * 1024 * 1024),
             upstream=upstream,
             counter=counter,
@@ -366,7 +385,13 @@ async def open_services(
             recovered=len(recovered),
             development_key=_development_key(folder, keys) if settings.simulates else None,
         )
-        beside = [asyncio.create_task(keep_checking(fleet, upstream)), asyncio.create_task(services.gate.watch())]
+        beside = [
+            asyncio.create_task(keep_checking(fleet, upstream)),
+            asyncio.create_task(services.gate.watch()),
+            asyncio.create_task(
+                kept.keep_tidy(lambda error: log.warning("kept answers not tidied", reason=repr(error)))
+            ),
+        ]
         try:
             await upkeep.start()
             quality_upkeep.start()
@@ -467,8 +492,9 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
         api_version=provider.api_version,
         region=provider.region,
         responses=_offers_responses(provider),
-        base_url=(provider.base_url or "http://simulated/v1").rstrip("/"),
+        base_url=_address(provider),
         api_keys=settings.api_keys(name),
+        credentials=_credentials(provider),
         simulation=Simulation(
             first_token_ms=float(simulation.first_token_ms),
             tokens_per_s=float(simulation.tokens_per_s),
@@ -483,6 +509,33 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
         retries=provider.retries,
         health_check_s=float(provider.health_check_s) if simulation is None else 0.0,
     )
+
+
+def _address(provider: ProviderSettings) -> str:
+    """What every path of the provider follows."""
+    given = (provider.base_url or "http://simulated/v1").rstrip("/")
+    if provider.google is None:
+        return given
+    root = given if provider.base_url else f"https://{_vertex_host(provider.region or '')}/v1"
+    return f"{root}/projects/{provider.google.project}/locations/{provider.region}"
+
+
+def _vertex_host(location: str) -> str:
+    """Each location has a host of its own, but `global`; the multi-regions stand under another name."""
+    if location == "global":
+        return "aiplatform.googleapis.com"
+    in_several = location in ("us", "eu")
+    return f"aiplatform.{location}.rep.googleapis.com" if in_several else f"{location}-aiplatform.googleapis.com"
+
+
+def _credentials(provider: ProviderSettings) -> CredentialSource | None:
+    """Those that are renewed, where the provider has no keys."""
+    if provider.google is not None:
+        reference = provider.google.credentials
+        return GoogleAccount(str(Path(reference.removeprefix("file:")).expanduser()) if reference else None)
+    if provider.has_aws_chain:
+        return AwsChain(provider.aws.profile if provider.aws else None, provider.region)
+    return None
 
 
 def _offers_responses(provider: ProviderSettings) -> bool:

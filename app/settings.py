@@ -5,6 +5,7 @@ reported at once, each with its place.
 """
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -116,7 +117,8 @@ class BreakerSettings(Struct, frozen=True):
     failure_share: Decimal = Decimal("0.5")
     """From this share of failed calls on it opens; above 1 = never."""
     failures_in_a_row: int = 10
-    """So many without a success between them open it at once, however well it went before; 0 = never."""
+    """So many, or twice as many slow calls, without a good one between them open it at once, however well it went
+    before; 0 = never."""
     slow_after_s: Decimal = Decimal(60)
     """From so long on a first event is slow: a whole answer, if it is not streamed. By default only what is given up
     as too late anyway."""
@@ -127,12 +129,26 @@ class BreakerSettings(Struct, frozen=True):
 
 
 class AwsSettings(Struct, frozen=True):
-    """[providers.NAME.aws]: the credentials that sign calls to Bedrock. Each is `env:NAME` or `file:PATH`."""
+    """[providers.NAME.aws]: the credentials that sign calls to Bedrock, each `env:NAME` or `file:PATH`. Without any,
+    they come from where AWS's own tools look for them (environment, profiles and their roles, web identity, container,
+    instance), and are renewed before they expire."""
 
-    access_key_id: str
-    secret_access_key: str
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
     session_token: str | None = None
-    """Of temporary credentials. They are read at start and not renewed."""
+    """Of temporary credentials. Those that are given here are read at start and not renewed."""
+    profile: str | None = None
+    """The profile of AWS's own configuration that is used, in place of keys."""
+
+
+class GoogleSettings(Struct, frozen=True):
+    """[providers.NAME.google]: a gemini provider at Vertex AI, called with OAuth access tokens in place of a key. The
+    provider's `region` is the location, e.g. `europe-west4` or `global`."""
+
+    project: str
+    credentials: str | None = None
+    """`file:PATH` of a service account's key. Without it they come from where Google's own tools look for them (the
+    application default credentials). Tokens are renewed before they expire."""
 
 
 class ProviderSettings(Struct, frozen=True):
@@ -143,18 +159,20 @@ class ProviderSettings(Struct, frozen=True):
     api_version: str | None = None
     """Azure's `api-version` or Anthropic's `anthropic-version`, where another than the built-in one is wanted."""
     region: str | None = None
-    """The AWS region of Bedrock."""
+    """The AWS region of Bedrock, the location at Vertex AI."""
     responses: bool | None = None
     """Whether an openai or azure provider offers the Responses API, for clients that speak it: what they send goes
     there unconverted. By default only api.openai.com."""
     base_url: str | None = None
-    """Up to and including `/v1`. Not needed for a simulation."""
+    """Up to and including `/v1`. Not needed for a simulation, nor for Vertex AI."""
     api_key: str | None = None
     """`env:NAME` or `file:PATH`; a key itself is refused here."""
     api_keys: list[str] = []
     """Several of them, of one account or of many: calls go to the least loaded; one that is turned down rests."""
     aws: AwsSettings | None = None
     """Bedrock's credentials, where it is not called with a Bedrock API key as `api_key`."""
+    google: GoogleSettings | None = None
+    """The project at Vertex AI, and the credentials for it."""
     priced_as: str | None = None
     """The provider's id in the price catalogue; by default the NAME."""
     limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
@@ -171,6 +189,18 @@ class ProviderSettings(Struct, frozen=True):
     breaker: BreakerSettings = BreakerSettings()
     simulation: SimulationSettings | None = None
     """Makes this the simulated provider: no key, no network."""
+
+    @property
+    def has_aws_chain(self) -> bool:
+        """Whether its credentials come from where AWS's own tools look for them."""
+        has_keys = self.api_key is not None or bool(self.api_keys)
+        has_keys |= self.aws is not None and self.aws.access_key_id is not None
+        return self.protocol == "bedrock" and self.simulation is None and not has_keys
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether there is a form for them. At Vertex AI they have one of their own, which is not spoken here."""
+        return self.protocol not in _NO_EMBEDDINGS and self.google is None
 
 
 class DeploymentSettings(Struct, frozen=True):
@@ -449,7 +479,7 @@ def from_mapping(mapping: Mapping[str, Any], source: str, environment: Mapping[s
     for name, provider in settings.providers.items():
         if provider.api_key is not None:
             secrets[name] = _secret(provider.api_key, f"providers.{name}.api_key", environment, problems)
-        if provider.aws is not None:
+        if provider.aws is not None and provider.aws.access_key_id is not None:
             secrets[_aws_place(name)] = _aws_credentials(provider.aws, _aws_place(name), environment, problems)
         for at, reference in enumerate(provider.api_keys):
             place = _key_place(name, at)
@@ -484,8 +514,12 @@ def _default_catalogue(environment: Mapping[str, str], mapping: Mapping[str, Any
     providers = found.get("providers") or mapping.get("providers")
     provider = next(iter(providers), None) if isinstance(providers, dict) else None
     if "models" not in mapping and provider is not None:
+        table = providers[provider]  # type: ignore[index]
+        is_openai = isinstance(table, dict) and table.get("protocol", "openai") == "openai"
         found["models"] = {
-            name: {**model, "deployments": [{"provider": provider}]} for name, model in _DEFAULT_MODELS.items()
+            name: {**model, "deployments": [{"provider": provider}]}
+            for name, model in _DEFAULT_MODELS.items()
+            if is_openai or "kind" not in model
         }
     models = found.get("models") or mapping.get("models")
     if "routes" not in mapping and isinstance(models, dict):
@@ -597,12 +631,10 @@ _NO_EMBEDDINGS: Final = ("anthropic", "bedrock")
 def _inconsistencies(settings: Settings) -> Iterator[str]:
     for name, provider in settings.providers.items():
         place = _join("providers", name)
-        if provider.simulation is None and not (provider.base_url or "").startswith(("http://", "https://")):
+        is_elsewhere = provider.simulation is not None or (provider.google is not None and provider.base_url is None)
+        if not is_elsewhere and not (provider.base_url or "").startswith(("http://", "https://")):
             yield f"{place}.base_url: must be an http(s) URL up to /v1, not {_named(provider.base_url)}"
-        if provider.aws is not None and provider.protocol != "bedrock":
-            yield f'{place}.aws: is for `protocol = "bedrock"` only'
-        if provider.aws is not None and provider.region is None:
-            yield f"{place}.region: is missing, and signatures name it"
+        yield from _cloud_inconsistencies(place, provider)
         if provider.responses and provider.protocol not in ("openai", "azure"):
             yield f"{place}.responses: only openai and azure providers have the Responses API"
         yield from _out_of_bounds(place, provider, retries=0, health_check_s=0)
@@ -623,7 +655,7 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
             if deployment.provider not in settings.providers:
                 known = ", ".join(settings.providers) or "none"
                 yield f"{place}.deployments[{at}].provider: no provider `{deployment.provider}` (known: {known})"
-            elif model.kind == "embedding" and settings.providers[deployment.provider].protocol in _NO_EMBEDDINGS:
+            elif model.kind == "embedding" and not settings.providers[deployment.provider].has_embeddings:
                 yield f"{place}.deployments[{at}].provider: its protocol has no embeddings"
             where = f"{place}.deployments[{at}]"
             yield from _out_of_bounds(where, deployment, weight=0, max_concurrency=1, queue=0, queue_s=0)
@@ -656,6 +688,46 @@ def _inconsistencies(settings: Settings) -> Iterator[str]:
             yield f"{place}: must be 1 or more, not {number}"
     if not 0 <= settings.server.port <= 65535:
         yield f"server.port: must be from 0 to 65535, not {settings.server.port}"
+
+
+def _cloud_inconsistencies(place: str, provider: ProviderSettings) -> Iterator[str]:
+    """What does not fit about the accounts of AWS and Google."""
+    aws, google = provider.aws, provider.google
+    if aws is not None and provider.protocol != "bedrock":
+        yield f'{place}.aws: is for `protocol = "bedrock"` only'
+    if provider.region is None and (aws is not None or provider.has_aws_chain):
+        yield f"{place}.region: is missing, and signatures name it"
+    if aws is not None and (aws.access_key_id is None) != (aws.secret_access_key is None):
+        missing = "access_key_id" if aws.access_key_id is None else "secret_access_key"
+        yield f"{place}.aws.{missing}: is missing"
+    if aws is not None and aws.session_token is not None and aws.access_key_id is None:
+        yield f"{place}.aws.session_token: belongs to an access_key_id"
+    if aws is not None and aws.profile is not None and not provider.has_aws_chain:
+        yield f"{place}.aws.profile: give a profile or keys, not both"
+    if google is None:
+        return
+    if provider.protocol != "gemini":
+        yield f'{place}.google: is for `protocol = "gemini"` only'
+    if provider.region is None:
+        yield f'{place}.region: is missing: the location at Vertex AI, such as "europe-west4" or "global"'
+    if provider.api_key is not None or provider.api_keys:
+        yield f"{place}.google: give credentials or keys, not both"
+    if google.credentials is not None and (said := _wrong_account(google.credentials)):
+        yield f"{place}.google.credentials: {said}"
+
+
+def _wrong_account(reference: str) -> str | None:
+    """What is wrong with a service account's key file. Never repeats its text."""
+    scheme, _, path = reference.partition(":")
+    if scheme != "file" or not path:
+        return 'must be "file:PATH"; a key itself does not belong into the file'
+    try:
+        account = json.loads(_content(Path(path).expanduser()) or "")
+    except ValueError:
+        account = None
+    if not isinstance(account, dict) or account.get("type") != "service_account":
+        return f"the file {path} is no service account's key, or cannot be read"
+    return None
 
 
 def _out_of_bounds(place: str, table: Struct, **least: int) -> Iterator[str]:
@@ -760,7 +832,7 @@ def _secret(reference: str, place: str, environment: Mapping[str, str], problems
 
 def _aws_credentials(aws: AwsSettings, place: str, environment: Mapping[str, str], problems: list[str]) -> str:
     """`ACCESS_KEY_ID:SECRET[:SESSION_TOKEN]`: one key among others, for whoever balances them."""
-    named = [(name, getattr(aws, name)) for name in AwsSettings.__struct_fields__]
+    named = [(name, getattr(aws, name)) for name in ("access_key_id", "secret_access_key", "session_token")]
     return ":".join(
         _secret(reference, f"{place}.{name}", environment, problems) for name, reference in named if reference
     )

@@ -132,6 +132,14 @@ class _Numbers:
         self._note_clock(minutes, at, is_sure)
         return at
 
+    def _clock_of_day(self, quantity: Quantity, at: int) -> int:
+        """A written time; "3:30 in the afternoon" says of which half of the day."""
+        minutes, part = float(quantity[0]), self._day_part(at)
+        if part is None or part[0] == "o'clock" or minutes >= HALF_DAY + 60:
+            return self._clock(minutes, at)
+        is_later = part[0] not in ("morning", "am") and minutes < HALF_DAY
+        return self._clock(minutes + HALF_DAY * is_later, part[1])
+
     def _note_clock(self, minutes: float, at: int, is_sure: bool) -> None:
         written = number_text(minutes // 60 % 12 or 12)
         self._note((number_text(minutes), CLOCK if is_sure else VAGUE_CLOCK, written), at)
@@ -216,7 +224,7 @@ class _Numbers:
         """Notes the number at `at`, if there is one, and returns the place after it."""
         token = self._tokens[at]
         if token.quantity is not None:
-            return self._clock(float(token.quantity[0]), at + 1)
+            return self._clock_of_day(token.quantity, at + 1)
         if token.text in _SPECIAL and (after := self._special(at)) is not None:
             return after
         if token.text in answer_words.CURRENCIES:
@@ -338,6 +346,8 @@ class _Numbers:
         while self._text(place) in ("a", "an", "of") and place < at + 3:
             place += 1
         unit = self._text(place)
+        if answer_words.UNITS.get(unit, (0, ""))[1] == "%" and self._text(at + 1) in ("a", unit):
+            return self._keep(share, unit, place + 1)  # half a percent
         is_unit = unit in answer_words.UNITS and answer_words.UNITS[unit][1] not in ("%", "eur", "usd")
         if is_unit and (place > at + 1 or text == "half"):
             return self._keep(share, unit, place + 1)

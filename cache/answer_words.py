@@ -294,7 +294,22 @@ SYNONYMS: Final = (
     "observe see | alarm alert | alert warning | bell ring | signal sign | sensor detector | detect sense | "
     "detect discover | recognise detect | identify recognise | identify identity | identity identification | "
     "identification id | fingerprint touch | face facial | authenticate verify | token code | "
-    "certificate diploma | encrypt encode | decode decrypt"
+    "certificate diploma | encrypt encode | decode decrypt | "
+    "eur euro | gbp pound sterling | usd dollar | eu europe european | uk british britain | usa american | "
+    "money fund cash sum | merchant shop seller store retailer trader vendor | rent hire rental lease | "
+    "firm company agency business | try retry repeat again attempt | only just merely solely sole | "
+    "top-up topup load credit deposit | accept support work | section area page menu tab screen | "
+    "wait allow count reckon | usable work active valid | prove proof verify confirm | "
+    "wrong incorrect false mistaken | "
+    "notify inform message tell write | locate find see | mistake error wrong | happen occur arise | "
+    "nation country | firm company | inhabitant resident live | under-18 minor child | parent guardian mother father | "
+    "instruct tell | desk counter | worldwide everywhere global | refundable refund | print printed | "
+    "reason why cause ground | void invalid cancel | dispatch send post ship mail | substitute replacement new | "
+    "lock freeze block suspend | unlock unfreeze unblock | steal stolen thief | beneficiary recipient payee | "
+    "incoming arrive receive | outgoing send | retry again | resend again | instant immediate second | "
+    "figure amount number | overview list summary | recent latest current | original first initial | "
+    "credit add book | reverse return revert undo refund | decline refuse reject fail | fail unsuccessful | "
+    "succeed work | blocked lock | details data information | data information | personal own private"
 ).split(" | ")
 """Words whose exchange leaves an answer as it was. A word in two groups takes the first."""
 
@@ -367,7 +382,9 @@ PHRASES: Final = {
     "monday friday": "weekday", "chief executive officer": "ceo",
     "chief executive": "ceo",
     "carbon dioxide": "co2", "european union": "eu", "united states": "usa", "united kingdom": "uk",
-    "great britain": "uk",
+    "great britain": "uk", "the us": "usa", "american express": "amex",
+    "pound sterling": "gbp", "pounds sterling": "gbp",
+    "british pounds": "gbp", "british pound": "gbp", "us dollars": "usd", "us dollar": "usd",
     "monday to friday": "weekday", "monday through friday": "weekday", "mon to fri": "weekday", "mon fri": "weekday",
     "monday till friday": "weekday", "monday and friday": "monday and friday", "saturday and sunday": "weekend",
     "saturdays and sundays": "weekend", "working week": "weekday", "business week": "weekday",
@@ -445,7 +462,9 @@ LIGHT: Final = (
     " option available directly immediately easy exactly about usually separately together always all each every"
     " many much more most several various certain long short good new"
     " send bring start end finish have hold contact help time period page website app site menu button screen account"
-    " settings mode amount sum price pay if while during until within between inside in out through along"
+    " settings mode amount sum price pay tap select click pick head navigate visit section list"
+    " worry happen know like say tell yourself itself themselves instead simply moment try"
+    " if while during until within between inside in out through along"
     " before after under above back per day month year week"
     " person customer user people"
 )

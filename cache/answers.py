@@ -6,22 +6,29 @@ linked. Works after the client has been served; nobody waits for it.
 
 import asyncio
 import hashlib
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from cache import sameness
 from cache.answer_traits import normal_form
 from cache.errors import TextTooLong
-from cache.groups import LONGEST_FOUNDER, Group
+from cache.groups import LONGEST_FOUNDER, Group, Wording
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
 from cache.sameness import Verdict
 
-CANDIDATES: Final = 12
-"""So many of the nearest founding answers are compared."""
+CANDIDATES: Final = 24
+"""So many of the nearest wordings are looked at,"""
+GROUPS_AT_MOST: Final = 6
+"""and the groups of the nearest of them are compared."""
+PROMISING: Final = 0.2
+"""A group whose nearest wording is less likely to say the same is not looked at any further."""
+WORDINGS_COMPARED: Final = 4
+"""So many wordings of a group, the nearest and those that came first."""
 BOTH_AT_LEAST: Final = 0.95
 """How sure questions and answers must be together to link an answer with the group that was expected."""
 ANSWERS_AT_LEAST: Final = 0.6
@@ -29,7 +36,13 @@ ANSWERS_AT_LEAST: Final = 0.6
 QUESTIONS_AT_MOST: Final = 0.95
 """and the questions say no more than this: a new answer may also mean that the right one has changed."""
 MERGE_AT_LEAST: Final = 0.5
-"""How alike the founding answers of two groups must be that a third answer has linked."""
+"""How alike the wordings of two groups must be that a third answer has linked."""
+MERGE_BY: Final = 3
+"""So many wordings of each are compared for that."""
+
+
+_COMPARED_LATELY: Final = 128
+"""An answer is linked, and then labels what would have been served, by the same comparisons."""
 
 
 class Encodes(Protocol):
@@ -52,6 +65,8 @@ class Comparison(Protocol):
 
     link_at: float
     """The sameness from which on two answers are linked, whatever was asked."""
+    same_at: float
+    """The sameness from which on an audit calls them the same."""
     near_at: float
     """The cosine below which two answers are compared only if the questions speak for it."""
 
@@ -71,16 +86,19 @@ class WordedComparison:
     """Of 25,000 pairs of answers over three public data sets no one of 3,300 that were less near was linked."""
 
     def __init__(self) -> None:
-        self.link_at = sameness.shipped_weights().link
+        weights = sameness.shipped_weights()
+        self.link_at, self.same_at = weights.link, weights.audit_same
+        self.sameness = lru_cache(maxsize=_COMPARED_LATELY)(_worded_sameness)
 
     def identity(self, answer: str) -> bytes:
         return hashlib.sha256(normal_form(answer).encode()).digest()[:16]
 
-    def sameness(self, one: str, two: str, cosine: float) -> float:
-        return sameness.sameness(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
-
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
         return sameness.compare_audit(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
+
+
+def _worded_sameness(one: str, two: str, cosine: float) -> float:
+    return sameness.sameness(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
 
 
 class EqualComparison:
@@ -89,7 +107,7 @@ class EqualComparison:
     def identity(self, answer: str) -> bytes:
         return hashlib.sha256(answer.encode()).digest()[:16]
 
-    link_at = 1.0
+    link_at = same_at = 0.5
     near_at = -1.0
 
     def sameness(self, one: str, two: str, cosine: float) -> float:
@@ -97,6 +115,15 @@ class EqualComparison:
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
         return "same" if one == two else "different"
+
+
+class Alike(Struct, frozen=True):
+    """A group that says what an answer says."""
+
+    group: Group
+    is_wording: bool
+    """Whether the words alone say so: then the answer may be compared with as well. Else a chain of small differences
+    would join what its ends say differently."""
 
 
 class Answers:
@@ -123,56 +150,75 @@ class Answers:
 
     async def groups_of(
         self, scope: bytes, answer: str, vector: Vector, expected: int | None = None, p: float = 0.0
-    ) -> list[Group]:
-        """The groups whose founding answers say the same, the largest first; none if none is likely enough.
-        `expected` is the group that the question's neighbourhood speaks for with probability `p`: two independent
-        witnesses, the questions and the answers, may together be surer than either alone."""
+    ) -> list[Alike]:
+        """The groups that say the same, the largest first; none if none is likely enough. `expected` is the group that
+        the question's neighbourhood speaks for with probability `p`: two independent witnesses, the questions and the
+        answers, may together be surer than either alone."""
         groups = self._neighbourhood.groups
-        near = groups.near(scope, vector, CANDIDATES)
-        if expected is not None and all(group.id != expected for group, _, _ in near):
-            known, founding = groups.get(expected), groups.vector(expected)
-            if known is not None and founding is not None:
-                near.append((known, known.answer, float(founding @ vector)))
-        found: dict[int, Group] = {}
-        for group, wording, cosine in near:
-            is_far = cosine < self.comparison.near_at and group.id != expected
-            if is_far or group.id in found:  # the latter by another of its wordings
+        nearest: dict[int, tuple[Group, Wording]] = {}
+        for group, wording in groups.near(scope, vector, CANDIDATES):
+            nearest.setdefault(group.id, (group, wording))
+        compared = list(nearest.values())[:GROUPS_AT_MOST]
+        if expected is not None and all(group.id != expected for group, _ in compared):
+            group_expected = groups.get(expected)
+            wordings = groups.wordings(expected)
+            if group_expected is not None and wordings:
+                compared.append((group_expected, wordings[0]))
+        found = []
+        for group, wording in compared:
+            is_far = float(wording.vector @ vector) < self.comparison.near_at and group.id != expected
+            if is_far or groups.get(group.id) is not group:
                 continue
             await self.turn()
-            same = self.comparison.sameness(answer, wording, cosine)
-            both = _logit(same) + _logit(min(p, QUESTIONS_AT_MOST))
-            is_expected = group.id == expected and same >= ANSWERS_AT_LEAST and both >= _logit(BOTH_AT_LEAST)
+            same = await self._sameness(answer, vector, wording, groups.wordings(group.id))
+            both = sameness.log_odds(same) + sameness.log_odds(min(p, QUESTIONS_AT_MOST))
+            is_expected = group.id == expected and same >= ANSWERS_AT_LEAST and both >= sameness.log_odds(BOTH_AT_LEAST)
             if same >= self.comparison.link_at or is_expected:
-                found[group.id] = group
+                found.append(Alike(group, is_wording=same >= self.comparison.link_at))
         # Some may have gone meanwhile.
-        return sorted(
-            (group for group in found.values() if groups.get(group.id) is group), key=lambda g: -len(g.anchors)
-        )
+        present = (each for each in found if groups.get(each.group.id) is each.group)
+        return sorted(present, key=lambda each: -len(each.group.anchors))
 
     async def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
-        """The largest group whose founding answer says the same."""
-        return next(iter(await self.groups_of(scope, answer, vector)), None)
+        """The largest group that says the same."""
+        alike = await self.groups_of(scope, answer, vector)
+        return alike[0].group if alike else None
 
-    def is_direct(self, group: Group, answer: str, vector: Vector) -> bool:
-        """Whether the answer says what the group's founding answer says, and not only what another wording does: else
-        a chain of small differences would join what its ends say differently."""
-        founding = self._neighbourhood.groups.vector(group.id)
-        if founding is None:
-            return False
-        return self.comparison.sameness(answer, group.answer, float(founding @ vector)) >= self.comparison.link_at
+    async def _sameness(self, answer: str, vector: Vector, first: Wording, others: Sequence[Wording]) -> float:
+        """The probability that an answer says what these wordings of one answer say. Where the first is improbable, it
+        speaks for all."""
+        known = [self._compare(answer, vector, first)]
+        if known[0] >= PROMISING:
+            rest = [other for other in others if other.text != first.text][: WORDINGS_COMPARED - 1]
+            known += await self._each(answer, vector, rest)
+        return sameness.pooled(known)
 
-    def may_merge(self, one: Group, two: Group) -> bool:
-        """Whether two groups to both of which one answer was linked are one: unless their founders speak against it."""
-        mine, other = self._neighbourhood.groups.vector(one.id), self._neighbourhood.groups.vector(two.id)
-        if mine is None or other is None:
-            return False
-        return self.comparison.sameness(one.answer, two.answer, float(mine @ other)) >= MERGE_AT_LEAST
+    async def _each(self, answer: str, vector: Vector, wordings: Sequence[Wording]) -> list[float]:
+        found = []
+        for wording in wordings:
+            await self.turn()
+            found.append(self._compare(answer, vector, wording))
+        return found
+
+    def _compare(self, answer: str, vector: Vector, wording: Wording) -> float:
+        return self.comparison.sameness(answer, wording.text, float(wording.vector @ vector))
+
+    async def verdict(self, group: Group, answer: str, vector: Vector) -> Verdict:
+        """What an audit says of a group that was served and a fresh answer."""
+        wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]
+        known = await self._each(answer, vector, wordings)
+        if not known or sameness.pooled(known) >= self.comparison.same_at:
+            verdicts: list[Verdict] = []
+        else:
+            verdicts = [self.comparison.verdict(answer, each.text, float(each.vector @ vector)) for each in wordings]
+        return sameness.pooled_verdict(known, verdicts, self.comparison.same_at)
+
+    async def may_merge(self, one: Group, two: Group) -> bool:
+        """Whether two groups to both of which one answer was linked are one: unless their wordings speak against it."""
+        mine, others = (self._neighbourhood.groups.wordings(group.id)[:MERGE_BY] for group in (one, two))
+        known = [p for each in mine for p in await self._each(each.text, each.vector, others)]
+        return bool(known) and sameness.pooled(known) >= MERGE_AT_LEAST
 
 
 async def _one_round() -> None:
     await asyncio.sleep(0)
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, 1e-6), 1 - 1e-6)
-    return math.log(p / (1 - p))

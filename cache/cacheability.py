@@ -75,7 +75,17 @@ _STATEFUL_FIELDS: Final = (
     "audio",
     "prediction",
     "web_search_options",
+    # What other APIs call the same: servers that are asked, containers and texts that are kept, the web that is read.
+    "mcp_servers",
+    "container",
+    "prompt",
+    "cached_content",
+    "plugins",
+    "search_parameters",
+    "enable_search",
 )
+_KEPT_ITEM: Final = re.compile(r"input\[\d+\]")
+"""Where a request has an item that only its provider understands, what it keeps of earlier turns above all."""
 _TOOL_FIELDS: Final = ("tools", "functions")
 
 LONGEST_QUESTION: Final = 2000
@@ -875,7 +885,10 @@ def _is_hot(mapping: dict[str, Any]) -> bool:
 
 
 def _of_request(mapping: dict[str, Any], parts: Split) -> Cacheability | None:
-    if any(mapping.get(name) not in (None, False) for name in _STATEFUL_FIELDS):  # an empty object switches on, too
+    # An empty object switches on, too; an empty list holds nothing that could be asked.
+    if any(mapping.get(name) not in (None, False, []) for name in _STATEFUL_FIELDS):
+        return _BY_REASON["stateful"]
+    if any(_KEPT_ITEM.fullmatch(name) for name in mapping):
         return _BY_REASON["stateful"]
     if any(mapping.get(name) for name in _TOOL_FIELDS):
         return _BY_REASON["tools"]

@@ -192,7 +192,7 @@ def judge(
     votes: dict[int, float] = {}
     for neighbour, weight in zip(neighbours, weights.tolist(), strict=True):
         votes[neighbour.group] = votes.get(neighbour.group, 0.0) + weight
-    twin = next((each for each in neighbours[:FRIENDS] if folded(each.text) == folded(text) != ""), None)
+    twin = _twin(text, neighbours[:FRIENDS])
     if candidate is not None:
         group = candidate
     else:
@@ -227,11 +227,23 @@ def judge(
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def folded(text: str) -> str:
     """The words of a text alone: no case, no punctuation, no politeness. Empty where only politeness is left."""
     plain = _PLEASE.sub(" ", text.casefold().replace("’", "'"))
     return " ".join(_FOLDED_WORD.findall(_FAREWELL.sub("", _GREETING.sub("", plain.strip()))))
+
+
+def _twin(text: str, neighbours: Sequence[Neighbour]) -> Neighbour | None:
+    """The nearest of the same words."""
+    said = folded(text)
+    words = said.split()
+    for each in neighbours:
+        its = each.text.casefold().replace("’", "'")
+        # Folding only takes away, and costs as much as the rest of the comparison.
+        if words and all(word in its for word in words) and folded(each.text) == said:
+            return each
+    return None
 
 
 def _friends(neighbours: Sequence[Neighbour], group: int) -> list[Neighbour]:
@@ -252,38 +264,44 @@ def _context(
 ) -> list[float]:
     """The features that need no words, in the order of FEATURES."""
     count = len(similarities)
-    same, others = similarities[is_same], similarities[~is_same]
-    best, last = float(same[0]), float(similarities[-1])
-    nearest = vectors[int(np.argmax(is_same))]
-    if len(others):
-        other, mean_other = float(others[0]), float(others[:3].mean())
+    near, belongs = similarities.tolist(), is_same.tolist()
+    same = [each for each, its_own in zip(near, belongs, strict=True) if its_own]
+    others = [each for each, its_own in zip(near, belongs, strict=True) if not its_own]
+    best, last = same[0], near[-1]
+    nearest = vectors[belongs.index(True)]
+    if others:
+        other, mean_other = others[0], _mean(others[:3])
     else:  # nothing known beyond the last neighbour, or in an almost empty scope nothing at all
         other = mean_other = last if count >= NEIGHBOURS else min(last, 0.3) - 0.1
     narrow = np.exp(30 * (similarities - similarities[0]))
     around = vectors @ nearest
-    rivals = around[~is_same]
-    closest = np.argpartition(-around, 8)[:9] if count > 9 else np.arange(count)
+    closest = np.argpartition(-around, 8)[:9].tolist() if count > 9 else range(count)
     direction = best
     if view.direction is not None:
         direction = float(vector @ view.direction) / (float(np.linalg.norm(view.direction)) + 1e-9)
     return [
         best,
-        float(same[1]) if len(same) > 1 else 0.0,
+        same[1] if len(same) > 1 else 0.0,
         other,
-        float(same[:3].mean()),
+        _mean(same[:3]),
         mean_other,
         float(weights[is_same].sum() / weights.sum()),
         float(narrow[is_same].sum() / narrow.sum()),
-        float(is_same[:8].sum()) / 8,
+        sum(belongs[:8]) / 8,
         len(same) / 32,
         direction,
-        float(similarities[:5].mean()),
+        _mean(near[:5]),
         last,
-        float(rivals.max()) if len(rivals) else 0.2,
-        float(is_same[closest].mean()),
+        float(around[~is_same].max()) if others else 0.2,
+        sum(belongs[place] for place in closest) / len(closest),
         math.log1p(view.anchors),
         min(math.log1p(scope_size), 6.0) / 6,
     ]
+
+
+def _mean(few: Sequence[float]) -> float:
+    """For so few, numpy would take ten times as long."""
+    return sum(few) / len(few)
 
 
 def _words(asked: Traits, theirs: Sequence[Traits]) -> list[float]:

@@ -1,11 +1,12 @@
 """Answer groups: entries whose answers say the same, and what their labels have shown.
 
-A group is founded by one answer and compared through that answer, and through some wordings that were linked with it
-directly. Other members are never compared with, so that no long chain of small differences joins what its ends say
+A group is founded by one answer and compared through that answer, and through some wordings that said the same as those
+before them. Other members are never compared with, so that no long chain of small differences joins what its ends say
 differently.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -66,6 +67,13 @@ class Evidence(Struct):
         )
 
 
+class Wording(Struct, frozen=True):
+    """An answer that a group is compared by, with its vector."""
+
+    text: str
+    vector: Vector
+
+
 class Group(Struct):
     """One answer group."""
 
@@ -77,7 +85,7 @@ class Group(Struct):
     """The founding answer."""
     evidence: Evidence = msgspec.field(default_factory=Evidence)
     wordings: dict[int, str] = msgspec.field(default_factory=dict)
-    """Id in the index of answers -> an answer that was linked directly with the founding one; kept in memory only."""
+    """Id in the index of answers -> another answer that says the same; kept in memory only."""
     anchors: tuple[int, ...] = ()
     total: Vector | None = None
     """Sum of the anchors' vectors; not kept for a single anchor."""
@@ -140,13 +148,26 @@ class Groups:
             self._of_wording[wording_id] = group_id
             self._answers.add(group.scope, wording_id, vector)
 
-    def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, str, float]]:
-        """The groups with the nearest answers: the group, that wording of its answer, and the cosine."""
+    def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, Wording]]:
+        """The groups with the nearest answers, the nearest first, with that wording of their answer; a group as often
+        as it has such wordings."""
+        near = [answer_id for answer_id, _ in self._answers.search(scope, vector, count)]
+        known = [(self._groups.get(self._of_wording.get(answer_id, answer_id)), answer_id) for answer_id in near]
+        return [
+            (group, Wording(group.wordings.get(answer_id, group.answer), vector))
+            for (group, answer_id), vector in zip(known, self._answers.vectors(scope, near), strict=True)
+            if group is not None
+        ]
+
+    def wordings(self, group_id: int) -> list[Wording]:
+        """The founding answer, if its vector is known, and the other wordings in the order in which they came."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return []
         found = []
-        for answer_id, cosine in self._answers.search(scope, vector, count):
-            group = self._groups.get(self._of_wording.get(answer_id, answer_id))
-            if group is not None:
-                found.append((group, group.wordings.get(answer_id, group.answer), cosine))
+        for answer_id, text in ((group_id, group.answer), *group.wordings.items()):
+            with suppress(KeyError):
+                found.append(Wording(text, self._answers.vectors(group.scope, [answer_id])[0]))
         return found
 
     def vector(self, group_id: int) -> Vector | None:

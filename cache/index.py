@@ -298,18 +298,21 @@ class _AbandonedError(Exception):
 class _Recent:
     """What the last search found, with its vectors: to look up by id where each lies in the cells takes longer."""
 
-    __slots__ = ("_held", "_places", "_rows")
+    __slots__ = ("_held", "_ids", "_rows")
 
     def __init__(self, held: "_Scope", found: list[tuple[int, float]], rows: Vectors) -> None:
         self._held = held
-        self._places = {vector_id: place for place, (vector_id, _) in enumerate(found)}
+        self._ids = [vector_id for vector_id, _ in found]
         self._rows = rows
 
     def vectors(self, held: "_Scope", ids: Sequence[int]) -> Vectors | None:
         """None if it does not have them all."""
-        if held is not self._held or not self._places.keys() >= set(ids):
+        if held is not self._held:
             return None
-        return self._rows[[self._places[vector_id] for vector_id in ids]]
+        if ids == self._ids:
+            return self._rows.copy()
+        places = {vector_id: place for place, vector_id in enumerate(self._ids)}
+        return self._rows[[places[vector_id] for vector_id in ids]] if places.keys() >= set(ids) else None
 
 
 class _Scope:

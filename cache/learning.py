@@ -19,6 +19,7 @@ from cache.answers import Answers
 from cache.certificate import Label
 from cache.decision import Judgement
 from cache.entries import Entry
+from cache.groups import Group
 from cache.holdings import Holdings
 from cache.index import Vector
 from cache.query import Query
@@ -148,17 +149,26 @@ class Learning:
         found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
         if self._holdings.group(own.id) is not own:
             return  # purged meanwhile
-        found = [group for group in found if group.id != own.id]
+        found = [alike for alike in found if alike.group.id != own.id]
         if not found:
             self._holdings.describe(own.id, vector)
             return
-        group, *others = found
+        group = found[0].group
         self._holdings.merge(own, group)
-        if self._answers.is_direct(group, answer, vector):
+        if found[0].is_wording:
             self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector)
-        for other in others:
-            if self._answers.may_merge(group, other):
-                self._holdings.merge(other, group)
+        for other in (alike.group for alike in found[1:]):
+            may_merge = await self._answers.may_merge(group, other)
+            if may_merge and all(self._holdings.group(each.id) is each for each in (group, other)):
+                self._merge(other, group)
+
+    def _merge(self, old: Group, new: Group) -> None:
+        """Makes two groups one, which is found by the wordings of both."""
+        groups = self._neighbourhood.groups
+        wordings = list(zip((old.id, *old.wordings), groups.wordings(old.id), strict=True))
+        self._holdings.merge(old, new)
+        for wording_id, wording in wordings:
+            groups.add_wording(new.id, wording_id, wording.text, wording.vector)
 
     def _extend_curated(self, ticket: Ticket, group_id: int, vector: Vector) -> None:
         """A fresh answer has agreed with a curated one that was near but not sure enough: its question becomes an
@@ -175,19 +185,16 @@ class Learning:
 
     async def verdict(self, group_id: int, answer: str) -> Verdict | None:
         """Whether a fresh answer says what the group says; None if the group has gone."""
-        group, comparison = self._holdings.group(group_id), self._answers.comparison
+        group = self._holdings.group(group_id)
         if group is None:
             return None
-        if group.identity == comparison.identity(answer):
+        if group.identity == self._answers.comparison.identity(answer):
             return "same"
         vector = await self._answers.vector(answer)
-        known = self._neighbourhood.groups.vector(group_id)
-        if known is None:  # founded this moment, or for another encoder
-            known = await self._answers.vector(group.answer)
-            self._holdings.describe(group_id, known)
-        if self._holdings.group(group_id) is not group:
-            return None
-        return comparison.verdict(answer, group.answer, float(known @ vector))
+        if self._neighbourhood.groups.vector(group_id) is None:  # founded this moment, or for another encoder
+            self._holdings.describe(group_id, await self._answers.vector(group.answer))
+        verdict = await self._answers.verdict(group, answer, vector)
+        return verdict if self._holdings.group(group_id) is group else None
 
     def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:
         """Lets the group and its scope know whether a judgement was right."""

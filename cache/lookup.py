@@ -6,7 +6,6 @@
 Fails open: a fault in here is a miss with a count, never an error to the client.
 """
 
-import asyncio
 import hashlib
 import random
 import re
@@ -217,9 +216,8 @@ class Cache(Generic[Event]):
         """The ticket with the vector of its text, if it may be served semantically and is not too long."""
         if allowed.level != "semantic" or self._encoder is None:
             return ticket
-        encoding = asyncio.ensure_future(self._encoder.encode(ticket.text))
-        await asyncio.sleep(0)
-        traits(ticket.text)  # remembered; read here while the encoder's thread is busy, it takes no time of its own
+        encoding = self._encoder.encode(ticket.text)
+        traits(ticket.text)  # remembered; read while the encoder's thread wakes up
         try:
             return msgspec.structs.replace(ticket, vector=await encoding)
         except TextTooLong:
@@ -229,7 +227,8 @@ class Cache(Generic[Event]):
         """What the stored anchors near this text say. Those that have expired are forgotten, so that they keep
         none that is fresh from being found."""
         assert self._neighbourhood is not None
-        now_us, by_anchor, may_serve = self._now_us(), self._store.by_anchor, self._may_serve
+        now_us, by_anchor = self._now_us(), self._store.by_anchor
+        may_serve = _served_to(query, now_us)
         while True:
             expired: list[Entry] = []
 
@@ -240,8 +239,7 @@ class Cache(Generic[Event]):
                 anchor, entry = found
                 if entry.expires_us <= now_us:
                     expired.append(entry)  # noqa: B023  read before the next round
-                is_servable = not anchor.is_quarantined and may_serve(query, entry, now_us)
-                return anchor.text, entry.group_id, is_servable
+                return anchor.text, entry.group_id, not anchor.is_quarantined and may_serve(entry)
 
             judgement = self._neighbourhood.judge(scope, text, vector, described)
             if not expired:
@@ -253,7 +251,7 @@ class Cache(Generic[Event]):
             if scope is None:
                 continue
             found = self._store.by_key(key or exact_key(scope, ticket.text))
-            if found is None or found[0].is_quarantined or not self._may_serve(ticket.query, found[1], self._now_us()):
+            if found is None or found[0].is_quarantined or not _served_to(ticket.query, self._now_us())(found[1]):
                 continue
             if (hit := self._hit("exact", "same-text", found[1], ticket)) is not None:
                 hit.confidence = 1.0
@@ -315,23 +313,6 @@ class Cache(Generic[Event]):
         return Lookup(
             "miss", reason, confidence=confidence, flight=flight, ticket=ticket, judgement=judgement, kappa=kappa
         )
-
-    def _may_serve(self, query: Query, entry: Entry, now_us: int) -> bool:
-        """Fresh, made by a model that is acceptable now, complete within the caller's limit, and known to enough
-        others if the route wants that."""
-        max_age_s = query.directives.max_age_s
-        if not (
-            now_us < entry.expires_us
-            and (max_age_s is None or now_us - entry.created_us <= max_age_s * 1_000_000)
-            and (query.output_limit is None or entry.output_tokens <= query.output_limit)
-        ):
-            return False
-        if entry.is_curated:
-            return True
-        wanted = query.policy.min_askers
-        if wanted > 1 and len(entry.askers) < wanted and query.asker not in entry.askers:
-            return False
-        return query.acceptance.takes(entry.model, entry.tier, is_rationed=entry.is_rationed)
 
     def age_s(self, entry: Entry) -> int:
         return max(self._now_us() - entry.created_us, 0) // 1_000_000
@@ -489,6 +470,35 @@ class Cache(Generic[Event]):
     def close(self) -> None:
         self.trust.save()
         self._holdings.close()
+
+
+def _served_to(query: Query, now_us: int) -> Callable[[Entry], bool]:
+    """Whether an entry may be served: fresh, made by a model that is acceptable now, complete within the caller's
+    limit, and known to enough others if the route wants that. For the many neighbours of one question."""
+    limit, max_age_s, wanted = query.output_limit, query.directives.max_age_s, query.policy.min_askers
+    oldest_us = now_us - max_age_s * 1_000_000 if max_age_s is not None else None
+    accepted: dict[tuple[str, int, bool], bool] = {}
+
+    def is_accepted(entry: Entry) -> bool:
+        made_by = entry.model, entry.tier, entry.is_rationed
+        if made_by not in accepted:
+            accepted[made_by] = query.acceptance.takes(entry.model, entry.tier, is_rationed=entry.is_rationed)
+        return accepted[made_by]
+
+    def may_serve(entry: Entry) -> bool:
+        if (
+            now_us >= entry.expires_us
+            or (oldest_us is not None and entry.created_us < oldest_us)
+            or (limit is not None and entry.output_tokens > limit)
+        ):
+            return False
+        if entry.is_curated:
+            return True
+        if wanted > 1 and len(entry.askers) < wanted and query.asker not in entry.askers:
+            return False
+        return is_accepted(entry)
+
+    return may_serve
 
 
 def _may_share(leader: Query, query: Query) -> bool:

@@ -8,8 +8,8 @@ in `sameness.json` beside this module.
 
 import math
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Final, Literal
 
@@ -20,8 +20,20 @@ from cache import answer_words
 from cache.answer_numbers import BARE, CLOCK, HALF_DAY, RANGE, VAGUE_CLOCK
 from cache.answer_text import KNOWN, LIGHT, Quantity, Rate, root, split_sentences
 from cache.answer_traits import AnswerTraits, answer_traits
+from cache.answer_trees import Tree, Trees
 
-__all__ = ["AnswerTraits", "Verdict", "answer_traits", "chunks", "compare_audit", "compare_link", "sameness"]
+__all__ = [
+    "AnswerTraits",
+    "Verdict",
+    "answer_traits",
+    "chunks",
+    "compare_audit",
+    "compare_link",
+    "log_odds",
+    "pooled",
+    "pooled_verdict",
+    "sameness",
+]
 
 Verdict = Literal["same", "different", "unclear"]
 
@@ -29,19 +41,22 @@ Verdict = Literal["same", "different", "unclear"]
 # --- the model ---
 
 
-class Weights(Struct, frozen=True, forbid_unknown_fields=True):
+class Weights(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """The fitted model, as it lies in `sameness.json`."""
 
     what: str
-    intercept: float
-    weights: dict[str, float]
-    """Name of a piece of evidence -> what one unit of it adds to the log-odds of saying the same."""
     link: float
     """At least this probability joins a group."""
     audit_same: float
     """At least this probability is `same` to an audit."""
     audit_different: float
     """Less than this probability is `different` to an audit, if there is a plain contradiction as well."""
+    trees: tuple[Tree, ...]
+    """What the evidence adds to the log-odds of saying the same."""
+
+    @cached_property
+    def summed(self) -> Trees:
+        return Trees(self.trees)
 
 
 @lru_cache(maxsize=1)
@@ -60,14 +75,13 @@ def sameness(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: W
     known = known_sameness(one, two)
     if known is not None:
         return known
-    weights = weights or shipped_weights()
-    total = weights.intercept
-    by_name = weights.weights
-    for name, amount in evidence(one, two, similarity).items():
-        if amount:
-            total += by_name.get(name, 0.0) * amount
-    p = 1 / (1 + math.exp(-total)) if total > -700 else 0.0
-    return min(p, UNSURE) if _other_code(one, two) or _other_code(two, one) else p
+    found = evidence(one, two, similarity)
+    p = 1 / (1 + math.exp(-(weights or shipped_weights()).summed.log_odds(found)))
+    return min(p, UNSURE) if any(map(found.__getitem__, _BLOCKING)) else p
+
+
+_BLOCKING: Final = ("code conflicts", "code on one side")
+"""Whatever else speaks for it, such answers are not linked."""
 
 
 def compare_link(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: Weights | None = None) -> bool:
@@ -85,6 +99,34 @@ def compare_audit(one: AnswerTraits, two: AnswerTraits, similarity: float, weigh
     return "different" if p < weights.audit_different and contradict(one, two, p) else "unclear"
 
 
+# --- several wordings of one answer ---
+
+
+def log_odds(p: float) -> float:
+    """Of a probability that is neither 0 nor 1 to a millionth."""
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
+
+
+def pooled(probabilities: Sequence[float]) -> float:
+    """The probability that an answer says what several wordings say of which each may say the same with one of these:
+    the mean of the log-odds, since each wording can mislead in a way of its own. Without any it is `UNSURE`."""
+    if not probabilities:
+        return UNSURE
+    return 1 / (1 + math.exp(-sum(map(log_odds, probabilities)) / len(probabilities)))
+
+
+def pooled_verdict(probabilities: Sequence[float], verdicts: Sequence[Verdict], same_at: float) -> Verdict:
+    """What an audit says of a fresh answer and several wordings of what was served: `different` only if it differs from
+    most of them and is likely to say what none of them says."""
+    if pooled(probabilities) >= same_at:
+        return "same"
+    is_different = 2 * verdicts.count("different") > len(verdicts) and max(probabilities) < UNSURE
+    return "different" if is_different else "unclear"
+
+
+# --- contradictions ---
+
 _CONTRADICTIONS: Final = (
     "numbers conflict in one place",
     "names conflict in one place",
@@ -96,20 +138,18 @@ _CONTRADICTIONS: Final = (
 )
 _LITTLE_COMMON: Final = 0.5
 """So many of the words in both answers are an answer's own, where they have little in common."""
-_HARDLY_COMMON: Final = 0.6
-_IMPROBABLE: Final = 0.0005
+_IMPROBABLE: Final = 0.01
+"""None of 4,131 rewordings of families that were left out of the fit was so improbable."""
 _LONG_ENOUGH: Final = 8
 """In words: of shorter answers one may say in a word what the other spells out."""
 
 
 def contradict(one: AnswerTraits, two: AnswerTraits, p: float) -> bool:
-    """Whether something in one answer plainly speaks against the other, or they are about other things. An improbable
-    wording alone does not: words that the lists do not know make many a rewording improbable."""
-    found = evidence(one, two, 0.0)
-    if any(found[name] for name in _CONTRADICTIONS):
+    """Whether something in one answer plainly speaks against the other, or so much that they are about other things."""
+    if p < _IMPROBABLE and min(one.length, two.length) >= _LONG_ENOUGH:
         return True
-    is_long = min(one.length, two.length) >= _LONG_ENOUGH
-    return is_long and p < _IMPROBABLE and found["own words, share"] > _HARDLY_COMMON
+    found = evidence(one, two, 0.0)
+    return any(found[name] for name in _CONTRADICTIONS)
 
 
 def known_sameness(one: AnswerTraits, two: AnswerTraits) -> float | None:

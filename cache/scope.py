@@ -16,7 +16,7 @@ from cache.query import Query
 
 FORMAT_VERSION: Final = 1
 
-CANNOT_CHANGE_AN_ANSWER: Final = frozenset({"stream", "stream_options", "user", "metadata"})
+CANNOT_CHANGE_AN_ANSWER: Final = frozenset({"stream", "stream_options", "user", "metadata", "cache_control"})
 OUTPUT_LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 """Not in the scope: an entry serves if and only if it ended by itself within the caller's limit."""
 
@@ -33,8 +33,8 @@ class Split(Struct, frozen=True):
 
 
 def split(messages: list[dict[str, Any]]) -> Split:
-    """The last user turn and everything before it."""
-    *earlier, last = messages
+    """The last user turn and everything before it, without marks for a provider's prompt cache."""
+    *earlier, last = [_unmarked(message) for message in messages]
     text = _plain_text(last.get("content")) if last.get("role") == "user" else None
     rest = {**last, "content": None} if text is not None else last
     return Split(
@@ -42,6 +42,27 @@ def split(messages: list[dict[str, Any]]) -> Split:
         context=[*earlier, rest],
         has_earlier_turns=any(message.get("role") not in _INSTRUCTING_ROLES for message in earlier),
     )
+
+
+_MARK: Final = "cache_control"
+
+
+def _unmarked(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without hints of what its provider should remember: they change what it costs, not what it says."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    if _MARK not in message and not any(isinstance(part, dict) and _MARK in part for part in parts):
+        return message
+    found = {name: value for name, value in message.items() if name != _MARK}
+    if parts:
+        bare = [_without_mark(part) for part in parts]
+        text = _plain_text(bare)
+        found["content"] = bare if text is None else text
+    return found
+
+
+def _without_mark(part: Any) -> Any:
+    return {name: value for name, value in part.items() if name != _MARK} if isinstance(part, dict) else part
 
 
 def _plain_text(content: Any) -> str | None:

@@ -1020,7 +1020,7 @@ def packed(read: Traits) -> bytes:
     return _PACK.encode(read)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def unpacked(kept: bytes) -> Traits:
     """The reverse of `packed`, in a fifth of the time that reading the text takes."""
     return _UNPACK.decode(kept)
@@ -1550,7 +1550,8 @@ def _ends(one: Traits, two: Traits) -> bool:
 def _swap_roles(one: Traits, two: Traits) -> bool:
     """Whether two things have changed places between the prepositions, two actors in the order of words, or
     what "I" do is done by someone else."""
-    if any((right, left) in two.deeds.order for left, right in one.deeds.order) and not _are_symmetric(one, two):
+    mine, theirs = one.deeds.order, two.deeds.order
+    if mine and theirs and any((right, left) in theirs for left, right in mine) and not _are_symmetric(one, two):
         return True
     if one.slots != two.slots and _have_changed_places(one, two):
         return True
@@ -1558,7 +1559,7 @@ def _swap_roles(one: Traits, two: Traits) -> bool:
         return True
     if _has_other_doer(one, two) or _has_other_doer(two, one):
         return True
-    if any((pair, not is_left) in two.parts for pair, is_left in one.parts):
+    if one.parts and two.parts and any((pair, not is_left) in two.parts for pair, is_left in one.parts):
         return True
     if one.deeds.subjects and two.deeds.subjects and one.deeds.subjects.isdisjoint(two.deeds.subjects):
         return True
@@ -1583,9 +1584,11 @@ def _swap_round_a_verb(one: Traits, two: Traits) -> bool:
 
 
 def _have_changed_places(one: Traits, two: Traits) -> bool:
-    here = one.slots - two.slots
+    here, its_own = one.slots - two.slots, two.slots - one.slots
+    if not (here and its_own):
+        return False
     there: dict[str, list[str]] = {}
-    for word, slot in two.slots - one.slots:
+    for word, slot in its_own:
         there.setdefault(word, []).append(slot)
     moves: dict[tuple[str, str], set[str]] = {}
     for word, old in here:
@@ -1663,9 +1666,10 @@ def _name_others(one: Traits, two: Traits) -> bool:
     """Whether each names a name or an alternative that the other does not, or one thing was exchanged."""
     if not one.names <= two.mentions and not two.names <= one.mentions:
         return True
-    groups = {group for group, _ in one.members - two.members}
-    if any(group in groups for group, _ in two.members - one.members):
-        return True
+    if one.members and two.members:
+        groups = {group for group, _ in one.members - two.members}
+        if any(group in groups for group, _ in two.members - one.members):
+            return True
     return _exchange_a_thing(one, two)
 
 

@@ -436,8 +436,8 @@ class CacheReport(Struct, frozen=True, kw_only=True):
     cacheability: CacheabilityReport
     follow_ups: FollowUpReport | None
     conversations: conversations.ConversationFigures | None
-    answers: sameness.Measurement | None
-    """Of the answers' test half; None if no weights are shipped."""
+    answers: dict[str, sameness.Measurement]
+    """Sort of answers -> what was measured on its test half; none if no weights are shipped."""
     precision: encoders.PrecisionFigures | None
     determinism: encoders.DeterminismFigures
     drift: tuple[drift.DriftFigures, ...]
@@ -688,17 +688,26 @@ def _conversations(
     return follow_up_report(found), replayed
 
 
-def _sameness(plan: Plan, encoder: Encoder, stages: Stages) -> sameness.Measurement | None:
+def _sameness(plan: Plan, encoder: Encoder, stages: Stages) -> dict[str, sameness.Measurement]:
     try:
         weights = shipped_weights()
     except FileNotFoundError:
-        return None
-    with stages("Answers that say the same", 1) as advance:
-        families = sameness.read_families(sameness.FAMILIES / "families-test.jsonl")
-        families = families[::6] if plan.is_quick else families
-        found = sameness.measure(families, weights, encoder, faq=OWN / "faq" / "questions.jsonl")
+        return {}
+    every = 6 if plan.is_quick else 1
+    with stages("Answers that say the same", 2) as advance:
+        natural = sameness.measure(
+            sameness.read_families(sameness.NATURAL_HELD_BACK)[::every], weights, encoder, with_neighbours=True
+        )
         advance(1)
-    return found
+        made = sameness.measure(
+            sameness.read_families(sameness.HELD_BACK)[::every],
+            weights,
+            encoder,
+            with_variations=True,
+            faq=OWN / "faq" / "questions.jsonl",
+        )
+        advance(1)
+    return {"natural wordings": natural, "made to be mistaken": made}
 
 
 def _precision(

@@ -4,7 +4,7 @@ Owns the words and the rounding; refuses to count.
 """
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -194,7 +194,7 @@ def chapters(report: CacheReport) -> list[Chapter]:
         ),
         Chapter("Questions that only look alike", tuple(_adversarial(report))),
         Chapter("What may be cached", tuple(_cacheability(report))),
-        *((Chapter("Whether two answers say the same", _sameness(report.answers)),) if report.answers else ()),
+        *((Chapter("Whether two answers say the same", tuple(_sameness(report.answers))),) if report.answers else ()),
         Chapter("The encoder", tuple(_encoder(report))),
         Chapter("When the right answers change", (_drift(report),)),
     ]
@@ -465,16 +465,36 @@ def _cacheability(report: CacheReport) -> Iterable[Sheet]:
         )  # fmt: skip
 
 
-def _sameness(found: Measurement) -> tuple[Sheet, ...]:
+def _sameness(measured: Mapping[str, Measurement]) -> Iterable[Sheet]:
     headings = ("Pairs", "Number", "Linked %", "Audit: same %", "Audit: different %", "Audit: unclear %")
-    about = (
-        f"Links, half of the pairs reworded and half different: precision {bounded(found.precision, 1)} %, recall "
-        f"{bounded(found.recall, 1)} %. Pairs of one family share texts: the bounds are narrow."
+    for name, found in measured.items():
+        about = "Pairs of one family share texts: the bounds are narrow."
+        yield Sheet(
+            f"Answers of the test half, {name}, by sort of pair", about, headings, _pairs_of_answers(found.rows)
+        )
+        if found.kinds:
+            yield Sheet(f"Different answers, {name}, by what differs", "", headings, _pairs_of_answers(found.kinds))
+    yield Sheet(
+        "Links, half of the pairs reworded and half of them different",
+        "An answer is compared with one other, or with several wordings of one. Bounds over pairs, and by resampling "
+        "families.",
+        ("Answers, against", "Precision %", "by family", "Recall %", "by family"),
+        tuple(
+            (
+                f"{name}, {each.against}",
+                bounded(each.precision, 1),
+                _between(each.precision_by_family),
+                bounded(each.recall, 1),
+                _between(each.recall_by_family),
+            )
+            for name, found in measured.items()
+            for each in found.links
+        ),
     )
-    return (
-        Sheet("Answers of the test half, by sort of pair", about, headings, _pairs_of_answers(found.rows)),
-        Sheet("Different answers, by what differs", "", headings, _pairs_of_answers(found.kinds)),
-    )
+
+
+def _between(bounds: tuple[float, float]) -> str:
+    return f"{percent(bounds[0])} to {percent(bounds[1])}"
 
 
 def _pairs_of_answers(rows: Sequence[Row]) -> tuple[tuple[str, ...], ...]:

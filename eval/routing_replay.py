@@ -91,7 +91,7 @@ def choose(row: LedgerRow, record: Record, policy: RoutingPolicy) -> Candidate |
     for model in policy.models:
         if model.name in qualities and (row.requested_model == AUTO or model.name == row.requested_model):
             prices = model.deployments[0].priced.effective_prices(at, row.usage.all_input)
-            cost = cost_nano(row.usage, prices) if prices else 0
+            cost = (cost_nano(row.usage, prices) or 0) if prices else 0
             candidates.append(Candidate(model, qualities[model.name], cost, prices))
     candidates = [each for each in candidates if row.requested_model != AUTO or each.model.tier >= policy.floor]
     if not candidates:

@@ -1,8 +1,11 @@
 """Fits and measures `cache.sameness`: whether two answers say the same, on families of answers written by hand.
 
-Owns the pairs that families make, the variations of wording, the logistic regression, and the table of how often
-each operating point is right. Refuses to know how evidence is read off an answer. Weights and thresholds are
-chosen on development families only; the held-back ones are measured.
+There are two sorts of families. `families-*` were made to be mistaken: many of their answers are short, and each has
+texts beside it that differ in one word. `wordings-*` are answers as models give them, long and ever differently worded;
+what they are mistaken for are the answers to neighbouring questions. Owns the pairs that families make, the variations
+and alterations of a text, the operating points, and the table of how often each is right. Refuses to know how evidence
+is read off an answer, and how trees are grown. Weights and thresholds are chosen on development families only; the
+held-back ones are measured.
 """
 
 import json
@@ -25,6 +28,7 @@ from rich.text import Text
 
 from cache.answer_text import split_sentences
 from cache.answer_traits import answer_traits
+from cache.answer_trees import Tree, Trees
 from cache.errors import TextTooLong
 from cache.sameness import (
     UNSURE,
@@ -32,15 +36,20 @@ from cache.sameness import (
     Weights,
     chunks,
     compare_audit,
-    compare_link,
     evidence,
     known_sameness,
+    pooled,
+    pooled_verdict,
+    sameness,
 )
+from eval.boosting import grow
 from eval.intervals import Share, share
 
 FAMILIES: Final = Path(__file__).parent.parent / "data" / "answers"
 DEVELOPMENT: Final = FAMILIES / "families-dev.jsonl"
 HELD_BACK: Final = FAMILIES / "families-test.jsonl"
+NATURAL: Final = FAMILIES / "wordings-dev.jsonl"
+NATURAL_HELD_BACK: Final = FAMILIES / "wordings-test.jsonl"
 QUESTIONS: Final = FAMILIES.parent / "faq" / "questions.jsonl"
 
 
@@ -73,7 +82,7 @@ def read_families(path: Path) -> list[Family]:
 
 # --- pairs ---
 
-Relation = Literal["reworded", "varied", "different", "other question"]
+Relation = Literal["reworded", "varied", "different", "neighbour", "altered", "other question"]
 
 
 class Pair(Struct, frozen=True):
@@ -215,6 +224,34 @@ class Texts:
 _NEIGHBOURS: Final = 8
 
 
+def neighbour_pairs(families: Sequence[Family], texts: Texts) -> list[Pair]:
+    """Each answer with the nearest answers to other families' questions: what production may take for the same."""
+    answers = [(family.id, text) for family in families for text in family.same]
+    vectors = np.stack([texts.vector(text) for _, text in answers])
+    names = np.array([name for name, _ in answers])
+    found = []
+    for (name, text), vector in zip(answers, vectors, strict=True):
+        nearness = np.where(names == name, -2.0, vectors @ vector)
+        nearest = np.argsort(-nearness, kind="stable")[:_NEIGHBOURS]
+        found += [Pair(name, "neighbour", "neighbour", text, answers[at][1]) for at in nearest.tolist()]
+    return found
+
+
+_NUMBER_ALONE: Final = re.compile(r"(?<![\d.,:/#-])\b[1-9]\d{0,2}\b(?![\d.,:/-]\d|\.? ?[A-Z*])")
+
+
+def altered_pairs(families: Iterable[Family]) -> Iterator[Pair]:
+    """Each answer with the next one of its family in which a number was exchanged: in long answers little else tells
+    them apart."""
+    for family in families:
+        for number, (one, two) in enumerate(pairwise((*family.same, family.same[0]))):
+            places = list(_NUMBER_ALONE.finditer(two))
+            if places and "`" not in two:
+                at = places[number % len(places)]
+                other = str(int(at[0]) + 1 + int(at[0]) // 2)
+                yield Pair(family.id, "altered", "number", one, two[: at.start()] + other + two[at.end() :])
+
+
 def faq_pairs(texts: Texts, path: Path = QUESTIONS) -> list[Pair]:
     """Each answer of the FAQ with the nearest answers to its other questions: all say different things."""
     answers = [json.loads(line)["answer"] for line in path.read_text(encoding="utf-8").splitlines()]
@@ -252,53 +289,70 @@ def collect(pairs: Sequence[Pair], texts: Texts) -> Evidence:
 # --- the fit ---
 
 _FOLDS: Final = 8
-_RIDGE: Final = 10.0
-_STEPS: Final = 60
-_SHARES: Final = {"reworded": 0.4, "varied": 0.1, "different": 0.35, "closest": 0.12, "other question": 0.03}
+_SHARES: Final = {
+    "reworded": 0.28, "natural": 0.28, "varied": 0.08, "different": 0.3, "closest": 0.08, "altered": 0.05,
+    "neighbour": 0.08, "other question": 0.04,
+}  # fmt: skip
 """What each sort of pair weighs in the fit, however many there are."""
 LEAST_PRECISION: Final = 0.99
-"""Of a link, where half of the pairs say the same, half of these reworded and half varied, and of the others half
-are texts made to be mistaken and half are neighbours in the FAQ."""
-MOST_FALSE_SAME: Final = 0.01
-"""Of different pairs, to an audit."""
-MOST_DOUBTED: Final = 0.005
+"""Of a link, where half of the pairs say the same in natural wordings, and the others are as `_CONFUSIONS`."""
+_CONFUSIONS: Final = {"neighbour": 0.74, "other question": 0.1, "altered": 0.08, "different": 0.08}
+"""What answers are compared with that say something else: seldom with one that differs in a single word."""
+MOST_DOUBTED: Final = 0.002
 """Of reworded pairs, may be so improbable that a plain contradiction makes them different to an audit."""
-_DIGITS_KEPT: Final = 3
 
 
-def fit(families: Sequence[Family], encoder: Encodes, faq: Path = QUESTIONS) -> Weights:
-    """Weights and thresholds from development families, their variations, and the answers of the FAQ. The same input
-    gives the same weights. Thresholds are chosen on scores of families that a fold has left out."""
+def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes, faq: Path = QUESTIONS) -> Weights:
+    """Weights and thresholds from development families of both sorts, their variations, and the answers of the FAQ.
+    The same input gives the same weights. Thresholds are chosen on scores of families that a fold has left out."""
     texts = Texts(encoder)
     pairs = [
         *family_pairs(families),
         *varied_pairs((family.id, text) for family in families for text in family.same),
         *faq_pairs(texts, faq),
+        *family_pairs(natural),
+        *neighbour_pairs(natural, texts),
+        *altered_pairs(natural),
     ]
     collected = collect(pairs, texts)
     is_open = np.isnan(collected.known)
-    sorts = np.array(["closest" if pair.is_closest else pair.relation for pair in pairs])
+    names = {family.id for family in natural}
+    sorts = np.array([_sort(pair, is_natural=pair.family in names) for pair in pairs])
     labels = np.array([pair.is_same for pair in pairs], dtype=float)
     scores = np.where(collected.known == UNSURE, 0.0, np.where(collected.known > UNSURE, np.inf, 0.0))
     for fold in _folds([pair.family for pair in pairs]):
-        learning = is_open & ~fold
-        weights = _regress(collected.amounts[learning], labels[learning], _weigh(sorts[learning]))
-        asked = is_open & fold
-        scores[asked] = collected.amounts[asked] @ weights[:-1] + weights[-1]
-    weights = _regress(collected.amounts[is_open], labels[is_open], _weigh(sorts[is_open]))
-    different = scores[np.isin(sorts, ("different", "closest"))]
+        trees = _grow(collected, labels, sorts, is_open & ~fold)
+        scores[is_open & fold] = _log_odds(collected, trees, is_open & fold)
+    by_sort = {sort: scores[sorts == sort] for sort in _SHARES}
+    by_sort["different"] = np.concatenate([by_sort["different"], by_sort.pop("closest")])
+    link = _link_threshold(by_sort)
     return Weights(
         what="Weights of sameness(), see cache/sameness.py; fitted by eval.sameness.fit.",
-        intercept=round(float(weights[-1]), _DIGITS_KEPT),
-        weights={
-            name: round(float(weight), _DIGITS_KEPT) for name, weight in zip(collected.names, weights[:-1], strict=True)
-        },
-        link=_link_threshold(
-            {sort: scores[sorts == sort] for sort in _SHARES if sort != "closest"} | {"different": different}
+        link=link,
+        audit_same=link,
+        audit_different=_probability(
+            min(float(np.quantile(by_sort[sort], MOST_DOUBTED)) for sort in ("reworded", "natural"))
         ),
-        audit_same=_probability(float(np.quantile(different, 1 - MOST_FALSE_SAME))),
-        audit_different=_probability(float(np.quantile(scores[sorts == "reworded"], MOST_DOUBTED))),
+        trees=tuple(_grow(collected, labels, sorts, is_open)),
     )
+
+
+def _sort(pair: Pair, *, is_natural: bool) -> str:
+    if pair.is_closest:
+        return "closest"
+    return "natural" if is_natural and pair.relation == "reworded" else pair.relation
+
+
+def _grow(
+    collected: Evidence, labels: NDArray[np.float64], sorts: NDArray[np.str_], rows: NDArray[np.bool_]
+) -> list[Tree]:
+    return grow(collected.amounts[rows], labels[rows], _weigh(sorts[rows]), collected.names)
+
+
+def _log_odds(collected: Evidence, trees: Sequence[Tree], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    summed = Trees(trees)
+    amounts = (dict(zip(collected.names, row, strict=True)) for row in collected.amounts[rows].tolist())
+    return np.array([summed.log_odds(each) for each in amounts])
 
 
 def _folds(names: Sequence[str]) -> Iterator[NDArray[np.bool_]]:
@@ -319,36 +373,13 @@ def _weigh(sorts: NDArray[np.str_]) -> NDArray[np.float64]:
     return weighed
 
 
-def _regress(
-    amounts: NDArray[np.float64], labels: NDArray[np.float64], weigh: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """(names + 1,): weights and intercept of a logistic regression, by Newton's method, with a penalty on the squared
-    weights of the standardised amounts."""
-    mean, spread = amounts.mean(axis=0), amounts.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    standard = np.hstack([(amounts - mean) / spread, np.ones((len(amounts), 1))])
-    penalty = np.full(standard.shape[1], _RIDGE)
-    penalty[-1] = 0.0
-    found = np.zeros(standard.shape[1])
-    for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(standard @ found, -30, 30)))
-        slope = standard.T @ (weigh * (chance - labels)) + penalty * found
-        curve = (standard * (weigh * chance * (1 - chance))[:, None]).T @ standard + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(curve, slope)
-        found -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    weights: NDArray[np.float64] = found[:-1] / spread
-    return np.concatenate([weights, [found[-1] - float(weights @ mean)]])
-
-
 def _link_threshold(scores: Mapping[str, NDArray[np.float64]]) -> float:
     """The least probability from which on links are precise enough; `scores` by sort of pair."""
-    for score in np.sort(scores["different"]):
-        linked = {sort: float(np.mean(found > score)) for sort, found in scores.items()}
-        right, wrong = linked["reworded"] + linked["varied"], linked["different"] + linked["other question"]
+    for score in np.sort(np.concatenate([scores[sort] for sort in _CONFUSIONS])):
+        right = float(np.mean(scores["natural"] > score))
+        wrong = sum(part * float(np.mean(scores[sort] > score)) for sort, part in _CONFUSIONS.items())
         if right and right / (right + wrong) >= LEAST_PRECISION:
-            return _probability(float(score))
+            return max(_probability(float(score)), UNSURE + 0.001)
     return 1.0
 
 
@@ -370,18 +401,31 @@ class Row(Struct, frozen=True):
     unclear: Share
 
 
+class Links(Struct, frozen=True):
+    """How often links are right, where half of the pairs say the same and half say something else."""
+
+    against: str
+    """What sort of pairs says something else."""
+    precision: Share
+    recall: Share
+    precision_by_family: tuple[float, float]
+    recall_by_family: tuple[float, float]
+
+
 class Measurement(Struct, frozen=True):
     """How often the operating points are right. Pairs of a family share texts, so the exact bounds, which take pairs
-    for independent, are too narrow; `by_family` resamples whole families."""
+    for independent, are too narrow; those "by family" resample whole families."""
 
     rows: tuple[Row, ...]
     kinds: tuple[Row, ...]
     """Of the different texts, by what differs."""
-    precision: Share
-    """Of links, where half of the pairs are same and half different."""
-    recall: Share
+    links: tuple[Links, ...]
     by_family: dict[str, tuple[float, float]]
     """Name of a row -> 95 % interval of the share that is linked."""
+
+
+WORDINGS: Final = 4
+"""Of so many wordings an answer group mostly has, and is compared by."""
 
 
 def measure(
@@ -389,37 +433,66 @@ def measure(
     weights: Weights,
     encoder: Encodes,
     *,
-    with_variations: bool = True,
+    with_variations: bool = False,
+    with_neighbours: bool = False,
     faq: Path | None = None,
 ) -> Measurement:
-    """What the weights say of families, of variations of their answers, which are many more texts, and of neighbours
-    in the FAQ if it is given."""
+    """What the weights say of families, of variations of their answers, which are many more texts, of neighbouring
+    families, of answers in which a number was exchanged, and of neighbours in the FAQ if it is given."""
     texts = Texts(encoder)
     own = [(family.id, text) for family in families for text in family.same]
     pairs = [
         *family_pairs(families),
         *(varied_pairs(own) if with_variations else ()),
+        *((*neighbour_pairs(families, texts), *altered_pairs(families)) if with_neighbours else ()),
         *(faq_pairs(texts, faq) if faq else ()),
     ]
     by_sort: dict[str, list[Judged]] = defaultdict(list)
     kinds: dict[str, list[Judged]] = defaultdict(list)
     for pair in pairs:
-        one, two, cosine = answer_traits(pair.one), answer_traits(pair.two), texts.cosine(pair.one, pair.two)
-        judged = Judged(pair, compare_link(one, two, cosine, weights), compare_audit(one, two, cosine, weights))
+        judged = _judge(pair, (pair.two,), texts, weights)
         by_sort[pair.relation].append(judged)
         if pair.is_closest:
             by_sort["closest different"].append(judged)
         if pair.relation == "different":
             kinds[pair.kind].append(judged)
-    half = min(len(by_sort["reworded"]), len(by_sort["different"]))
-    links = [sum(each.is_linked for each in _spread(by_sort[sort], half)) for sort in ("reworded", "different")]
+    for pair, wordings in _against_groups(families, pairs):
+        by_sort[f"{pair.relation}, {WORDINGS} wordings"].append(_judge(pair, wordings, texts, weights))
     return Measurement(
         rows=tuple(_row(name, judged) for name, judged in by_sort.items()),
         kinds=tuple(_row(kind, judged) for kind, judged in sorted(kinds.items())),
-        precision=share(links[0], sum(links)),
-        recall=share(links[0], half),
+        links=tuple(_links(by_sort, name) for name in by_sort if name.startswith(("different", "neighbour"))),
         by_family={name: _resampled(judged) for name, judged in by_sort.items()},
     )
+
+
+def _judge(pair: Pair, wordings: Sequence[str], texts: Texts, weights: Weights) -> "Judged":
+    """What is said of the pair's first text and a group of these wordings."""
+    one = answer_traits(pair.one)
+    others = [(answer_traits(text), texts.cosine(pair.one, text)) for text in wordings]
+    known = [sameness(one, two, cosine, weights) for two, cosine in others]
+    verdicts = [compare_audit(one, two, cosine, weights) for two, cosine in others]
+    return Judged(pair, pooled(known) >= weights.link, pooled_verdict(known, verdicts, weights.audit_same))
+
+
+def _against_groups(families: Iterable[Family], pairs: Iterable[Pair]) -> Iterator[tuple[Pair, tuple[str, ...]]]:
+    """Each answer with other wordings of its family, each different text with wordings of the family that it resembles,
+    and each answer with wordings of the neighbour that is nearest."""
+    wordings = {text: family.same for family in families for text in family.same}
+    for family in families:
+        for text in family.same:
+            others = tuple(each for each in family.same if each != text)[:WORDINGS]
+            yield Pair(family.id, "reworded", "reworded", text, others[0]), others
+        for different in family.different:
+            others = family.same[:WORDINGS]
+            yield Pair(family.id, "different", different.kind, different.text, others[0]), others
+    nearest: dict[str, Pair] = {}
+    for pair in pairs:
+        if pair.relation == "neighbour":
+            nearest.setdefault(pair.one, pair)
+    for pair in nearest.values():
+        others = (pair.two, *(each for each in wordings[pair.two] if each != pair.two))
+        yield pair, others[:WORDINGS]
 
 
 class Judged(Struct, frozen=True):
@@ -428,6 +501,16 @@ class Judged(Struct, frozen=True):
     pair: Pair
     is_linked: bool
     verdict: Verdict
+
+
+def _links(by_sort: Mapping[str, list[Judged]], against: str) -> Links:
+    same, other = by_sort[against.replace(against.partition(",")[0], "reworded")], by_sort[against]
+    half = min(len(same), len(other))
+    right, wrong = (sum(each.is_linked for each in _spread(judged, half)) for judged in (same, other))
+    recalls, errors = _draws(same), _draws(other)
+    with np.errstate(invalid="ignore"):
+        precisions = np.nan_to_num(recalls / (recalls + errors), nan=1.0)
+    return Links(against, share(right, right + wrong), share(right, half), _middle(precisions), _middle(recalls))
 
 
 def _spread(judged: Sequence[Judged], number: int) -> list[Judged]:
@@ -452,15 +535,24 @@ _DRAWS: Final = 1000
 
 def _resampled(judged: Sequence[Judged]) -> tuple[float, float]:
     """The 95 % interval of the share linked, by the bootstrap over families."""
+    return _middle(_draws(judged))
+
+
+def _draws(judged: Sequence[Judged]) -> NDArray[np.float64]:
+    """(draws,): the share linked, each time of other families; the same draws for the same families."""
     linked: Counter[str] = Counter()
     pairs: Counter[str] = Counter()
     for each in judged:
         pairs[each.pair.family] += 1
         linked[each.pair.family] += each.is_linked
     counts = np.array([[linked[family], pairs[family]] for family in sorted(pairs)])
-    draws = np.random.default_rng(0).integers(len(counts), size=(_DRAWS, len(counts)))
-    shares = counts[draws, 0].sum(axis=1) / counts[draws, 1].sum(axis=1)
-    low, high = np.quantile(shares, (0.025, 0.975))
+    drawn = np.random.default_rng(0).integers(len(counts), size=(_DRAWS, len(counts)))
+    shares: NDArray[np.float64] = counts[drawn, 0].sum(axis=1) / counts[drawn, 1].sum(axis=1)
+    return shares
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)
 
 
@@ -472,10 +564,16 @@ def to_text(measurement: Measurement, title: str) -> RenderableType:
     return Lines(
         _to_table(f"{title}: sorts of pairs", measurement.rows, measurement.by_family),
         _to_table(f"{title}: different pairs by what differs", measurement.kinds, {}),
-        Text(
-            f"Links, half of the pairs reworded and half different: precision {_percent(measurement.precision)},"
-            f" recall {_percent(measurement.recall)}."
-        ),
+        *(Text(_said(links)) for links in measurement.links),
+    )
+
+
+def _said(links: Links) -> str:
+    (low, high), (least, most) = links.precision_by_family, links.recall_by_family
+    return (
+        f"Links, half of the pairs reworded and half {links.against}: precision {_percent(links.precision)}, by family "
+        f"{100 * low:.1f} to {100 * high:.1f}; recall {_percent(links.recall)}, by family {100 * least:.1f} to "
+        f"{100 * most:.1f}."
     )
 
 

@@ -25,7 +25,8 @@ class BreakerPolicy(Struct, frozen=True):
     failure_share: float = 0.5
     """Above 1 = never opens for a share of failures."""
     failures_in_a_row: int = 10
-    """So many without one success between them open it, whatever the window remembers of better times; 0 = never."""
+    """So many failures, or twice as many slow calls, without a good one between them open it, whatever the window
+    remembers of better times; 0 = never."""
     slow_after_s: float = 60.0
     """From so long on a first event is slow."""
     slow_share: float = 0.8
@@ -50,7 +51,7 @@ class Breaker:
         self._width_s = policy.window_s / _BUCKETS
         self._buckets = [_Bucket() for _ in range(_BUCKETS)]
         self._sum = _Bucket()
-        self._failures_in_a_row = 0
+        self._bad_in_a_row = 0
         self._at = 0
         self._open_until: float | None = None
         self._open_s = policy.open_s
@@ -119,7 +120,7 @@ class Breaker:
         """Forgets all that was."""
         self._buckets = [_Bucket() for _ in range(_BUCKETS)]
         self._sum = _Bucket()
-        self._failures_in_a_row = 0
+        self._bad_in_a_row = 0
         self._open_until, self._open_s = None, self.policy.open_s
         self._is_probing = self._is_promising = False
 
@@ -131,7 +132,7 @@ class Breaker:
             counts.calls += calls
             counts.failures += failures
             counts.slow += slow
-        self._failures_in_a_row = self._failures_in_a_row + 1 if failures else 0
+        self._bad_in_a_row = self._bad_in_a_row + 2 * failures + slow if failures or slow else 0
         if is_probe:
             self._is_probing = self._is_promising = False
             if failures or slow:
@@ -142,7 +143,7 @@ class Breaker:
 
     def _is_bad(self) -> bool:
         policy, seen = self.policy, self._sum
-        if 0 < policy.failures_in_a_row <= self._failures_in_a_row:
+        if 0 < 2 * policy.failures_in_a_row <= self._bad_in_a_row:
             return True
         return seen.calls >= policy.least_calls and (
             seen.failures >= policy.failure_share * seen.calls or seen.slow >= policy.slow_share * seen.calls

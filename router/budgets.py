@@ -291,6 +291,10 @@ class Budgets:
             held, _ = self._open[reservation.id]
             self._open[reservation.id] = held, at + self._lease
 
+    def renew_all(self, at: datetime) -> None:
+        """Nobody is silent: the clock was set."""
+        self._open = {number: (held, at + self._lease) for number, (held, _) in self._open.items()}
+
     def dead(self, at: datetime) -> list[Reservation]:
         """Those whose owner has not been heard of for too long."""
         return [reservation for reservation, until in self._open.values() if until <= at]

@@ -39,6 +39,22 @@ class Simulation(Struct, frozen=True):
     answers: dict[str, tuple[str, ...]] = {}
 
 
+class AwsChain(Struct, frozen=True):
+    """AWS credentials from wherever the machine has them: botocore's own chain, under a profile if one is named."""
+
+    profile: str | None
+    region: str | None
+
+
+class GoogleAccount(Struct, frozen=True):
+    """A Google Cloud account: a service account's key file, or the application default credentials."""
+
+    file: str | None
+
+
+CredentialSource = AwsChain | GoogleAccount
+
+
 class Provider(Struct, frozen=True):
     """One account at one endpoint, or several: each has its key. Keys never appear in a log, an error or a repr."""
 
@@ -46,6 +62,8 @@ class Provider(Struct, frozen=True):
     base_url: str
     api_keys: tuple[str, ...] = ()
     """None of them = the endpoint wants none."""
+    credentials: CredentialSource | None = None
+    """Where credentials come from that end and are renewed, in place of keys."""
     protocol: str = "openai"
     """The wire format: a module of `router/protocols`."""
     api_version: str | None = None

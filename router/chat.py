@@ -92,6 +92,17 @@ class ChatRequest(Struct, frozen=True):
         return max(counted, context_tokens) if others or self.has_unseen_input else counted
 
     @property
+    def hears(self) -> bool:
+        """Whether audio is among the input."""
+        return "input_audio" in self.modalities
+
+    @property
+    def speaks(self) -> bool:
+        """Whether audio is among what was asked for."""
+        asked = self.mapping.get("modalities")
+        return isinstance(asked, list) and "audio" in asked
+
+    @property
     def modalities(self) -> frozenset[str]:
         """Types of the content parts that are not text, e.g. `image_url`, `input_audio`, `file`."""
         kinds = (part.get("type", "unknown") for message in self.messages for part in _parts(message))
@@ -112,6 +123,8 @@ class ChatEvent(Struct, frozen=True):
     data: dict[str, Any] | None = None
     usage: Usage | None = None
     dialect: str = "openai"
+    begun: Usage | None = None
+    """What the provider has counted so far: all of the input, and the output up to here. `usage` is its last word."""
 
     def told(self, model: str, created_s: int) -> "ChatEvent":
         """The same event, with the model and the time of the call where the provider says neither."""

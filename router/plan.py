@@ -337,7 +337,7 @@ def _candidate(model: Model, request: ChatRequest, seen: Features, at: datetime,
     return Candidate(
         model=model,
         quality=around.quality.get(model.name, 1.0 - seen.difficulty * _WEAKNESS[model.tier]),
-        cost_nano=cost_nano(usage, prices) if prices else 0,
+        cost_nano=(cost_nano(usage, prices) or 0) if prices else 0,
         prices=prices,
     )
 

@@ -17,6 +17,7 @@ from genai_prices.types import TieredPrices
 from msgspec import Struct
 
 from router.money import bucket_cost_nano, fee_nano, nano_from_usd
+from router.own_tools import KINDS
 from router.usage import Usage
 
 CATALOGUE_VERSION = f"genai-prices {version('genai-prices')}"
@@ -29,7 +30,7 @@ _BESIDE_BUCKETS = ("requests_kcount", "output_reasoning_mtok", "output_citation_
 _TOOLS: Final = {
     "web_search": "web_searches_kcount",
     "file_search": "storage_searches_kcount",
-    "code_interpreter": "code_executions_kcount",
+    "code_execution": "code_executions_kcount",
 }
 """Kind of a provider's own tool -> the catalogue's name of its fee for 1,000 calls."""
 
@@ -55,7 +56,8 @@ class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
     """Prices from the operator's configuration, in USD per million tokens; `tools` in USD for 1,000 calls.
 
     What is left out is taken from the input price (cache buckets), as a provider without that discount
-    would bill it; audio and tools without a price stay unpriced. Raises ValueError for a price that is negative or not finite.
+    would bill it; audio and tools without a price stay unpriced. Raises ValueError for a price that is negative or
+    not finite, and for a tool that has no fee.
     """
 
     input: Decimal
@@ -69,6 +71,8 @@ class PriceOverride(Struct, frozen=True, forbid_unknown_fields=True):
     tools: dict[str, Decimal] = {}
 
     def __post_init__(self) -> None:
+        if unknown := sorted(self.tools.keys() - KINDS):
+            raise ValueError(f"there is no tool `{unknown[0]}` with a fee, there are {', '.join(sorted(KINDS))}")
         self.unit_prices("checked")
 
     def unit_prices(self, version: str) -> UnitPrices:
@@ -224,14 +228,26 @@ def worst_case_nano(
     and `speaks`: audio may be among them; `tools`: so many calls of each kind at most. None where one of these has no
     price."""
     given = [prices.input, prices.cache_read, prices.cache_write_5m, prices.cache_write_1h]
-    given += [prices.audio_input, prices.audio_cache_read] if hears else []  # type: ignore[list-item]
-    made = [prices.output, prices.audio_output] if speaks else [prices.output]
+    heard = [prices.audio_input, prices.audio_cache_read] if hears else []
+    said = [prices.audio_output] if speaks else []
+    known = [price for price in (*heard, *said) if price is not None]
     fees = _fees_nano(tools or {}, prices)
-    if fees is None or None in given or None in made:
+    if fees is None or len(known) < len(heard) + len(said):
         return None
-    # Buckets are rounded on their own, six of input and two of output: at most half a nano-dollar more for each.
-    rounded = 2 + hears + speaks
-    return bucket_cost_nano(input_tokens, max(given)) + bucket_cost_nano(output_tokens, max(made)) + fees + rounded  # type: ignore[type-var]
+    dearest = max(*given, *known[: len(heard)])
+    # Buckets are rounded on their own, at most six of input and two of output: half a nano-dollar more for each.
+    rounded = 3 if hears or speaks else 2
+    return (
+        bucket_cost_nano(input_tokens, dearest)
+        + bucket_cost_nano(output_tokens, dearest_output(prices, speaks=speaks))
+        + fees
+        + rounded
+    )
+
+
+def dearest_output(prices: UnitPrices, *, speaks: bool) -> int:
+    """Of a million output tokens; `speaks`: audio may be among them."""
+    return max(prices.output, (prices.audio_output or 0) if speaks else 0)
 
 
 def _tier_price(price: Decimal | TieredPrices, input_tokens: int) -> Decimal:

@@ -55,6 +55,11 @@ def is_about_key(error: UpstreamError) -> bool:
     return error.status in REJECTS_KEY
 
 
+def is_about_account(error: UpstreamError) -> bool:
+    """Whether what a request refers to is not known under this key: each account keeps its own answers."""
+    return error.status == 404 or error.code == "previous_response_not_found"
+
+
 def client_timeout_s(headers: Mapping[str, str]) -> float | None:
     """How long the client waits for the first event of its answer; None if it does not say.
 

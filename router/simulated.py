@@ -1,4 +1,4 @@
-"""A provider that needs no key and no network: an httpx transport that answers OpenAI chat completions.
+"""A provider that needs no key and no network: an httpx transport that answers OpenAI chat completions and embeddings.
 
 Deterministic: the same request gets the same answer. A model's name may script a failure:
 
@@ -9,6 +9,7 @@ Deterministic: the same request gets the same answer. A model's name may script 
 """
 
 import asyncio
+import base64
 import hashlib
 import random
 import re
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+import numpy as np
 
 from router.catalogue import Simulation
 from router.sse import data_block
@@ -27,10 +29,11 @@ _WORDS: Final = (
     "losing data so support can confirm the result by email when you ask for it in a message"
 ).split()
 _CREATED: Final = 1_750_000_000
+_DIMENSIONS: Final = 1536
 
 
 class SimulatedProvider(httpx.AsyncBaseTransport):
-    """Answers `POST .../chat/completions` from a Simulation."""
+    """Answers `POST .../chat/completions` from a Simulation, and `POST .../embeddings`."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -44,13 +47,13 @@ class SimulatedProvider(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("the simulated provider refuses the connection")
         if model == "sim-hang":
             await asyncio.sleep(3600)
-        answer = self._answer(asked)
+        answer = _embeddings(asked) if request.url.path.endswith("/embeddings") else self._answer(asked)
         if self._simulation.first_token_ms:
             await asyncio.sleep(self._simulation.first_token_ms / 1000)
         if asked.get("stream"):
             headers = {"content-type": "text/event-stream"}
             return httpx.Response(200, headers=headers, stream=_Streamed(self._stream(asked, answer)))
-        await self._spend(answer["usage"]["completion_tokens"])
+        await self._spend(answer["usage"].get("completion_tokens", 0))
         body = msgspec.json.encode(answer)
         if model == "sim-cut":
             body = body[: len(body) // 2]
@@ -156,6 +159,33 @@ def _made_up(question: str) -> str:
     words = [_WORDS[(byte + position) % len(_WORDS)] for position, byte in enumerate(digest)]
     topic = " ".join(question.split())[:80]
     return f"(simulated) About “{topic}”: " + " ".join(words) + "."
+
+
+def _embeddings(asked: dict[str, Any]) -> dict[str, Any]:
+    """Vectors of length 1, as real ones; texts that share words lie close to each other."""
+    given = asked["input"]
+    inputs = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
+    size = asked.get("dimensions") or _DIMENSIONS
+    packs = asked.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": at, "embedding": _written(_vector(item, size), packs=packs)}
+        for at, item in enumerate(inputs)
+    ]
+    tokens = sum(_tokens(item) if isinstance(item, str) else len(item) for item in inputs)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": asked["model"], "usage": usage}
+
+
+def _vector(item: str | list[int], size: int) -> np.ndarray:
+    """The sum of one direction for each word, which its hash gives."""
+    words = item.lower().split() or [item] if isinstance(item, str) else [str(token) for token in item]
+    drawn = b"".join(hashlib.shake_256(word.encode(errors="surrogatepass")).digest(size) for word in words)
+    total = (np.frombuffer(drawn, np.uint8).reshape(len(words), size) - 127.5).sum(axis=0)
+    return np.asarray(total / np.linalg.norm(total), "<f4")
+
+
+def _written(vector: np.ndarray, *, packs: bool) -> Any:
+    return base64.b64encode(vector.tobytes()).decode() if packs else vector.tolist()
 
 
 def _tokens(text: str) -> int:

@@ -6,6 +6,7 @@ happens then is an UpstreamError that says whether a retry may help and whether 
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -17,8 +18,9 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from msgspec import Struct
 
-from router.catalogue import Deployment, Provider
+from router.catalogue import CredentialSource, Deployment, Provider
 from router.chat import ChatEvent
+from router.credentials import CredentialsUnavailable, Renewed, opened
 from router.errors import (
     UpstreamCut,
     UpstreamError,
@@ -35,6 +37,8 @@ from router.sse import BlockTooLong
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _READ_OUT_AT_MOST_S: Final = 0.25
 _CHECK_AT_MOST_S: Final = 5.0
+_TURNED_DOWN: Final = (401, 403)
+_LEAST_SECRET: Final = 8
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
 # aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
@@ -94,6 +98,7 @@ class Upstream:
 
     def __init__(self, transports: Mapping[str, httpx.AsyncBaseTransport]) -> None:
         self._transports = dict(transports)
+        self._credentials: dict[CredentialSource, Renewed] = {}
 
     def knows(self, provider: str) -> bool:
         return provider in self._transports
@@ -103,8 +108,26 @@ class Upstream:
         self._transports[provider] = transport
 
     async def close(self) -> None:
+        for credentials in self._credentials.values():
+            credentials.close()
         for transport in self._transports.values():
             await transport.aclose()
+
+    async def credentials_of(self, provider: Provider) -> str | None:
+        """What the provider's calls carry now, where that is renewed; None where it is not. Raises
+        UpstreamUnreachable."""
+        if provider.credentials is None:
+            return None
+        renewed = self._credentials.get(provider.credentials)
+        if renewed is None:
+            renewed = self._credentials[provider.credentials] = opened(provider.credentials)
+        try:
+            async with asyncio.timeout(provider.connect_timeout_s):
+                return await renewed.current()
+        except (CredentialsUnavailable, TimeoutError) as error:
+            reason = error.reason if isinstance(error, CredentialsUnavailable) else "none came in time"
+            said = f"There are no credentials for provider `{provider.name}` at the moment ({reason})."
+            raise UpstreamUnreachable(said) from None
 
     async def is_up(self, deployment: Deployment) -> bool:
         """Whether the provider answers a question that costs nothing, whatever it says: it is asked for its models,
@@ -132,11 +155,12 @@ class Upstream:
         """Sends the request and awaits the first event that says something, for `at_most_s` if the provider's own
         limit is longer. Raises UpstreamError."""
         provider = deployment.provider
+        api_key = await self.credentials_of(provider) or api_key
         url = provider.base_url + wire.path
         spoken = wire_format(wire.protocol or provider.protocol)
         headers = spoken.authorised(wire, url, api_key, datetime.now(UTC))
         request = httpx.Request(
-            "POST",
+            wire.method,
             url,
             headers=headers,
             content=wire.body,
@@ -153,6 +177,8 @@ class Upstream:
         except BaseException as error:
             if events is not None:
                 await events.aclose()  # type: ignore[attr-defined]
+            if isinstance(error, UpstreamError) and error.status in _TURNED_DOWN and provider.credentials is not None:
+                self._credentials[provider.credentials].doubt(api_key or "")
             if isinstance(error, UpstreamError) or not isinstance(error, Exception):
                 raise
             raise _as_upstream_error(error, deployment) from error
@@ -190,8 +216,11 @@ async def _events(
 
 
 def _without(api_key: str | None, body: bytes) -> bytes:
-    """The body of an error, should it repeat our credentials."""
-    return body.replace(api_key.encode(), b"***") if api_key else body
+    """The body of an error, should it repeat our credentials or a part of them: an id, a secret, a token."""
+    for secret in re.split("[: ]", api_key or ""):
+        if len(secret) >= _LEAST_SECRET:
+            body = body.replace(secret.encode(), b"***")
+    return body
 
 
 async def _whole(chunks: AsyncIterator[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 UsageSource = Literal["provider", "estimated", "entry", "reserved", "none"]
@@ -42,6 +43,10 @@ class Usage(Struct, frozen=True):
     def all_input(self) -> int:
         """Every input token, whatever the provider's prompt cache did with it."""
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    def grown_to(self, output: int) -> "Usage":
+        """The same, with at least so much output."""
+        return msgspec.structs.replace(self, output=max(self.output, output))
 
     def without_prompt_cache(self) -> "Usage":
         """The same tokens as if the provider had no prompt cache."""

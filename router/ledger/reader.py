@@ -25,12 +25,14 @@ class Spending(Struct, frozen=True):
     nano: int
 
 
-def spending_since(engine: sa.Engine, since_us: int, kind: Kind | None = None) -> list[Spending]:
-    """Actual spending of all rows, or of those of one kind, that arrived since then, by key."""
+def spending_between(engine: sa.Engine, since_us: int, until_us: int, kind: Kind | None = None) -> list[Spending]:
+    """Actual spending of all rows, or of those of one kind, that arrived from `since_us` up to `until_us`, by key. What
+    nobody can price counts at its reservation."""
     columns = (tables.rows.c.team, tables.rows.c.app, tables.rows.c.key_id, tables.rows.c.env)
+    spent = sa.func.coalesce(tables.rows.c.actual_nano, tables.rows.c.reserved_nano)
     query = (
-        sa.select(*columns, sa.func.sum(tables.rows.c.actual_nano).label("nano"))
-        .where(tables.rows.c.at_us >= since_us)
+        sa.select(*columns, sa.func.sum(spent).label("nano"))
+        .where(tables.rows.c.at_us >= since_us, tables.rows.c.at_us < until_us)
         .group_by(*columns)
     )
     if kind is not None:
@@ -119,7 +121,7 @@ def cost_faults(row: LedgerRow) -> Iterator[str]:
             yield f"booked {row.actual_nano}, reserved {row.reserved_nano}"
         return
     if row.kind != "request":
-        expected = cost_nano(row.usage, row.paid_prices) if row.paid_prices else 0
+        expected = (cost_nano(row.usage, row.paid_prices) or 0) if row.paid_prices else 0
         if row.actual_nano != expected or row.overhead_nano != expected:
             yield f"actual_nano and overhead_nano should be {expected}"
         return

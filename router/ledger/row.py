@@ -7,6 +7,7 @@ break the verification of old rows.
 
 import hashlib
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ Pricing = Literal["priced", "unpriced", "unknown"]
 """`unpriced`: a price of the served model or its baseline is in no catalogue, so the money columns that need it
 are null. `unknown`: booked at the reservation, because nobody knows what was used."""
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 
 
 class LedgerRow(Struct, frozen=True, kw_only=True):
@@ -119,6 +120,24 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     """Of feedback and judges: how good the answer was, 0 to 1."""
     upstream_request_id: str | None = None
     """The provider's own id of the call."""
+    audio_input_tokens: int = 0
+    """Among the input tokens, as the next among the cache reads, and the one after among the output tokens."""
+    audio_cache_read_tokens: int = 0
+    audio_output_tokens: int = 0
+    tool_calls: str | None = None
+    """JSON: kind -> calls, of the provider's own tools that cost a fee."""
+    baseline_audio_input_price: int | None = None
+    baseline_audio_output_price: int | None = None
+    baseline_tool_prices: str | None = None
+    """JSON: kind -> nano-dollars per thousand calls, of the kinds that were called."""
+    list_audio_input_price: int | None = None
+    list_audio_cache_read_price: int | None = None
+    list_audio_output_price: int | None = None
+    list_tool_prices: str | None = None
+    paid_audio_input_price: int | None = None
+    paid_audio_cache_read_price: int | None = None
+    paid_audio_output_price: int | None = None
+    paid_tool_prices: str | None = None
 
     @property
     def usage(self) -> Usage:
@@ -129,6 +148,10 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
             cache_write_1h=self.cache_write_1h_tokens,
             output=self.output_tokens,
             reasoning=self.reasoning_tokens,
+            audio_input=self.audio_input_tokens,
+            audio_cache_read=self.audio_cache_read_tokens,
+            audio_output=self.audio_output_tokens,
+            tools=_by_kind(self.tool_calls),
         )
 
     @property
@@ -143,6 +166,10 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
             cache_write_1h=self.baseline_input_price,
             output=self.baseline_output_price,
             version=self.baseline_price_version or "",
+            audio_input=self.baseline_audio_input_price,
+            audio_cache_read=self.baseline_audio_input_price,
+            audio_output=self.baseline_audio_output_price,
+            tools=_by_kind(self.baseline_tool_prices),
         )
 
     @property
@@ -157,7 +184,9 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
         buckets = {name: getattr(self, f"{side}_{name}_price") for name in _BUCKETS}
         if None in buckets.values():
             return None
-        return UnitPrices(**buckets, version=getattr(self, f"{side}_price_version") or "")
+        audio = {name: getattr(self, f"{side}_{name}_price") for name in _AUDIO_BUCKETS}
+        fees = _by_kind(getattr(self, f"{side}_tool_prices"))
+        return UnitPrices(**buckets, **audio, tools=fees, version=getattr(self, f"{side}_price_version") or "")
 
 
 def opinion(answered: LedgerRow, kind: Literal["feedback", "judge"], score: float | None, at_us: int) -> LedgerRow:
@@ -182,6 +211,19 @@ def opinion(answered: LedgerRow, kind: Literal["feedback", "judge"], score: floa
 
 
 _BUCKETS: Final = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+_AUDIO_BUCKETS: Final = ("audio_input", "audio_cache_read", "audio_output")
+
+
+def _by_kind(written: str | None) -> dict[str, int]:
+    """Figures by kind of tool. A column that somebody has spoilt gives none: the row's hash tells that as well."""
+    try:
+        return msgspec.json.decode(written or "{}", type=dict[str, int])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return {}
+
+
+def _written(figures: Mapping[str, int]) -> str | None:
+    return msgspec.json.encode(figures, order="sorted").decode() if figures else None
 
 
 def usage_columns(usage: Usage) -> dict[str, Any]:
@@ -192,31 +234,41 @@ def usage_columns(usage: Usage) -> dict[str, Any]:
         "cache_write_1h_tokens": usage.cache_write_1h,
         "output_tokens": usage.output,
         "reasoning_tokens": usage.reasoning,
+        "audio_input_tokens": usage.audio_input,
+        "audio_cache_read_tokens": usage.audio_cache_read,
+        "audio_output_tokens": usage.audio_output,
+        "tool_calls": _written(usage.tools),
     }
 
 
-def price_columns(baseline: UnitPrices | None, listed: UnitPrices | None, paid: UnitPrices | None) -> dict[str, Any]:
+def price_columns(
+    baseline: UnitPrices | None, listed: UnitPrices | None, paid: UnitPrices | None, tools: Iterable[str] = ()
+) -> dict[str, Any]:
+    """`tools` are the kinds that were called: the fees of others say nothing of this row."""
     columns: dict[str, Any] = {}
-    if baseline:
-        columns |= {
-            "baseline_input_price": baseline.input,
-            "baseline_output_price": baseline.output,
-            "baseline_price_version": baseline.version,
-        }
-    for side, prices in (("list", listed), ("paid", paid)):
+    called = set(tools)
+    for side, prices in (("baseline", baseline), ("list", listed), ("paid", paid)):
         if prices:
-            columns |= {f"{side}_{name}_price": getattr(prices, name) for name in _BUCKETS}
+            columns |= {f"{side}_{name}_price": getattr(prices, name) for name in _STORED[side]}
             columns[f"{side}_price_version"] = prices.version
+            fees = {kind: fee for kind, fee in prices.tools.items() if kind in called}
+            columns[f"{side}_tool_prices"] = _written(fees)
     return columns
 
 
-_OF_SCHEMA_2: Final = ("confidence", "kappa", "decision", "verdict")
-_OF_SCHEMA_3: Final = ("conversation", "routing", "score", "upstream_request_id")
+_STORED: Final = {
+    "baseline": ("input", "output", "audio_input", "audio_output"),
+    "list": (*_BUCKETS, *_AUDIO_BUCKETS),
+    "paid": (*_BUCKETS, *_AUDIO_BUCKETS),
+}
+
+
+_LAST_OF_SCHEMA: Final = {1: "refers_to", 2: "verdict", 3: "upstream_request_id", 4: "paid_tool_prices"}
+"""Columns are only ever added at the end."""
 
 COLUMNS: Final[dict[int, tuple[str, ...]]] = {
-    1: tuple(name for name in LedgerRow.__struct_fields__ if name not in (*_OF_SCHEMA_2, *_OF_SCHEMA_3)),
-    2: tuple(name for name in LedgerRow.__struct_fields__ if name not in _OF_SCHEMA_3),
-    3: LedgerRow.__struct_fields__,
+    schema: LedgerRow.__struct_fields__[: LedgerRow.__struct_fields__.index(last) + 1]
+    for schema, last in _LAST_OF_SCHEMA.items()
 }
 """The hashed columns of each schema version, in order."""
 

@@ -1,4 +1,4 @@
-"""The tables of the ledger file: rows, open reservations, keys, the chain's identity and the admin log.
+"""The tables of the ledger file: rows, open reservations, keys, kept answers, the chain's identity and the admin log.
 
 Their history is in `migrations/`; a test holds the two together.
 """
@@ -59,6 +59,17 @@ keys: Final = sa.Table(
     sa.Column("revoked_us", sa.BigInteger),
     sa.Column("is_development", sa.Boolean, nullable=False),
 )
+
+kept: Final = sa.Table(
+    "kept",
+    metadata,
+    sa.Column("team", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("deployment", sa.Text, nullable=False),
+    sa.Column("until_us", sa.BigInteger, nullable=False),
+    sa.Index("kept_until", "until_us"),
+)
+"""Which deployment keeps which answer, for whom and until when."""
 
 admin_log: Final = sa.Table(
     "admin_log",

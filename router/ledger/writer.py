@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from router.errors import LedgerUnavailable
 from router.ledger import tables
+from router.ledger.kept import Kept
 from router.ledger.row import SCHEMA, LedgerRow, first_hash, row_hash
 
 _GROUP_AT_MOST: Final = 512
@@ -37,6 +38,8 @@ class Closing(Struct, frozen=True):
 
     row: LedgerRow
     reservation_id: str | None = None
+    kept: tuple[Kept, ...] = ()
+    """By which ids its client may continue the answer, once the row is in the file."""
 
 
 class _Waiting(Struct):
@@ -72,6 +75,7 @@ class Ledger:
         self._insert_rows = _Prepared(tables.rows.insert(), engine)
         self._insert_reservations = _Prepared(tables.reservations.insert(), engine)
         self._delete_reservations = _Prepared(_DELETE_RESERVATION, engine)
+        self._insert_kept = _Prepared(tables.kept.insert().prefix_with("OR REPLACE"), engine)
         self._owed: list[Closing] = []
         """Rows that settle a reservation and that a full or locked disk refused: the next group takes them along.
         Others are not owed: their requests cost nothing, and their clients got an error."""
@@ -188,6 +192,8 @@ class Ledger:
         settled = [{"closed": change.reservation_id} for change in closings if change.reservation_id]
         if settled:
             self._delete_reservations.execute(connection, settled)
+        if kept := [msgspec.structs.asdict(kept) for change in closings for kept in change.kept]:
+            self._insert_kept.execute(connection, kept)
 
     def _chained(self, row: LedgerRow) -> dict[str, Any]:
         """The row's values behind the present end of the chain, which they become."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from router import own_tools
 from router.chat import ChatEvent
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
 from router.protocols.canonical import usage_payload
@@ -48,8 +49,8 @@ Payload = dict[str, Any]
 
 
 def parse_usage(payload: Any) -> Usage | None:
-    """Disjoint buckets: Anthropic counts input, cache reads and cache writes apart, and thinking inside the output.
-    None where the payload holds no usable counts."""
+    """Disjoint buckets: Anthropic counts input, cache reads and cache writes apart, and thinking inside the output;
+    beside them what its own tools did. None where the payload holds no usable counts."""
     if not isinstance(payload, dict):
         return None
     uncached, output = count(payload.get("input_tokens")), count(payload.get("output_tokens"))
@@ -63,6 +64,7 @@ def parse_usage(payload: Any) -> Usage | None:
         cache_write_1h=long,
         output=output,
         reasoning=min(_within(payload, "output_tokens_details", "thinking_tokens") or 0, output),
+        tools=own_tools.in_server_tool_use(payload.get("server_tool_use")),
     )
 
 
@@ -89,6 +91,8 @@ def canonical_usage(usage: Usage) -> Payload:
     payload = usage_payload(usage)
     if usage.cache_write_1h:
         payload["prompt_tokens_details"]["cache_write_1h_tokens"] = usage.cache_write_1h
+    if usage.tools:
+        payload["server_tool_use"] = own_tools.as_server_tool_use(usage.tools)
     return payload
 
 
@@ -310,7 +314,8 @@ class Reader:
         data = _decoded(payload)
         match data.get("type"):
             case "message_start":
-                yield self._chunk(block, self._started(checked(data, _Start)))
+                first = self._chunk(block, self._started(checked(data, _Start)))
+                yield msgspec.structs.replace(first, begun=parse_usage({"output_tokens": 0} | self._usage))
             case "content_block_start":
                 yield self._chunk(block, self._opened(checked(data, _BlockStart)))
             case "content_block_delta":

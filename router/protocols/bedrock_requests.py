@@ -13,8 +13,20 @@ import msgspec
 
 from router.chat import ChatRequest
 from router.errors import RequestInvalid
-from router.protocols import canonical
-from router.protocols.canonical import Asked, Audio, Choice, File, Image, Marked, Message, Part, Refusal, Text
+from router.protocols import audio, canonical
+from router.protocols.canonical import (
+    Asked,
+    Audio,
+    Choice,
+    File,
+    Image,
+    InputAudio,
+    Marked,
+    Message,
+    Part,
+    Refusal,
+    Text,
+)
 from router.protocols.claude import thinking_of
 from router.protocols.fields import left_out, unconvertible
 
@@ -43,6 +55,23 @@ _DOCUMENTS: Final = {
     "text/html": "html",
     "text/plain": "txt",
     "text/markdown": "md",
+}
+_AUDIO: Final = {
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/aac": "aac",
+    "audio/flac": "flac",
+    "audio/x-flac": "flac",
+    "audio/ogg": "ogg",
+    "audio/opus": "opus",
+    "audio/m4a": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/mp4": "mp4",
+    "audio/webm": "webm",
+    "audio/L16;rate=24000": "pcm",
 }
 _TIERS: Final = {"default": "default", "flex": "flex", "priority": "priority"}
 STOPPED_AT: Final = "/stop_sequence"
@@ -143,8 +172,7 @@ class _Conversation:
                     self.dropped.append("messages[].content[].image_url.detail")
                 return {"image": _sourced(part.image_url.url, _IMAGES, f"{place}.image_url.url")}
             case Audio():
-                source = {"bytes": part.input_audio.data}
-                return {"audio": {"format": part.input_audio.format, "source": source}}
+                return {"audio": _heard(part.input_audio, place)}
             case File():
                 return self._document(part, place)
 
@@ -153,6 +181,8 @@ class _Conversation:
         if url is None:
             raise unconvertible(f"{place}.file.file_id", DIALECT)
         field = "file_data" if part.file.file_data else "file_url"
+        if _media_type(url, f"{place}.file.{field}").startswith("audio/"):
+            return {"audio": _sourced(url, _AUDIO, f"{place}.file.{field}")}
         document = _sourced(url, _DOCUMENTS, f"{place}.file.{field}")
         return {"document": {"name": self._document_name(part.file.filename), **document}}
 
@@ -213,11 +243,27 @@ def _sourced(url: str, formats: Mapping[str, str], place: str) -> dict[str, Any]
             f"`{place}`: the provider of this model takes bytes only, and the gateway fetches none. Send a data URL.",
             place,
         )
-    media_type = content.media_type if content else mimetypes.guess_type(url)[0] or ""
+    media_type = _media_type(url, place)
     if media_type not in formats:
         raise RequestInvalid(f"`{place}`: the provider of this model takes {', '.join(formats)}.", place)
     source = {"bytes": content.data} if content else {"s3Location": {"uri": url}}
     return {"format": formats[media_type], "source": source}
+
+
+def _media_type(url: str, place: str) -> str:
+    """Of a data URL, or as the name tells it."""
+    content = canonical.data_url(url, place)
+    return content.media_type.lower() if content else mimetypes.guess_type(url)[0] or ""
+
+
+def _heard(heard: InputAudio, place: str) -> dict[str, Any]:
+    media_type = audio.media_type(heard, place)
+    if media_type not in _AUDIO:
+        takes = ", ".join(sorted(set(_AUDIO.values())))
+        raise RequestInvalid(
+            f"`{place}.input_audio.format`: the provider of this model takes {takes}.", f"{place}.input_audio.format"
+        )
+    return {"format": _AUDIO[media_type], "source": {"bytes": heard.data}}
 
 
 def _reasoning(block: Mapping[str, Any]) -> dict[str, Any] | None:

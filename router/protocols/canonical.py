@@ -345,11 +345,12 @@ def unix_s(time: str | None) -> int:
         return 0
 
 
-def usage_payload(usage: Usage, audio_input: int = 0, audio_output: int = 0) -> dict[str, Any]:
+def usage_payload(usage: Usage) -> dict[str, Any]:
     """`usage` as clients know it: all input in one figure, and its parts as details."""
     written = usage.cache_write_5m + usage.cache_write_1h
-    given = {"cached_tokens": usage.cache_read, "cache_write_tokens": written, "audio_tokens": audio_input}
-    made = {"reasoning_tokens": usage.reasoning, "audio_tokens": audio_output}
+    heard = usage.audio_input + usage.audio_cache_read
+    given = {"cached_tokens": usage.cache_read, "cache_write_tokens": written, "audio_tokens": heard}
+    made = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.audio_output}
     return {
         "prompt_tokens": usage.all_input,
         "completion_tokens": usage.output,

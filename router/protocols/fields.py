@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from router.chat import ChatRequest
 from router.errors import RequestInvalid
 
 T = TypeVar("T")
@@ -91,14 +92,73 @@ def typed(value: Any, kind: type[T], path: str) -> T:
         raise RequestInvalid(f"`{param}`: {str(inner).removeprefix(f'`{inner.param}`: ')}", param) from None
 
 
-def as_sent(error: RequestInvalid, names: Mapping[str, str]) -> RequestInvalid:
-    """The refusal in the client's own words. `names` maps paths in the canonical form to the client's."""
-    param = error.param or ""
-    ours = next((path for path in names if param == path or param.startswith((f"{path}.", f"{path}["))), None)
-    if ours is None:
+_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "anthropic": {
+        "max_completion_tokens": "max_tokens",
+        "messages[].tool_calls[]": "messages[].content[]",
+        "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+        "reasoning_effort": "output_config.effort",
+        "response_format": "output_config.format",
+        "response_format.json_schema": "output_config.format",
+        "stop": "stop_sequences",
+        "user": "metadata.user_id",
+    },
+    "responses": {
+        "messages[]": "input[]",
+        "messages[].tool_calls[]": "input[]",
+    },
+}
+"""Dialect -> path in the canonical form -> what its clients call it, for every request. What depends on the request is
+in its own `names`."""
+_INSIDE: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "anthropic": (
+        (".image_url.detail", ""),
+        (".image_url.url", ".source"),
+        (".file.file_data", ".source"),
+        (".file.file_url", ".source"),
+        (".file.file_id", ".source.file_id"),
+        (".file.filename", ".title"),
+        (".function.parameters", ".input_schema"),
+        (".function.arguments", ".input"),
+        (".function.", "."),
+        (".tool_call_id", ".tool_use_id"),
+        (".reasoning_content", ".thinking"),
+        (".thinking_blocks", ".thinking"),
+    ),
+    "responses": (
+        (".image_url.detail", ".detail"),
+        (".image_url.url", ".image_url"),
+        (".file.", "."),
+        (".function.", "."),
+        (".tool_call_id", ".call_id"),
+        (".reasoning_content", ".reasoning"),
+        (".thinking_blocks", ".reasoning"),
+    ),
+}
+"""Dialect -> what parts, calls and tools have inside, and its clients' names for that."""
+
+
+def client_path(path: str, request: ChatRequest) -> str:
+    """What the client calls this path of the canonical form, as far as that is known. A path that the canonical form
+    has only taken over from the client's dialect is one of the client's already."""
+    if request.dialect not in _INSIDE or (path in request.mapping and ("." in path or "[" in path)):
+        return path
+    names = {**_NAMES[request.dialect], **request.names}
+    around = [each for each in names if path == each or path.startswith((f"{each}.", f"{each}["))]
+    ours = max(around, key=len, default="")
+    inside = path.removeprefix(ours)
+    for name, theirs in _INSIDE[request.dialect]:
+        if name in inside:
+            inside = inside.replace(name, theirs, 1)
+            break
+    return names.get(ours, "") + inside
+
+
+def as_sent(error: RequestInvalid, request: ChatRequest) -> RequestInvalid:
+    """The refusal in the client's own words."""
+    if error.param is None or (theirs := client_path(error.param, request)) == error.param:
         return error
-    theirs = names[ours] + param.removeprefix(ours)
-    return RequestInvalid(str(error).replace(f"`{param}`", f"`{theirs}`"), theirs)
+    return RequestInvalid(str(error).replace(f"`{error.param}`", f"`{theirs}`"), theirs)
 
 
 def unconvertible(param: str, protocol: str) -> RequestInvalid:

@@ -1,19 +1,20 @@
 """Gemini's protocol, `generateContent` and `streamGenerateContent?alt=sse`, at Google AI and at Vertex AI.
 
-Pure functions over bytes and mappings. The key travels in a header, never in the URL. A stream has no closing event:
-it has ended well if every candidate has said why it ended. Wire facts: Gemini API reference, "Generating content";
-Google Cloud APIs, "Errors" (google.rpc.Status, ErrorInfo, RetryInfo).
+Pure functions over bytes and mappings. Key or token travel in a header, never in the URL. A stream has no closing
+event: it has ended well if every candidate has said why it ended. Wire facts: Gemini API reference, "Generating
+content"; Vertex AI API reference, `projects.locations.publishers.models`; Google Cloud APIs, "Errors"
+(google.rpc.Status, ErrorInfo, RetryInfo).
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import msgspec
 
-from router.catalogue import Deployment
+from router.catalogue import Deployment, GoogleAccount
 from router.chat import ChatEvent, ChatRequest
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
 from router.protocols import gemini_requests, openai
@@ -34,13 +35,25 @@ def encode(request: ChatRequest, deployment: Deployment, output_limit: int | Non
     model = deployment.upstream_model
     body, dropped = gemini_requests.body(request, model, output_limit)
     method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-    resource = model if "/" in model else f"models/{model}"
-    return Wire(f"/{quote(resource)}:{method}", encoded(body), dropped=dropped)
+    return Wire(f"/{quote(_resource(deployment))}:{method}", encoded(body), dropped=dropped)
+
+
+def _resource(deployment: Deployment) -> str:
+    """A model's name below the provider's address; one with a slash is a whole one (`tunedModels/x`, `endpoints/1`)."""
+    model = deployment.upstream_model
+    if "/" in model:
+        return model
+    # Below a project of Vertex AI there are other publishers' models beside Google's.
+    is_vertex = isinstance(deployment.provider.credentials, GoogleAccount)
+    return f"publishers/google/models/{model}" if is_vertex else f"models/{model}"
 
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
+    """The headers. A key is an API key, or an OAuth access token with the word `Bearer` before it."""
     sent = {"content-type": "application/json", "accept-encoding": "identity", **wire.headers}
-    return {**sent, "x-goog-api-key": api_key} if api_key else sent
+    if api_key is None:
+        return sent
+    return sent | ({"authorization": api_key} if api_key.startswith("Bearer ") else {"x-goog-api-key": api_key})
 
 
 def parse_body(body: bytes) -> ChatEvent:
@@ -131,4 +144,5 @@ class Reader:
                 raise _rejection(200, error, None)
             return ChatEvent(kind="comment", raw=block, dialect=DIALECT)
         data = self._steps.chunk(_answer(payload))
-        return ChatEvent(kind="chunk" if data else "comment", raw=block, data=data, dialect=DIALECT)
+        kind: Literal["chunk", "comment"] = "chunk" if data else "comment"
+        return ChatEvent(kind=kind, raw=block, data=data, dialect=DIALECT, begun=self._steps.usage)

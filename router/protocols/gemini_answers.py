@@ -10,8 +10,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from router import own_tools
 from router.errors import UpstreamMalformed
+from router.protocols import audio
 from router.protocols.canonical import made_up_id, unix_s, usage_payload
+from router.protocols.gemini_requests import generation
 from router.protocols.wire import checked, count
 from router.usage import Usage
 
@@ -114,7 +117,14 @@ class Steps:
 
     @property
     def usage(self) -> Usage | None:
-        return parse_usage(self._counts)
+        """As counted so far, with the searches that the answer is grounded on."""
+        counted = parse_usage(self._counts)
+        if counted is None:
+            return None
+        grounding = [seen.kept.get("groundingMetadata") for seen in self._choices.values()]
+        return msgspec.structs.replace(
+            counted, tools=own_tools.in_grounding(grounding, generation(self._shared["model"]))
+        )
 
     def chunk(self, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """What this response adds; None for nothing. Raises UpstreamMalformed."""
@@ -133,11 +143,7 @@ class Steps:
         if choices:
             yield {**self._shared, "choices": choices}
         if (usage := self.usage) is not None:
-            counts = self._counts or {}
-            heard, said = (
-                _of_modality(counts.get(name)) for name in ("promptTokensDetails", "candidatesTokensDetails")
-            )
-            yield {**self._shared, "choices": [], "usage": usage_payload(usage, heard, said)}
+            yield {**self._shared, "choices": [], "usage": usage_payload(usage)}
 
     def _note(self, response: _Response, data: Mapping[str, Any]) -> None:
         """The answer's id, model and time; the newest counts, which grow from response to response. An answer that
@@ -176,7 +182,9 @@ class Steps:
         if part.text:
             name = "reasoning_content" if part.thought else "content"
             delta[name] = delta.get(name, "") + part.text
-        if part.inline_data is not None:
+        if part.inline_data is not None and audio.is_pcm16(part.inline_data.mime_type):
+            self._speak(part.inline_data, delta, index)
+        elif part.inline_data is not None:
             blob = {"mimeType": part.inline_data.mime_type, "data": part.inline_data.data}
             delta.setdefault("unconverted", []).append({"inlineData": blob})
         if part.function_call is not None:
@@ -185,6 +193,12 @@ class Steps:
             )
         elif part.thought_signature:
             seen.signature = part.thought_signature
+
+    def _speak(self, blob: _Blob, delta: dict[str, Any], index: int) -> None:
+        """Audio as chats have it. Nobody keeps it, so it has expired for those who would refer to it by its id."""
+        known_as = made_up_id("audio_", f"{self._shared['id']} {index}")
+        said = delta.setdefault("audio", {"id": known_as, "data": "", "transcript": "", "expires_at": 0})
+        said["data"] = audio.joined([said["data"], blob.data])
 
     def _call(self, called: _FunctionCall, signature: str | None, seen: _Choice, index: int) -> dict[str, Any]:
         """A call without an id gets one of ours: the same answer gives the same id, two calls of it give two."""
@@ -216,7 +230,7 @@ class Steps:
 
 def parse_usage(counts: Mapping[str, Any] | None) -> Usage | None:
     """Disjoint buckets: cached tokens are counted inside the prompt, thoughts beside the candidates; what tools of the
-    provider read is input. None where there are no usable counts."""
+    provider read is input; the details tell how much of each is audio. None where there are no usable counts."""
     prompt = count((counts or {}).get("promptTokenCount"))
     if counts is None or prompt is None:
         return None
@@ -224,18 +238,27 @@ def parse_usage(counts: Mapping[str, Any] | None) -> Usage | None:
     def tokens(name: str) -> int:
         return count(counts.get(name)) or 0
 
+    def heard_in(name: str) -> int:
+        return _of_audio(counts.get(name))
+
     cached, thoughts = min(tokens("cachedContentTokenCount"), prompt), tokens("thoughtsTokenCount")
+    heard = min(heard_in("promptTokensDetails"), prompt)
+    heard_cached = max(min(heard_in("cacheTokensDetails"), heard, cached), heard - (prompt - cached))
+    found_by_tools = tokens("toolUsePromptTokenCount")
     return Usage(
-        input=prompt - cached + tokens("toolUsePromptTokenCount"),
+        input=prompt - cached + found_by_tools,
         cache_read=cached,
         output=tokens("candidatesTokenCount") + thoughts,
         reasoning=thoughts,
+        audio_input=heard - heard_cached + min(heard_in("toolUsePromptTokensDetails"), found_by_tools),
+        audio_cache_read=heard_cached,
+        audio_output=min(heard_in("candidatesTokensDetails"), tokens("candidatesTokenCount")),
     )
 
 
-def _of_modality(details: Any, modality: str = "AUDIO") -> int:
+def _of_audio(details: Any) -> int:
     given = details if isinstance(details, list) else []
-    mine = [item for item in given if isinstance(item, dict) and item.get("modality") == modality]
+    mine = [item for item in given if isinstance(item, dict) and item.get("modality") == "AUDIO"]
     return sum(count(item.get("tokenCount")) or 0 for item in mine)
 
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from router.chat import ChatRequest
 from router.errors import RequestInvalid
-from router.protocols import canonical
+from router.protocols import audio, canonical
 from router.protocols.canonical import Asked, Audio, Choice, File, Image, Message, Part, Refusal, Text
-from router.protocols.fields import left_out, unconvertible
+from router.protocols.fields import left_out, typed, unconvertible
 
 DIALECT: Final = "gemini"
 _SAME_MEANING: Final = {
@@ -29,7 +30,7 @@ _SAME_MEANING: Final = {
 """Canonical field -> its name in `generationConfig`."""
 _CONVERTED: Final = frozenset(
     "model messages stream stream_options max_tokens max_completion_tokens n stop tools tool_choice "
-    "parallel_tool_calls response_format reasoning_effort thinking logprobs top_logprobs modalities".split()
+    "parallel_tool_calls response_format reasoning_effort thinking logprobs top_logprobs modalities audio".split()
 ) | set(_SAME_MEANING)
 
 _BUDGETS: Final = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
@@ -55,8 +56,6 @@ def body(request: ChatRequest, model: str, output_limit: int | None) -> tuple[di
     mapping = request.mapping
     dropped = list(left_out(mapping, _CONVERTED, DIALECT))
     asked = canonical.asked(mapping, DIALECT)
-    if set(asked.modalities or ()) - {"text"}:
-        raise unconvertible("modalities", DIALECT)
     conversation = _Conversation(model)
     for at, raw in enumerate(request.messages):
         place = f"messages[{at}]"
@@ -119,7 +118,8 @@ class _Conversation:
                     self.dropped.append("messages[].content[].image_url.detail")
                 return _media(part.image_url.url, f"{place}.image_url.url")
             case Audio():
-                return {"inlineData": {"mimeType": f"audio/{part.input_audio.format}", "data": part.input_audio.data}}
+                heard = part.input_audio
+                return {"inlineData": {"mimeType": audio.media_type(heard, place), "data": heard.data}}
             case File():
                 return self._file(part, place)
 
@@ -259,6 +259,7 @@ def _generation(
         "responseLogprobs": asked.logprobs or None,
         "logprobs": asked.top_logprobs,
         "thinkingConfig": _thinking(asked, model),
+        **_speech(mapping, asked.modalities or [], dropped),
     }
     if (form := canonical.json_form(mapping, DIALECT)) is not None:
         found["responseMimeType"] = "application/json"
@@ -266,6 +267,30 @@ def _generation(
         if form.description:
             dropped.append("response_format.json_schema.description")
     return {name: value for name, value in found.items() if value is not None}
+
+
+class _Spoken(Struct):
+    voice: str
+    format: str
+
+
+def _speech(mapping: Mapping[str, Any], modalities: list[str], dropped: list[str]) -> dict[str, Any]:
+    """What is to be spoken, and by whom. A model that speaks does not write as well: the text that clients get beside
+    the sound elsewhere is its transcript, which nobody makes here."""
+    if unknown := [at for at, name in enumerate(modalities) if name not in ("text", "audio")]:
+        raise unconvertible(f"modalities[{unknown[0]}]", DIALECT)
+    if "audio" not in modalities:
+        dropped += ["audio"] if mapping.get("audio") else []
+        return {}
+    spoken = typed(mapping.get("audio") or {}, _Spoken, "audio")
+    left_out(mapping["audio"], _Spoken.__struct_fields__, DIALECT, within="audio", harmless=())
+    if spoken.format != audio.SPOKEN_FORMAT:
+        raise RequestInvalid(
+            f"`audio.format`: the provider of this model speaks `{audio.SPOKEN_FORMAT}` only.", "audio.format"
+        )
+    dropped += [f"modalities[{at}]" for at, name in enumerate(modalities) if name == "text"]
+    voice = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": spoken.voice}}}
+    return {"responseModalities": ["AUDIO"], "speechConfig": voice}
 
 
 def _thinking(asked: Asked, model: str) -> dict[str, Any] | None:

@@ -13,9 +13,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from router import own_tools
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
+from router.protocols import audio
 from router.protocols.compatible import CallNumbers, unify
 from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import (
@@ -166,7 +168,22 @@ def parse_body(body: bytes) -> ChatEvent:
     data = _decode_object(body)
     checked(data, _AnswerBody)
     unify(data)
-    return ChatEvent(kind="body", raw=body, data=data, usage=parse_usage(data.get("usage")))
+    usage = parse_usage(data.get("usage"))
+    return ChatEvent(kind="body", raw=body, data=data, usage=_searched(usage) if _cites_the_web(data) else usage)
+
+
+def _cites_the_web(data: Mapping[str, Any]) -> bool:
+    """Whether an answer or a part of one cites what its provider has searched for."""
+    said = [choice.get("message") or choice.get("delta") or {} for choice in data.get("choices") or ()]
+    notes = [note for each in said if isinstance(found := each.get("annotations"), list) for note in found]
+    return any(isinstance(note, dict) and note.get("type") == "url_citation" for note in notes)
+
+
+def _searched(usage: Usage | None) -> Usage | None:
+    """Chats of models that search do not count it: it is one search, where the provider tells no other number."""
+    if usage is None or "web_search" in usage.tools:
+        return usage
+    return msgspec.structs.replace(usage, tools={**usage.tools, "web_search": 1})
 
 
 def parse_block(block: bytes) -> ChatEvent:
@@ -190,8 +207,9 @@ def _decode_object(payload: bytes) -> dict[str, Any]:
 
 
 def parse_usage(payload: Any) -> Usage | None:
-    """Disjoint buckets: OpenAI counts cached and written tokens inside `prompt_tokens`, and reasoning
-    inside `completion_tokens`. None where the payload holds no usable counts."""
+    """Disjoint buckets: OpenAI counts cached and written tokens inside `prompt_tokens`, reasoning inside
+    `completion_tokens`, and audio inside both. Audio that was cached is told apart where `cached_tokens_details` does,
+    or where there would be more than all input otherwise. None where the payload holds no usable counts."""
     if not isinstance(payload, dict):
         return None
     prompt, completion = count(payload.get("prompt_tokens")), count(payload.get("completion_tokens"))
@@ -199,17 +217,25 @@ def parse_usage(payload: Any) -> Usage | None:
         return None
     cached = min(_detail(payload, "prompt_tokens_details", "cached_tokens"), prompt)
     written = min(_detail(payload, "prompt_tokens_details", "cache_write_tokens"), prompt - cached)
+    uncached = prompt - cached - written
+    heard = min(_detail(payload, "prompt_tokens_details", "audio_tokens"), uncached + cached)
+    of_cached = _detail(payload.get("prompt_tokens_details") or {}, "cached_tokens_details", "audio_tokens")
+    heard_cached = max(min(of_cached, heard, cached), heard - uncached)
     return Usage(
-        input=prompt - cached - written,
+        input=uncached,
         cache_read=cached,
         cache_write_5m=written,
         output=completion,
         reasoning=min(_detail(payload, "completion_tokens_details", "reasoning_tokens"), completion),
+        audio_input=heard - heard_cached,
+        audio_cache_read=heard_cached,
+        audio_output=min(_detail(payload, "completion_tokens_details", "audio_tokens"), completion),
+        tools=own_tools.in_server_tool_use(payload.get("server_tool_use")),
     )
 
 
-def _detail(payload: Mapping[str, Any], group: str, name: str) -> int:
-    details = payload.get(group)
+def _detail(payload: Any, group: str, name: str) -> int:
+    details = payload.get(group) if isinstance(payload, dict) else None
     return (count(details.get(name)) or 0) if isinstance(details, dict) else 0
 
 
@@ -237,6 +263,7 @@ class Reader:
     def __init__(self) -> None:
         self._blocks = Blocks()
         self._has_finished = False
+        self._has_searched = False
         self._numbers = CallNumbers()
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
@@ -258,6 +285,9 @@ class Reader:
         self._has_finished = self._has_finished or bool(event.finish_reasons)
         if event.data is not None:
             self._numbers.give(event.data)
+            self._has_searched = self._has_searched or _cites_the_web(event.data)
+        if self._has_searched and event.usage is not None:
+            return msgspec.structs.replace(event, usage=_searched(event.usage))
         return event
 
 
@@ -281,6 +311,8 @@ def body_from_chunks(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _whole_choice(index: int, merged: dict[str, Any]) -> dict[str, Any]:
     message = merged.pop("delta", None) or {}
+    if isinstance(spoken := message.get("audio"), dict) and isinstance(spoken.get("data"), list):
+        spoken["data"] = audio.joined(spoken["data"])
     message.setdefault("role", "assistant")
     message.setdefault("content", None)
     for call in message.get("tool_calls") or ():
@@ -324,6 +356,9 @@ def _merge(into: dict[str, Any], part: Mapping[str, Any]) -> None:
         elif isinstance(value, dict):
             if not isinstance(present, dict):
                 present = into[name] = {}
+            if name == "audio" and isinstance(value.get("data"), str):
+                present.setdefault("data", []).append(value["data"])
+                value = {field: inner for field, inner in value.items() if field != "data"}
             _merge(present, value)
         elif isinstance(value, list):
             if not isinstance(present, list):

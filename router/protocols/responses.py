@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
+from router import own_tools
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import RequestInvalid, UpstreamCut, UpstreamMalformed, UpstreamRejected
@@ -18,6 +20,7 @@ from router.protocols import azure, openai
 from router.protocols.openai import parse_error
 from router.protocols.wire import Wire, checked, count, decoded_object, encoded, rejection, text_of
 from router.sse import Blocks, block_data
+from router.usage import Usage
 
 __all__ = ["STREAM_TYPE", "Reader", "authorised", "encode", "kept_ids", "parse_body", "parse_error"]
 
@@ -37,8 +40,12 @@ def encode(request: ChatRequest, deployment: Deployment, output_limit: int | Non
     mapping = {**(request.original or {}), "model": deployment.upstream_model}
     if output_limit is not None:
         mapping["max_output_tokens"] = output_limit
-    path = _AZURE_PATH if deployment.provider.protocol == "azure" else _PATH
-    return Wire(path, encoded(mapping), headers=_forwarded(request), protocol=DIALECT)
+    return Wire(path_at(deployment), encoded(mapping), headers=_forwarded(request), protocol=DIALECT)
+
+
+def path_at(deployment: Deployment) -> str:
+    """Where the deployment's provider has responses."""
+    return _AZURE_PATH if deployment.provider.protocol == "azure" else _PATH
 
 
 def elsewhere(param: str) -> RequestInvalid:
@@ -56,7 +63,7 @@ def _forwarded(request: ChatRequest) -> dict[str, str]:
 
 def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[str, str]:
     """The headers with the key, where this provider wants it."""
-    if wire.path == _AZURE_PATH:
+    if wire.path.startswith(_AZURE_PATH):
         return azure.authorised(wire, url, api_key, at)
     return openai.authorised(wire, url, api_key, at)
 
@@ -114,7 +121,13 @@ def parse_body(body: bytes) -> ChatEvent:
     }
     usage = _usage(response)
     canonical = _shared(response, "chat.completion") | {"choices": [choice], "usage": usage}
-    return ChatEvent(kind="body", raw=body, data=canonical, usage=openai.parse_usage(usage), dialect=DIALECT)
+    return ChatEvent(kind="body", raw=body, data=canonical, usage=_counted(usage, data), dialect=DIALECT)
+
+
+def _counted(usage: dict[str, Any] | None, response: Mapping[str, Any]) -> Usage | None:
+    """Tokens as chats count them, and the calls of the provider's own tools."""
+    counted = openai.parse_usage(usage)
+    return counted and msgspec.structs.replace(counted, tools=own_tools.in_response(response))
 
 
 def _finished(data: Mapping[str, Any]) -> _Response:
@@ -202,14 +215,18 @@ def _failure(error: Any) -> UpstreamRejected:
     return rejection(status, text_of(error, "message"), code=code, param=text_of(error, "param"))
 
 
-def kept_ids(event: ChatEvent) -> list[str]:
+def kept_ids(event: ChatEvent) -> tuple[list[str], bool]:
     """What the provider may keep of this answer, by the ids with which clients refer to it: the response, its
-    conversation, its output items. `event` is the last one of an answer in this dialect."""
+    conversation, its output items; and whether they are in a conversation. Nothing of what it was told not to store.
+    `event` is the last one of an answer in this dialect."""
     payload = event.raw if event.kind == "body" else block_data(event.raw) or b"{}"
     data = decoded_object(payload)
     response = data.get("response", data)
-    named = [response, response.get("conversation"), *(response.get("output") or ())]
-    return [found for each in named if (found := text_of(each, "id"))]
+    conversation = response.get("conversation")
+    if response.get("store") is False and conversation is None:
+        return [], False
+    named = [response, conversation, *(response.get("output") or ())]
+    return [found for each in named if (found := text_of(each, "id"))], conversation is not None
 
 
 # --- streams ----------------------------------------------------------------------------------------------
@@ -267,7 +284,7 @@ class Reader:
         usage = _usage(response)
         if usage is not None:
             chunk = {**self._shared, "choices": [], "usage": usage}
-            yield ChatEvent(kind="chunk", raw=b"", data=chunk, usage=openai.parse_usage(usage), dialect=DIALECT)
+            yield ChatEvent(kind="chunk", raw=b"", data=chunk, usage=_counted(usage, data), dialect=DIALECT)
         yield ChatEvent(kind="done", raw=block, dialect=DIALECT)
 
     def _chunk(self, block: bytes, delta: dict[str, Any] | None, finish: str | None = None) -> ChatEvent:

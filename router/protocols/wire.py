@@ -37,6 +37,7 @@ class Wire(Struct, frozen=True):
     is told."""
     protocol: str | None = None
     """The wire format of its answer, where that is not the provider's usual one."""
+    method: str = "POST"
 
 
 class StreamReader(Protocol):

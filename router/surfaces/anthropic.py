@@ -14,8 +14,8 @@ from router.chat import ChatRequest
 from router.errors import RequestInvalid
 from router.protocols.anthropic import NEWER_VERSION, VERSION
 from router.sse import named_block
-from router.surfaces.anthropic_messages import Rest, Turn, conversation
-from router.surfaces.anthropic_output import DIALECT, Writer, body
+from router.surfaces.anthropic_messages import Placed, Rest, Turn, conversation, names_of
+from router.surfaces.anthropic_output import DIALECT, Writer, body, own_body
 from router.surfaces.surface import Failure, decoded_mapping
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "decode_request",
     "failure_body",
     "failure_frame",
+    "own_body",
 ]
 
 
@@ -106,8 +107,10 @@ def _request(body: bytes, forwarded: Mapping[str, str], kind: type[_CountBody]) 
         raise RequestInvalid.from_validation(error) from None
     limit = checked.max_tokens if isinstance(checked, _MessageBody) else None
     is_stream = isinstance(checked, _MessageBody) and bool(checked.stream)
+    rest = _unconverted(original)
+    placed = conversation(checked.system, checked.messages, original["messages"], rest)
     return ChatRequest(
-        mapping=_canonical(checked, original),
+        mapping=_canonical(checked, original, placed, rest),
         model=checked.model,
         stream=is_stream,
         wants_usage=True,
@@ -116,6 +119,7 @@ def _request(body: bytes, forwarded: Mapping[str, str], kind: type[_CountBody]) 
         dialect=DIALECT,
         original=original,
         forwarded=_meaningful(forwarded),
+        names=names_of(placed),
     )
 
 
@@ -146,14 +150,18 @@ _TAKEN: Final = frozenset(
 _TIERS: Final = {"auto": "auto", "standard_only": "default"}
 
 
-def _canonical(checked: _CountBody, original: Mapping[str, Any]) -> dict[str, Any]:
-    rest: Rest = {
+def _unconverted(original: Mapping[str, Any]) -> Rest:
+    return {
         f"body.{name}" if name in _TAKEN else name: value
         for name, value in original.items()
         if name not in _CONVERTED and value is not None
     }
-    mapping: dict[str, Any] = {"model": checked.model}
-    mapping["messages"] = conversation(checked.system, checked.messages, original["messages"], rest)
+
+
+def _canonical(
+    checked: _CountBody, original: Mapping[str, Any], placed: list[Placed], rest: Rest
+) -> dict[str, Any]:
+    mapping: dict[str, Any] = {"model": checked.model, "messages": [each.message for each in placed]}
     mapping |= {name: original[name] for name in _SAME if original.get(name) is not None}
     if checked.speed not in (None, "standard"):
         rest["speed"] = checked.speed

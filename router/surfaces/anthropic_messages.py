@@ -28,26 +28,46 @@ class Turn(Struct):
     content: str | list[dict[str, Any]]
 
 
-def conversation(system: Any, turns: list[Turn], raw: list[dict[str, Any]], rest: Rest) -> list[Part]:
+class Placed(Struct):
+    """A canonical message, and where it stands in the request. `inside` has what stands elsewhere: path in the message
+    -> path in the request."""
+
+    message: Part
+    place: str
+    inside: dict[str, str] = {}
+
+
+def conversation(system: Any, turns: list[Turn], raw: list[dict[str, Any]], rest: Rest) -> list[Placed]:
     """The canonical messages. Raises RequestInvalid that names the field."""
-    messages: list[Part] = []
+    found: list[Placed] = []
     if system:
-        messages.append({"role": "system", "content": _content(system, "system", rest)})
+        message = {"role": "system", "content": _content(system, "system", rest)}
+        found.append(Placed(message, "system", {".content": "system"}))
     for at, (turn, given) in enumerate(zip(turns, raw, strict=True)):
         path = f"messages[{at}]"
         _put_aside(given, ("role", "content"), path, rest)
         match turn.role:
             case "user":
-                messages += _asked(turn.content, path, rest)
+                found += _asked(turn.content, path, rest)
             case "assistant":
-                messages.append(_said(turn.content, path, rest))
+                found.append(_said(turn.content, path, rest))
             case "system":
-                messages.append({"role": "system", "content": _content(turn.content, f"{path}.content", rest)})
+                content = _content(turn.content, f"{path}.content", rest)
+                found.append(Placed({"role": "system", "content": content}, path))
             case _:
                 raise RequestInvalid(f"`{path}.role`: must be user, assistant or system.", f"{path}.role")
     if turns[-1].role == "assistant":  # the answer shall go on with these words, which others cannot
         rest[f"messages[{len(turns) - 1}].role"] = "assistant"
-    return messages
+    return found
+
+
+def names_of(placed: list[Placed]) -> dict[str, str]:
+    """Path in the canonical form -> path in the request, for all of a conversation."""
+    found = {}
+    for at, each in enumerate(placed):
+        found[f"messages[{at}]"] = each.place
+        found |= {f"messages[{at}]{inside}": theirs for inside, theirs in each.inside.items()}
+    return found
 
 
 def _put_aside(given: Mapping[str, Any], known: tuple[str, ...], path: str, rest: Rest) -> None:
@@ -72,10 +92,10 @@ def _simplest(parts: list[Part]) -> str | list[Part]:
     return parts
 
 
-def _asked(content: str | list[Part], path: str, rest: Rest) -> Iterator[Part]:
+def _asked(content: str | list[Part], path: str, rest: Rest) -> Iterator[Placed]:
     """A user turn: its tool results are messages of their own, the rest is one, in the order of the blocks."""
     if isinstance(content, str) or not content:
-        yield {"role": "user", "content": content or ""}
+        yield Placed({"role": "user", "content": content or ""}, path)
         return
     run: list[Part] = []
     for at, block in enumerate(content):
@@ -84,11 +104,18 @@ def _asked(content: str | list[Part], path: str, rest: Rest) -> Iterator[Part]:
             run.append(_part(block, place, rest))
             continue
         if run:
-            yield {"role": "user", "content": _simplest(run)}
+            yield _turn(run, path, at)
             run = []
-        yield _tool_result(block, place, rest)
+        yield Placed(_tool_result(block, place, rest), place)
     if run:
-        yield {"role": "user", "content": _simplest(run)}
+        yield _turn(run, path, len(content))
+
+
+def _turn(run: list[Part], path: str, end: int) -> Placed:
+    """The user's message of these parts, which end before this block of the turn."""
+    first = end - len(run)
+    inside = {f".content[{at}]": f"{path}.content[{first + at}]" for at in range(len(run))} if first else {}
+    return Placed({"role": "user", "content": _simplest(run)}, path, inside)
 
 
 class _ToolResult(Struct):
@@ -124,10 +151,11 @@ class _Thinking(Struct):
     signature: str = ""
 
 
-def _said(content: str | list[Part], path: str, rest: Rest) -> Part:
+def _said(content: str | list[Part], path: str, rest: Rest) -> Placed:
     """An earlier answer. Canonical messages hold reasoning, text and tool calls apart."""
     if isinstance(content, str):
-        return {"role": "assistant", "content": content}
+        return Placed({"role": "assistant", "content": content}, path)
+    inside: dict[str, str] = {}
     thoughts: list[Part] = []
     parts: list[Part] = []
     calls: list[Part] = []
@@ -140,14 +168,16 @@ def _said(content: str | list[Part], path: str, rest: Rest) -> Part:
             case "redacted_thinking":
                 thoughts.append(block)
             case "tool_use":
+                inside[f".tool_calls[{len(calls)}]"] = place
                 calls.append(_call(block, place, rest))
             case _:
+                inside[f".content[{len(parts)}]"] = place
                 parts.append(_part(block, place, rest))
     message: Part = {"role": "assistant", "content": _simplest(parts) if parts else None}
     if thoughts:
         message["reasoning_content"] = "".join(block.get("thinking", "") for block in thoughts)
         message["thinking_blocks"] = thoughts
-    return message | ({"tool_calls": calls} if calls else {})
+    return Placed(message | ({"tool_calls": calls} if calls else {}), path, inside)
 
 
 def _call(block: Part, path: str, rest: Rest) -> Part:

@@ -4,7 +4,7 @@ What came from a provider of this dialect passes as it came. Everything else is 
 facts: Claude API reference, "Create a Message", "Streaming Messages".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from router.protocols import openai
 from router.protocols.anthropic import arguments_object
 from router.protocols.anthropic_answers import STOP
 from router.sse import named_block
+from router.surfaces.anthropic_whole import message_of
 from router.usage import Usage
 
 DIALECT: Final = "anthropic"
@@ -33,6 +34,12 @@ _STOP_REASONS: Final = {
 def body(answer: Mapping[str, Any], request: ChatRequest, request_id: str) -> bytes:
     """A whole answer as a Message."""
     return msgspec.json.encode(_message(answer, request_id))
+
+
+def own_body(events: Sequence[ChatEvent]) -> bytes | None:
+    """The Message that Anthropic's own events add up to."""
+    message = message_of(events)
+    return None if message is None else msgspec.json.encode(message)
 
 
 def _message(answer: Mapping[str, Any], request_id: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Wire facts: OpenAI API reference, "Create chat completion", "The chat completion chunk object" and "Error codes".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -79,6 +79,10 @@ def decode_request(body: bytes, forwarded: Mapping[str, str]) -> ChatRequest:
 def body(answer: Mapping[str, Any], request: ChatRequest, request_id: str) -> bytes:
     """The answer's canonical body is ours."""
     return msgspec.json.encode(answer)
+
+
+def own_body(events: Sequence[ChatEvent]) -> None:
+    """The canonical body is ours."""
 
 
 def failure_body(failure: Failure) -> bytes:

@@ -17,11 +17,11 @@ from router.chat import ChatRequest
 from router.errors import RequestInvalid
 from router.surfaces import openai
 from router.surfaces.responses_input import conversation_of
-from router.surfaces.responses_output import DIALECT, body
+from router.surfaces.responses_output import DIALECT, body, own_body
 from router.surfaces.responses_stream import Writer
 from router.surfaces.surface import Failure, decoded_mapping
 
-__all__ = ["DIALECT", "Writer", "body", "decode_request", "failure_body", "failure_frame"]
+__all__ = ["DIALECT", "Writer", "body", "decode_request", "failure_body", "failure_frame", "own_body"]
 
 failure_body = openai.failure_body
 

@@ -28,8 +28,17 @@ class Conversation(Struct):
     names: dict[str, str] = {}
 
     def add(self, message: dict[str, Any], place: str) -> None:
-        self.names[f"messages[{len(self.messages)}]"] = place
+        ours = f"messages[{len(self.messages)}]"
+        self.names[ours] = place
+        if message["role"] == "tool":
+            self.names[f"{ours}.content"] = f"{place}.output"
         self.messages.append(message)
+
+    def call(self, message: dict[str, Any], call: dict[str, Any], place: str) -> None:
+        """Adds a tool call to one of the messages, the last one of the assistant's."""
+        calls = message.setdefault("tool_calls", [])
+        self.names[f"messages[{len(self.messages) - 1}].tool_calls[{len(calls)}]"] = place
+        calls.append(call)
 
 
 def conversation_of(asked: str | Sequence[Mapping[str, Any]], instructions: str | None) -> Conversation:
@@ -37,6 +46,7 @@ def conversation_of(asked: str | Sequence[Mapping[str, Any]], instructions: str 
     found = Conversation()
     if instructions:
         found.add({"role": "system", "content": instructions}, "instructions")
+        found.names["messages[0].content"] = "instructions"
     if isinstance(asked, str):
         found.add({"role": "user", "content": asked}, "input")
         return found
@@ -106,7 +116,7 @@ class _Turns:
         function = {"name": _text(item, "name", place), "arguments": _text(item, "arguments", place) or "{}"}
         call = {"id": _text(item, "call_id", place), "type": "function", "function": function}
         message = self._assistant if self._assistant is not None else self._of_assistant(None, place)
-        message.setdefault("tool_calls", []).append(call)
+        self._into.call(message, call, place)
 
     def _think(self, item: Mapping[str, Any], place: str) -> None:
         texts = [

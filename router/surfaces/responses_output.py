@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from router.chat import ChatRequest
+from router.chat import ChatEvent, ChatRequest
+from router.protocols.wire import count
+from router.sse import block_data
 from router.surfaces.responses_input import sealed
 
 DIALECT: Final = "responses"
@@ -40,6 +42,12 @@ INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_f
 def body(answer: Mapping[str, Any], request: ChatRequest, request_id: str) -> bytes:
     """A whole answer for the client, from its canonical body."""
     return msgspec.json.encode(response_of(answer, request, request_id))
+
+
+def own_body(events: Sequence[ChatEvent]) -> bytes | None:
+    """The response that the last event of a stream holds."""
+    payload = next((block_data(event.raw) for event in events if event.kind == "done" and event.raw), None)
+    return None if payload is None else msgspec.json.encode(msgspec.json.decode(payload)["response"])
 
 
 def response_of(answer: Mapping[str, Any], request: ChatRequest, request_id: str) -> dict[str, Any]:
@@ -93,16 +101,16 @@ def usage_of(usage: Any) -> dict[str, Any] | None:
     if not isinstance(usage, dict):
         return None
     given, made = _table(usage, "prompt_tokens_details"), _table(usage, "completion_tokens_details")
-    tokens_in, tokens_out = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    tokens_in, tokens_out = count(usage.get("prompt_tokens")) or 0, count(usage.get("completion_tokens")) or 0
     return {
         "input_tokens": tokens_in,
         "input_tokens_details": {
-            "cached_tokens": given.get("cached_tokens") or 0,
-            "cache_write_tokens": given.get("cache_write_tokens") or 0,
+            "cached_tokens": count(given.get("cached_tokens")) or 0,
+            "cache_write_tokens": count(given.get("cache_write_tokens")) or 0,
         },
         "output_tokens": tokens_out,
-        "output_tokens_details": {"reasoning_tokens": made.get("reasoning_tokens") or 0},
-        "total_tokens": usage.get("total_tokens") or tokens_in + tokens_out,
+        "output_tokens_details": {"reasoning_tokens": count(made.get("reasoning_tokens")) or 0},
+        "total_tokens": count(usage.get("total_tokens")) or tokens_in + tokens_out,
     }
 
 

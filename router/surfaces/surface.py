@@ -3,7 +3,7 @@
 Protocols (`router/protocols`) are the other side: what providers speak.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -50,6 +50,11 @@ class Surface(Protocol):
 
     def body(self, answer: Mapping[str, Any], request: ChatRequest, request_id: str) -> bytes:
         """A whole answer for the client, from its canonical body."""
+        ...
+
+    def own_body(self, events: Sequence[ChatEvent]) -> bytes | None:
+        """The whole answer that a stream of the surface's own dialect adds up to, where that says more than the
+        canonical form of it; None else."""
         ...
 
     def failure_body(self, failure: Failure) -> bytes: ...

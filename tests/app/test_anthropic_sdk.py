@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from anthropic import (
 )
 from openai import OpenAI
 
+from router.tokens import token_count
 from tests.app.configuration import ENVIRONMENT, budget, route, scripted
 from tests.app.provider import (
     DONE,
+    HANG,
     Provider,
     chat_body,
     chat_chunk,
@@ -481,7 +484,7 @@ def test_a_request_is_what_an_openai_provider_takes(
 
     warned = answer.headers["x-thriftgate-warning"]
     assert warned.startswith("not passed on: top_k")
-    assert "reasoning_content" in warned
+    assert "messages[].thinking" in warned
     assert provider.calls[-1].received.json == {
         "model": "large-2025",
         "messages": [
@@ -981,6 +984,115 @@ def test_an_openai_client_joins_the_answer_that_an_anthropic_client_waits_for(
     assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == "Both of you."
     assert lines[-2] == "data: [DONE]"
     assert len(anthropic.calls) == 1
+
+
+def test_who_joins_a_stream_for_one_body_gets_its_citations_and_signatures(
+    client: Anthropic, anthropic: AnthropicProvider
+) -> None:
+    answer = message(thinking("Hm.", "c2lnbmVk"), text("Sixty days.", citations=RICH["content"][2]["citations"]))
+    gate = anthropic.gate()
+    parts = events(answer)
+    anthropic.script("claude-opus-4-6", stream_reply([*parts[:4], gate, *parts[4:]]))
+    question = says("How long may customers return a garden hose?")
+
+    with client.messages.stream(model="opus", max_tokens=99, messages=question) as leader:
+        next(iter(leader))
+        with ThreadPoolExecutor() as pool:
+            raw = client.messages.with_raw_response
+            body = pool.submit(raw.create, model="opus", max_tokens=99, messages=question)
+            gate.open()
+            follower = body.result()
+        streamed = leader.get_final_message()
+
+    assert follower.headers["x-thriftgate-cache"] == "coalesced"
+    found = follower.http_response.json()
+    assert found["content"] == answer["content"]
+    assert found["usage"] == answer["usage"]
+    assert found == {name: value for name, value in streamed.to_dict().items() if name in found}
+    assert len(anthropic.calls) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["json", "stream"])
+def test_a_mark_for_the_prompt_cache_does_not_keep_an_answer_from_being_stored(
+    client: Anthropic, anthropic: AnthropicProvider, streams: bool
+) -> None:
+    words = f"How do I clean a copper kettle, {streams}?"
+    anthropic.script("claude-opus-4-6", reply(message(text("With vinegar.")), streams=streams))
+    marked = [{"type": "text", "text": words, "cache_control": {"type": "ephemeral"}}]
+
+    asked(client, streams, messages=says(marked))
+    again = client.messages.with_raw_response.create(model="opus", max_tokens=100, messages=says(words))
+
+    assert again.headers["x-thriftgate-cache"] == "exact"
+    assert anthropic.calls[0].received.json["messages"][0]["content"] == marked
+    assert len(anthropic.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mcp_servers": [{"type": "url", "name": "x", "url": "https://x.invalid"}]},
+        {"container": "container_1"},
+    ],
+    ids=["mcp_servers", "container"],
+)
+def test_what_servers_keep_or_are_asked_is_not_cached(
+    client: Anthropic, anthropic: AnthropicProvider, fields: dict[str, Any]
+) -> None:
+    anthropic.takes_anything = True
+    anthropic.script("claude-opus-4-6", reply(message(text("Iron.")), streams=False))
+
+    answer = client.messages.with_raw_response.create(
+        model="opus", max_tokens=100, messages=says("What is an anvil made of?"), extra_body=fields
+    )
+
+    assert answer.headers["x-thriftgate-cache"] == "bypass"
+    assert answer.headers["x-thriftgate-cache-reason"] == "stateful"
+
+
+def test_a_stream_that_its_client_leaves_is_booked_with_the_input_that_the_provider_counted(
+    gateway: RunningGateway, client: Anthropic, anthropic: AnthropicProvider
+) -> None:
+    counted = usage(1_234, 99, read=500, short=60, long=7)
+    parts = events(message(text("Never ending "), usage=counted), size=20)
+    anthropic.script("claude-opus-4-6", stream_reply([*parts[:4], HANG]))
+
+    with client.messages.stream(
+        model="opus", max_tokens=99, messages=says("My name is Jo, tell me a story.")
+    ) as stream:
+        for event in stream:
+            if event.type == "text":
+                break
+        request_id = stream.response.headers["x-request-id"]
+    eventually(lambda: anthropic.calls[0].is_hung_up.is_set())
+
+    row = gateway.row(request_id=request_id)
+    assert (row.status, row.usage_source, row.pricing) == ("client_closed", "estimated", "priced")
+    assert (row.input_tokens, row.cache_read_tokens) == (1_234, 500)
+    assert (row.cache_write_5m_tokens, row.cache_write_1h_tokens) == (60, 7)
+    assert row.output_tokens == token_count("Never ending ")
+
+
+@STREAMS
+def test_searches_of_the_provider_are_counted_and_paid_by_the_call(
+    gateway: RunningGateway, client: Anthropic, anthropic: AnthropicProvider, streams: bool
+) -> None:
+    counted = usage(1_000, 10) | {"server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 1}}
+    anthropic.script("claude-opus-4-6", reply(message(text("Rain."), usage=counted), streams=streams))
+    tool = {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}
+
+    fields = {"model": "opus", "max_tokens": 100, "messages": says("Rain?"), "tools": [tool], "stream": streams}
+    answer = client.messages.with_raw_response.create(**fields)
+    if streams:
+        for _ in answer.parse():
+            pass
+
+    row = gateway.row(request_id=answer.headers["x-request-id"])
+    assert row.usage.tools == {"web_search": 3}
+    assert row.pricing == "priced"
+    # claude-opus-4-6: 5 in, 25 out; 10 for 1,000 searches.
+    assert row.actual_nano == 1_000 * 5_000 + 10 * 25_000 + 3 * 10_000_000
+    assert row.reserved_nano >= 5 * 10_000_000
 
 
 def test_an_answer_with_citations_is_not_stored(client: Anthropic, anthropic: AnthropicProvider) -> None:

@@ -16,6 +16,7 @@ from app.inbound import Inbound
 from app.keys import Caller
 from app.services import Services, open_services
 from app.settings import from_mapping
+from router.ledger.reader import verify
 from router.surfaces import openai
 from tests.app.provider import streamed
 from tests.router.samples import AT
@@ -146,3 +147,58 @@ async def test_a_reservation_that_nobody_renews_expires_and_is_booked_in_full(
     spent, _ = spent_and_reserved(services, AT)
     assert spent > reserved
     assert (await services.upkeep.reconcile()).is_good
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=3), timedelta(hours=-3), timedelta(days=-400)])
+async def test_a_clock_that_is_set_while_an_answer_comes_takes_no_reservation_and_no_money_away(
+    services: Services, clock: Clock, provider: Dictated, jump: timedelta
+) -> None:
+    provider.send(*PIECES[:2])
+    answer = await ask(services)
+    await anext(answer.events)
+    before = clock.at
+
+    clock.at += jump
+    services.upkeep.forgive_jump(before, 60.0)
+    await services.upkeep.sweep()
+    owners = services.budgets.owners
+    provider.send(*PIECES[2:])
+    async for _ in answer.events:
+        pass
+
+    spent, reserved = spent_and_reserved(services, before)
+    assert owners == {"req_1/1"}
+    assert (spent > 0, reserved, services.budgets.owners) == (True, 0, frozenset())
+    assert (await services.upkeep.reconcile()).is_good
+    assert verify(services.ledger_engine).problems == []
+
+
+async def test_after_a_clock_was_set_and_set_back_requests_are_served_and_booked_as_ever(
+    services: Services, clock: Clock, provider: Dictated
+) -> None:
+    for jump in (timedelta(days=3), timedelta(days=-3), timedelta(days=-40), timedelta(days=40)):
+        clock.at += jump
+        provider.send(*PIECES)
+        async for _ in (await ask(services)).events:
+            pass
+
+    spent, reserved = spent_and_reserved(services, AT)
+    assert (spent > 0, reserved) == (True, 0)
+    assert (await services.upkeep.reconcile()).is_good
+    assert verify(services.ledger_engine).problems == []
+
+
+async def test_a_slow_minute_is_no_jump(services: Services, clock: Clock, provider: Dictated) -> None:
+    provider.send(*PIECES[:2])
+    answer = await ask(services)
+    await anext(answer.events)
+    before = clock.at
+    clock.at += timedelta(minutes=16)
+
+    services.upkeep.forgive_jump(before, 16 * 60.0 + 5)
+    await services.upkeep.sweep()
+
+    assert services.budgets.owners == frozenset()
+    provider.send(*PIECES[2:])
+    async for _ in answer.events:
+        pass

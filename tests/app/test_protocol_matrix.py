@@ -34,7 +34,7 @@ def gateway(
         f'[providers.{name}]\nprotocol = "{name}"\nbase_url = "{providers[name].base_url}"\n'
         f'api_key = "env:KEY_OF_{name.upper()}"\nretries = 0\n{upstream.settings}\n'
         f"[providers.{name}.breaker]\nfailure_share = 2\n"
-        f'[models.{name}]\ntier = "mid"\nmax_output_tokens = 8000\naccepts = ["image_url"]\n'
+        f'[models.{name}]\ntier = "mid"\nmax_output_tokens = 8000\naccepts = ["image_url", "input_audio"]\n'
         f'[[models.{name}.deployments]]\nprovider = "{name}"\nmodel = "{upstream.model}"\n'
         "list_price = { input = 1, output = 2 }\n"
         for name, upstream in UPSTREAMS.items()

@@ -64,7 +64,7 @@ def gateway(
         + model("elsewhere", "elsewhere-2025", provider="other")
         + model("both", "both-chat", provider="scripted")
         + '[[models.both.deployments]]\nprovider = "native"\nmodel = "both-native"\n'
-        + "list_price = { input = 1, output = 4 }\n"
+        + "list_price = { input = 1, output = 4, tools = { web_search = 10 } }\n"
         + route("default", "large", "medium", "small", "native", "elsewhere", "both", allow_downgrade=False)
         + route("faq", "large", cache='start = "prior"')
         + budget("organisation", 10**15, audits_share=0.0)  # no audits here: each would be one more call

@@ -25,7 +25,7 @@ def problems_of(text: str, **environment: str) -> list[str]:
 def test_without_a_file_and_a_key_the_gateway_simulates() -> None:
     settings = load(None, {})
     assert settings.simulates
-    assert list(settings.models) == ["gpt-5", "gpt-5-mini", "gpt-5-nano"]
+    assert list(settings.models) == ["gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small"]
 
 
 def test_an_openai_key_in_the_environment_is_enough_to_front_openai() -> None:

@@ -132,7 +132,7 @@ class ByLabel:
     """Answers are `label: wording`; those with one label say the same, and of those that begin with `unclear` nobody
     knows what they say."""
 
-    link_at = 0.5
+    link_at = same_at = 0.5
     near_at = -1.0
 
     def identity(self, answer: str) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.answers import Answers, EqualComparison, WordedComparison
+from cache.answers import Answers, Comparison, EqualComparison, Verdict, WordedComparison
 from cache.encoder import Encoder
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
@@ -121,7 +121,8 @@ async def test_a_question_that_expects_a_group_makes_up_for_a_little_doubt_and_n
     answers = Answers(near, Compass({}), Doubtful())
     assert await answers.group_of(SCOPE, "forgot: another", pointing(5)) is None
     assert await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.5) == []
-    assert await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.95) == [near.groups[1]]
+    (alike,) = await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=1, p=0.95)
+    assert (alike.group.id, alike.is_wording) == (1, False)
     assert await answers.groups_of(SCOPE, "forgot: another", pointing(5), expected=2, p=0.95) == []
     assert await answers.groups_of(SCOPE, "gear: something else", pointing(5), expected=1, p=0.999) == []
 
@@ -141,18 +142,70 @@ async def test_answers_that_are_far_apart_are_compared_only_if_the_questions_spe
     answers = Answers(near, Compass({}), Nearby())
     assert await answers.group_of(SCOPE, "forgot: another", pointing(20)) == near.groups[1]
     assert await answers.group_of(SCOPE, "forgot: another", pointing(40)) is None
-    assert await answers.groups_of(SCOPE, "forgot: another", pointing(40), expected=1, p=0.95) == [near.groups[1]]
+    (alike,) = await answers.groups_of(SCOPE, "forgot: another", pointing(40), expected=1, p=0.95)
+    assert alike.group.id == 1
+
+
+def two_wordings(comparison: Comparison) -> Answers:
+    """Knows one group, of two wordings."""
+    near = Neighbourhood(2, PLAIN)
+    near.groups.add(Group(1, SCOPE, b"1", "one wording"), pointing(0))
+    near.groups.add_wording(1, 2, "another", pointing(5))
+    return Answers(near, Compass({}), comparison)
+
+
+class Read(ByLabel):
+    """Says of each wording how likely a fresh answer says the same."""
+
+    link_at = same_at = 0.9
+
+    def __init__(self, **sameness: float) -> None:
+        self._sameness = sameness
+
+    def sameness(self, one: str, two: str, cosine: float) -> float:
+        return self._sameness[two.partition(" ")[0]]
+
+    def verdict(self, one: str, two: str, cosine: float) -> Verdict:
+        return "different" if self.sameness(one, two, cosine) < 0.1 else "unclear"
 
 
 async def test_a_group_is_found_once_however_many_of_its_wordings_say_the_same() -> None:
-    near = Neighbourhood(2, PLAIN)
-    near.groups.add(Group(1, SCOPE, b"1", "forgot: one wording"), pointing(0))
-    near.groups.add_wording(1, 2, "forgot: another", pointing(5))
-    answers, turns = Answers(near, Compass({}), ByLabel()), []
+    answers, turns = two_wordings(Read(one=0.95, another=0.95)), []
 
     async def turn() -> None:
         turns.append(1)
 
     answers.turn = turn
-    assert await answers.groups_of(SCOPE, "forgot: a third", pointing(2)) == [near.groups[1]]
-    assert len(turns) == 1
+    (alike,) = await answers.groups_of(SCOPE, "a third", pointing(2))
+    assert (alike.group.id, alike.is_wording) == (1, True)
+    assert len(turns) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "is_linked"), [(0.95, 0.95, True), (0.99, 0.85, True), (0.95, 0.3, False), (0.01, 0.99, False)]
+)
+async def test_an_answer_joins_a_group_if_it_agrees_with_its_wordings_on_the_whole(
+    one: float, another: float, is_linked: bool
+) -> None:
+    answers = two_wordings(Read(one=one, another=another))
+    assert (await answers.group_of(SCOPE, "a third", pointing(2)) is not None) == is_linked
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "verdict"),
+    [(0.99, 0.85, "same"), (0.01, 0.02, "different"), (0.01, 0.3, "unclear"), (0.05, 0.97, "unclear")],
+)
+async def test_an_audit_calls_an_answer_different_only_if_it_differs_from_most_of_the_groups_wordings(
+    one: float, another: float, verdict: Verdict
+) -> None:
+    answers = two_wordings(Read(one=one, another=another))
+    group = answers._neighbourhood.groups[1]
+    assert await answers.verdict(group, "a third", pointing(2)) == verdict
+
+
+async def test_groups_that_an_answer_has_linked_become_one_unless_their_wordings_speak_against_it() -> None:
+    for sameness, is_one in ((0.6, True), (0.4, False)):
+        answers = two_wordings(Read(one=sameness, another=sameness, other=sameness))
+        groups = answers._neighbourhood.groups
+        groups.add(Group(3, SCOPE, b"3", "other side"), pointing(9))
+        assert await answers.may_merge(groups[1], groups[3]) == is_one

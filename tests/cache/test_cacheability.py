@@ -55,6 +55,14 @@ def test_a_plain_first_question_may_be_served_semantically() -> None:
         ({"prediction": {"type": "content", "content": "x"}}, "stateful"),
         ({"web_search_options": {"search_context_size": "low"}}, "stateful"),
         ({"web_search_options": {}}, "stateful"),
+        ({"mcp_servers": [{"type": "url", "name": "x", "url": "https://x.invalid"}]}, "stateful"),
+        ({"container": "container_1"}, "stateful"),
+        ({"prompt": {"id": "pmpt_1"}}, "stateful"),
+        ({"cached_content": "cachedContents/1"}, "stateful"),
+        ({"plugins": [{"id": "web"}]}, "stateful"),
+        ({"search_parameters": {"mode": "auto"}}, "stateful"),
+        ({"enable_search": True}, "stateful"),
+        ({"input[1]": {"type": "item_reference", "id": "msg_1"}}, "stateful"),
         ({"tools": [TOOL]}, "tools"),
         ({"functions": [TOOL["function"]]}, "tools"),
         ({"n": 2}, "several-choices"),
@@ -63,6 +71,17 @@ def test_a_plain_first_question_may_be_served_semantically() -> None:
 )
 def test_state_tools_and_several_choices_are_never_cached(fields: dict[str, Any], reason: Reason) -> None:
     assert judged(ask(**fields)) == Cacheability("none", reason)
+
+
+@pytest.mark.parametrize("fields", [{"enable_search": False}, {"mcp_servers": []}, {"container": None}], ids=str)
+def test_what_is_switched_off_keeps_no_state(fields: dict[str, Any]) -> None:
+    assert judged(ask(**fields)) == Cacheability("semantic", "")
+
+
+def test_a_mark_on_the_last_turn_leaves_the_request_cacheable() -> None:
+    part = {"type": "text", "text": "How do I reset my password?", "cache_control": {"type": "ephemeral"}}
+
+    assert judged(ask([part])) == Cacheability("semantic", "")
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_group_is_found_by_its_founders_vector_once_that_is_known(groups: Grou
     assert groups.vector(1) is None
     groups.describe(1, pointing(10))
     groups.add(Group(2, SCOPE, b"b", "B"), pointing(40))
-    assert [group.id for group, _, _ in groups.near(SCOPE, pointing(0), 3)] == [1, 2]
+    assert [group.id for group, _ in groups.near(SCOPE, pointing(0), 3)] == [1, 2]
     assert groups.near(b"t" * 32, pointing(0), 3) == []
     assert np.allclose(groups.vector(1), pointing(10))  # type: ignore[arg-type]
 

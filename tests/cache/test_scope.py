@@ -157,13 +157,32 @@ def test_a_string_and_a_single_text_part_are_the_same() -> None:
         [],
         [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
         [{"type": "image_url", "image_url": {"url": "data:"}}],
-        [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
+        [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}, "odd": 1}],
         [{"type": "text", "text": 1}],
     ],
     ids=str,
 )
 def test_anything_but_one_text_is_not_plain(content: Any) -> None:
     assert split([{"role": "user", "content": content}]).text is None
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+def test_a_mark_for_the_providers_prompt_cache_changes_nothing() -> None:
+    said = {"role": "assistant", "content": "Hello."}
+    plain = [SYSTEM, USER, said, {"role": "user", "content": "How do I pay?"}]
+    part = {"type": "text", "text": "How do I pay?", **MARK}
+    system = {"role": "system", "content": [{"type": "text", "text": SYSTEM["content"], **MARK}]}
+    marked = [system, USER | MARK, said, {"role": "user", "content": [part]}]
+
+    assert split(marked) == split(plain)
+    assert split(marked).text == "How do I pay?"
+    assert part == {"type": "text", "text": "How do I pay?", **MARK}
+
+
+def test_a_mark_of_the_whole_request_does_not_split() -> None:
+    assert scope(ask(**MARK)) == scope(ask())
 
 
 def test_only_a_user_turn_at_the_end_is_asked() -> None:

@@ -21,7 +21,7 @@ from eval.cacheability import follow_up_report, measure_cacheability
 from eval.conversations import ConversationFigures
 from eval.encoders import DeterminismFigures, PrecisionFigures
 from eval.intervals import share
-from eval.sameness import Measurement, Row
+from eval.sameness import Links, Measurement, Row
 from tests.eval.made_streams import hopeless, made_prior, made_stream
 from tests.running import ROOT
 
@@ -107,7 +107,7 @@ def report(material: Material) -> CacheReport:
         conversations=ConversationFigures(
             conversations=2, turns=9, follow_ups=7, semantic=0, crossed=0, bare=3, bare_crossed=0, examples=()
         ),
-        answers=Measurement(rows, rows, share(99, 100), share(95, 100), {}),
+        answers={"made up": Measurement(rows, rows, (links,), {})},
         precision=PrecisionFigures(
             stream="clear", texts=5, mean_cosine=0.99, min_cosine=0.98, correct=(("this cache", "1 %", 0.5, 0.6),)
         ),
@@ -119,6 +119,7 @@ def report(material: Material) -> CacheReport:
         prior_changes=(("alone: best", 1.0, 2.0),),
         fitted_on=("clear", "blurred"),
     )
+    links = Links("different", share(99, 100), share(95, 100), (0.98, 1.0), (0.9, 0.97))
 
 
 PLAN_POLICY = cache_report.policy_of(0.05, "prior")
@@ -243,8 +244,9 @@ PROMISED = (
     "Cacheability, 327 prompts of the test half",
     "Follow-ups of TREC CAsT, by the rules alone",
     "Conversations of TREC CAsT, replayed",
-    "Answers of the test half, by sort of pair",
-    "Different answers, by what differs",
+    "Answers of the test half, made up, by sort of pair",
+    "Different answers, made up, by what differs",
+    "Links, half of the pairs reworded and half of them different",
     "Eight bits against full precision, clear",
     "The same text alone and beside others",
     "Answers change in the middle of clear",
@@ -312,11 +314,11 @@ def test_serving_much_less_than_possible_on_a_large_stream_is_a_broken_promise(r
 
 def test_what_was_not_measured_has_no_table(report: CacheReport) -> None:
     less = msgspec.structs.replace(
-        report, follow_ups=None, conversations=None, answers=None, precision=None, prior_changes=()
+        report, follow_ups=None, conversations=None, answers={}, precision=None, prior_changes=()
     )
 
     missing = set(titles(report)) - set(titles(less))
-    assert missing == {*PROMISED[12:17], PROMISED[19]}
+    assert missing == {*PROMISED[12:18], PROMISED[20]}
     assert cache_html.as_html(less, made_at=MADE_AT)
 
 

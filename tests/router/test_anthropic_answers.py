@@ -174,6 +174,39 @@ def test_a_whole_answer_of_the_same_dialect_loses_nothing_as_a_stream() -> None:
     assert parts[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None, "stop_details": None}
 
 
+@quick
+@given(answers(), st.integers(1, 9))
+def test_the_events_of_a_stream_add_up_to_the_whole_answer(answer: dict[str, Any], size: int) -> None:
+    found = surface.own_body(read(events(answer, size)))
+
+    assert found is not None
+    assert json.loads(found) == answer
+
+
+def test_citations_signatures_and_what_nobody_knows_are_in_the_whole_answer_of_a_stream() -> None:
+    cited = text("Sixty days.", citations=[{"type": "char_location", "cited_text": "60"}, {"type": "of_the_future"}])
+    future = {"type": "block_of_the_future", "novel": [1, 2.5, None]}
+    search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
+    answer = message(thinking("Hm.", "c2ln"), cited, search, future)
+    grown = named("content_block_delta", index=3, delta={"type": "delta_of_the_future", "more": 1})
+    parts = events(answer)
+
+    found = surface.own_body(read([*parts[:-3], grown, *parts[-3:]]))
+
+    assert found is not None
+    assert json.loads(found)["content"] == [thinking("Hm.", "c2ln"), cited, search, {**future, "more": 1}]
+
+
+def test_the_beginning_of_a_stream_tells_the_input_before_anything_is_written() -> None:
+    head, *rest = events(message(text("Hi."), usage=usage(100, 9, read=40, long=5)))
+
+    (first,) = Reader().feed(head)
+
+    assert first.begun == Usage(input=100, cache_read=40, cache_write_1h=5, output=1)
+    assert first.usage is None
+    assert [event.begun for event in read([head, *rest])[1:] if event.begun] == []
+
+
 def _raw(answer: dict[str, Any]) -> bytes:
     return json.dumps(answer).encode()
 
@@ -296,6 +329,7 @@ def test_whatever_comes_as_a_stream_is_events_or_a_typed_error(parts: list[bytes
     assert found[-1].is_last
     assert any(event.finish_reasons for event in found)
     written(foreign(found))
+    json.loads(surface.own_body(found) or b"{}")
 
 
 @quick

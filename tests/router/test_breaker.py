@@ -62,6 +62,19 @@ def test_a_sudden_outage_opens_it_however_well_it_went_before() -> None:
     assert breaker.state(0.1) == "open"
 
 
+def test_calls_that_are_all_slow_open_it_however_fast_they_were_before() -> None:
+    breaker = Breaker(BreakerPolicy(failures_in_a_row=10, slow_after_s=1.0))
+    for _ in range(500):
+        called(breaker, 0.0)
+    for _ in range(19):
+        called(breaker, 0.1, took_s=2.0)
+    assert breaker.admits(0.1)
+
+    called(breaker, 0.1, took_s=2.0)
+
+    assert breaker.state(0.1) == "open"
+
+
 def test_one_success_between_failures_shows_that_it_is_no_outage() -> None:
     breaker = Breaker(BreakerPolicy(failures_in_a_row=10))
     for _ in range(500):

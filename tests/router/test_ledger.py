@@ -20,7 +20,7 @@ from alembic.migration import MigrationContext
 from app.database import LEDGER_MIGRATIONS, open_database
 from router.errors import LedgerUnavailable
 from router.ledger import tables
-from router.ledger.reader import head, open_reservations, row_count, rows_between, spending_since, verify
+from router.ledger.reader import head, open_reservations, row_count, rows_between, spending_between, verify
 from router.ledger.row import LedgerRow
 from router.ledger.writer import Closing, Ledger, Opening
 from tests.router.samples import AT, ledger_row
@@ -244,8 +244,8 @@ async def test_what_was_under_way_counts_in_the_period_in_which_it_was_reserved(
     with started(engine):
         pass
 
-    assert [spent.nano for spent in spending_since(engine, at_us)] == [7_000]
-    assert spending_since(engine, at_us + 1) == []
+    assert [spent.nano for spent in spending_between(engine, at_us, at_us + 1)] == [7_000]
+    assert spending_between(engine, at_us + 1, at_us + 9) == spending_between(engine, at_us - 9, at_us) == []
 
 
 KILLED = """
@@ -471,7 +471,7 @@ async def test_spending_is_summed_by_key_from_a_time_on(ledger: Ledger, engine: 
     ]
     await asyncio.gather(*(ledger.record(Closing(row)) for row in rows))
 
-    found = {(spent.team, spent.app, spent.key_id): spent.nano for spent in spending_since(engine, start_us)}
+    found = {(spent.team, spent.app, spent.key_id): spent.nano for spent in spending_between(engine, start_us, 2**62)}
 
     assert found == {
         ("support", "faq-bot", "key_1"): 120,

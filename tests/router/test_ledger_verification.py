@@ -308,6 +308,7 @@ def test_what_was_booked_as_unknown_is_its_reservation() -> None:
         (1, 64, "2be64f198458d9ead803fba6c7e258012fb11cea6385a4c49a4e82e8bec1703b"),
         (2, 68, "05f98a23bfa67b8541a7fe3a1cfd39cf3aae17591d8577c67083620c8d06f44a"),
         (3, 72, "68a7594aca94b096993967d4099dfe90c15c7986c2ef89e605ad8b06ed060db2"),
+        (4, 87, "ba133e35747591cf24f5c0663bc11c50955ab26810b2cee8607f8acb379f324b"),
     ],
 )
 def test_the_hash_of_a_row_stays_what_it_was_when_the_schema_was_made(schema: int, columns: int, expected: str) -> None:

@@ -1,12 +1,15 @@
 """What the simulated provider promises: the same answer to the same request, in OpenAI's forms and failures."""
 
+import base64
 import json
+import struct
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from router.catalogue import Simulation
@@ -155,3 +158,32 @@ async def test_every_message_counts_as_input() -> None:
     long = json.loads(await ask(messages=[*turns, {"role": "user", "content": "Hello"}]))["usage"]["prompt_tokens"]
 
     assert long > 2 * short
+
+
+# --- embeddings ---------------------------------------------------------------------------------------------
+
+
+async def embed(**fields: Any) -> Any:
+    request = httpx.Request("POST", "http://simulated/v1/embeddings", json={"model": "embed"} | fields)
+    response = await SimulatedProvider(Simulation()).handle_async_request(request)
+    return json.loads(await response.aread())
+
+
+@quick
+@given(texts=st.lists(st.text(min_size=1), min_size=1, max_size=4))
+async def test_a_text_always_has_the_same_vector_of_length_one(texts: list[str]) -> None:
+    together = CreateEmbeddingResponse.model_validate(await embed(input=texts, dimensions=64))
+    alone = [(await embed(input=text, dimensions=64))["data"][0]["embedding"] for text in texts]
+
+    assert [item.embedding for item in together.data] == alone
+    assert all(abs(sum(number**2 for number in vector) - 1) < 1e-5 for vector in alone)
+
+
+@pytest.mark.parametrize("given_input", ["text", ["one", "two"], [1, 2, 3], [[1, 2], [3]]])
+async def test_every_form_of_input_and_both_encodings_say_the_same(given_input: Any) -> None:
+    floats = await embed(input=given_input, dimensions=32)
+    packed = await embed(input=given_input, dimensions=32, encoding_format="base64")
+
+    for one, other in zip(floats["data"], packed["data"], strict=True):
+        assert one["embedding"] == list(struct.unpack("<32f", base64.b64decode(other["embedding"])))
+    assert floats["usage"] == packed["usage"]

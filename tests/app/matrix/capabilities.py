@@ -9,7 +9,21 @@ import pytest
 
 from router.ledger.row import LedgerRow
 from tests.app.matrix.clients import FAILED, Client
-from tests.app.matrix.neutral import DATA_URL, SCHEMA, SIGNATURE, WEB_URL, Called, Counts, Question, Said, Seen, Told
+from tests.app.matrix.neutral import (
+    DATA_URL,
+    SCHEMA,
+    SIGNATURE,
+    SPOKEN,
+    SPOKEN_WHOLE,
+    WAV,
+    WEB_URL,
+    Called,
+    Counts,
+    Question,
+    Said,
+    Seen,
+    Told,
+)
 from tests.app.matrix.upstreams import Upstream
 from tests.app.provider import CUT, Provider, Reply, unfinished
 
@@ -157,6 +171,26 @@ def picture_by_address(cell: Cell) -> Seen:
     return seen
 
 
+def spoken_question(cell: Cell) -> Seen:
+    seen = cell.ask(Question(audio=WAV), Said("Yes.", counts=Counts(60, 0, 30, heard=48)))
+
+    assert cell.told.audio == [("wav", WAV)]
+    assert cell.told.turns == [("user", "Hello")]
+    is_silent = "audio tokens" in cell.upstream.silent_on
+    assert cell.row(seen.request_id).audio_input_tokens == (0 if is_silent else 48)
+    return seen
+
+
+def spoken_answer(cell: Cell) -> Seen:
+    seen = cell.ask(Question(wants_audio=True), Said(speech=SPOKEN, counts=Counts(60, 0, 30, spoken=29)))
+
+    assert seen.speech == SPOKEN_WHOLE
+    assert (cell.told.voice, seen.ended) == ("alloy", "stop")
+    row = cell.row(seen.request_id)
+    assert (row.output_tokens, row.audio_output_tokens) == (30, 29)
+    return seen
+
+
 def schema(cell: Cell) -> Seen:
     seen = cell.ask(Question(wants_schema=True), Said('{"is_fine": true}'))
 
@@ -284,6 +318,8 @@ CAPABILITIES: Final[Mapping[str, Callable[[Cell], Seen | None]]] = {
     "one tool call at a time": serial_tools,
     "picture as data": picture,
     "picture by address": picture_by_address,
+    "spoken question": spoken_question,
+    "spoken answer": spoken_answer,
     "JSON schema": schema,
     "reasoning text": reasoning,
     "stop sequences": stop,

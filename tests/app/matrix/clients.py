@@ -1,5 +1,6 @@
 """The three client APIs, each through its vendor's official SDK: how a question is asked there, and what came."""
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
@@ -14,6 +15,9 @@ FAILED: Final = (openai.APIError, anthropic.APIError)
 
 
 class Client(Protocol):
+    cannot_ask: frozenset[str]
+    """Capabilities that the API has no words for."""
+
     def ask(self, model: str, question: Question, *, streams: bool) -> Seen:
         """Raises one of FAILED."""
         ...
@@ -38,6 +42,8 @@ def _roles() -> Iterator[str]:
 
 class Chats:
     """`POST /v1/chat/completions`."""
+
+    cannot_ask: frozenset[str] = frozenset()
 
     def __init__(self, url: str, key: str) -> None:
         self._sdk = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
@@ -64,6 +70,10 @@ class Chats:
         if question.picture is not None:
             parts = [{"type": "text", "text": found[-1]["content"]}]
             found[-1]["content"] = [*parts, {"type": "image_url", "image_url": {"url": question.picture}}]
+        if question.audio is not None:
+            parts = [{"type": "text", "text": found[-1]["content"]}]
+            heard = {"type": "input_audio", "input_audio": {"data": question.audio, "format": "wav"}}
+            found[-1]["content"] = [*parts, heard]
         if question.calls:
             functions = [{"name": made.name, "arguments": json.dumps(made.arguments)} for made in question.calls]
             calls = [{"id": f"call_{at}", "type": "function", "function": each} for at, each in enumerate(functions)]
@@ -91,6 +101,8 @@ class Chats:
             found["response_format"] = {"type": "json_schema", "json_schema": form}
         if question.wants_thoughts:
             found["reasoning_effort"] = "low"
+        if question.wants_audio:
+            found |= {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "pcm16"}}
         if question.stops:
             found["stop"] = list(question.stops)
         if question.limit is not None:
@@ -108,6 +120,7 @@ class Chats:
         ended = {"tool_calls": "calls"}.get(choice["finish_reason"], choice["finish_reason"])
         return Seen(
             text=(message.get("content") or "") + (message.get("refusal") or ""),
+            speech=(message.get("audio") or {}).get("data", ""),
             thought=message.get("reasoning_content") or "",
             calls=[(call["function"]["name"], call["function"]["arguments"]) for call in calls],
             call_ids={call["id"] for call in calls},
@@ -125,6 +138,7 @@ class Chats:
         """What the deltas add up to: texts end to end, calls by their index; usage alone in the last chunk."""
         message: dict[str, Any] = {"content": "", "refusal": "", "reasoning_content": ""}
         blocks: list[Any] = []
+        spoken = b""
         calls: dict[int, dict[str, Any]] = {}
         finish: list[str] = []
         with_choices = [chunk for chunk in chunks if chunk["choices"]]
@@ -134,6 +148,7 @@ class Chats:
             for name in message:
                 message[name] += choice["delta"].get(name) or ""
             blocks += choice["delta"].get("thinking_blocks") or ()
+            spoken += base64.b64decode((choice["delta"].get("audio") or {}).get("data", ""))
             for piece in choice["delta"].get("tool_calls") or ():
                 call = calls.setdefault(
                     piece["index"], {"id": piece["id"], "type": "function", "function": {"name": "", "arguments": ""}}
@@ -145,6 +160,8 @@ class Chats:
         last = chunks[-1]
         assert last["choices"] == []
         told = {**message, "role": "assistant", "thinking_blocks": blocks, "tool_calls": list(calls.values())}
+        if spoken:
+            told["audio"] = {"data": base64.b64encode(spoken).decode()}
         whole = {"message": told, "finish_reason": finish[0]}
         return cls._seen({**with_choices[0], "choices": [whole], "usage": last["usage"]})
 
@@ -154,6 +171,8 @@ class Chats:
 
 class Responses:
     """`POST /v1/responses`."""
+
+    cannot_ask: frozenset[str] = frozenset({"spoken answer"})
 
     def __init__(self, url: str, key: str) -> None:
         self._sdk = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
@@ -190,6 +209,10 @@ class Responses:
             found[-1]["content"] = [
                 *parts, {"type": "input_image", "image_url": question.picture, "detail": "auto"}
             ]  # fmt: skip
+        if question.audio is not None:
+            parts = [{"type": "input_text", "text": found[-1]["content"]}]
+            heard = {"type": "input_audio", "input_audio": {"data": question.audio, "format": "wav"}}
+            found[-1]["content"] = [*parts, heard]
         written = [{"name": made.name, "arguments": json.dumps(made.arguments)} for made in question.calls]
         made_up = [{"type": "function_call", "call_id": f"call_{at}", **each} for at, each in enumerate(written)]
         turn = question.earlier.turn if question.earlier else made_up
@@ -254,6 +277,8 @@ class Responses:
 
 class Messages:
     """`POST /v1/messages`."""
+
+    cannot_ask: frozenset[str] = frozenset({"spoken question", "spoken answer"})
 
     def __init__(self, url: str, key: str) -> None:
         self._sdk = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0)

@@ -6,6 +6,10 @@ from typing import Any, Final
 PNG: Final = "iVBORw0KGgo="
 DATA_URL: Final = f"data:image/png;base64,{PNG}"
 WEB_URL: Final = "https://pictures.invalid/a.png"
+WAV: Final = "UklGRiQAAABXQVZF"
+SPOKEN: Final = ("AAEC", "AwQ=", "BQY=")
+"""Samples as a stream brings them: each piece has a padding of its own."""
+SPOKEN_WHOLE: Final = "AAECAwQFBg=="
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {"is_fine": {"type": "boolean"}},
@@ -36,6 +40,8 @@ class Question:
     is_forced: bool = False
     is_serial: bool = False
     picture: str | None = None
+    audio: str | None = None
+    wants_audio: bool = False
     wants_schema: bool = False
     wants_thoughts: bool = False
     stops: tuple[str, ...] = ()
@@ -44,12 +50,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Counts:
-    """Tokens: input that was not cached, input that was, output with its reasoning."""
+    """Tokens: input that was not cached, input that was, output with its reasoning; the audio among input and
+    output."""
 
     fresh: int = 12
     cached: int = 0
     output: int = 7
     reasoning: int = 0
+    heard: int = 0
+    spoken: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Said:
     """What a provider answers. `ended`: stop, length or refusal."""
 
     text: str = ""
+    speech: tuple[str, ...] = ()
     thought: str = ""
     calls: tuple[Called, ...] = ()
     ended: str = "stop"
@@ -75,6 +85,10 @@ class Told:
     """Name and arguments."""
     results: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+    audio: list[tuple[str, str]] = field(default_factory=list)
+    """Format and bytes."""
+    voice: str | None = None
+    """In which the answer is to be spoken."""
     thoughts: list[tuple[str, str]] = field(default_factory=list)
     """Earlier reasoning and its signature, where there is one."""
     schema: Any = None
@@ -90,6 +104,7 @@ class Seen:
     """What a client got."""
 
     text: str = ""
+    speech: str = ""
     thought: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
     """Name and arguments, as the client reads them: JSON."""

@@ -27,6 +27,20 @@ class Outcome:
 ANSWERED: Final = Outcome()
 _EVERY: Final = tuple(CLIENTS)
 
+# What a client is told of its second part, its picture and its wish for one call at a time: its own names for them.
+_PART: Final = {
+    client: "input[0].content[1]" if client == "responses" else "messages[0].content[1]" for client in _EVERY
+}
+_PICTURE: Final = {
+    "chat completions": f"{_PART['chat completions']}.image_url.url",
+    "responses": f"{_PART['responses']}.image_url",
+    "messages": f"{_PART['messages']}.source",
+}
+_SERIAL: Final = {
+    client: "tool_choice.disable_parallel_tool_use" if client == "messages" else "parallel_tool_calls"
+    for client in _EVERY
+}
+
 # (client API, protocol, capability) -> what becomes of it.
 _EXCEPTIONS: Final[dict[tuple[str, str, str], Outcome]] = {
     **{
@@ -34,13 +48,24 @@ _EXCEPTIONS: Final[dict[tuple[str, str, str], Outcome]] = {
         for client in _EVERY
         for capability, outcome in {
             "forced tool call": Outcome("refused", "tool_choice"),
-            "one tool call at a time": Outcome("refused", "parallel_tool_calls"),
-            "picture by address": Outcome("refused", "content[1]"),
+            "one tool call at a time": Outcome("refused", _SERIAL[client]),
+            "picture by address": Outcome("refused", _PICTURE[client]),
         }.items()
     },
     ("messages", "ollama", "reasoning text"): Outcome("told", "thinking.budget_tokens"),
-    **{(client, "gemini", "one tool call at a time"): Outcome("refused", "parallel_tool_calls") for client in _EVERY},
-    **{(client, "bedrock", "picture by address"): Outcome("refused", "content[1]") for client in _EVERY},
+    **{(client, "gemini", "one tool call at a time"): Outcome("refused", _SERIAL[client]) for client in _EVERY},
+    **{(client, "bedrock", "picture by address"): Outcome("refused", _PICTURE[client]) for client in _EVERY},
+    **{
+        (client, upstream, "spoken question"): Outcome("refused", f"{_PART[client]}.type")
+        for client in _EVERY
+        for upstream in ("anthropic", "ollama")
+    },
+    **{
+        (client, upstream, "spoken answer"): Outcome("refused", "audio")
+        for client in _EVERY
+        for upstream in ("anthropic", "bedrock", "ollama")
+    },
+    ("chat completions", "gemini", "spoken answer"): Outcome("told", "modalities[0]"),
 }
 
 
@@ -55,8 +80,12 @@ def cells() -> Iterator[tuple[str, str, str, str]]:
     for client in CLIENTS:
         for upstream in UPSTREAMS:
             for capability in CAPABILITIES:
-                for form in FORMS:
+                for form in FORMS if can_ask(client, capability) else ():
                     yield client, upstream, capability, form
+
+
+def can_ask(client: str, capability: str) -> bool:
+    return capability not in CLIENTS[client].cannot_ask
 
 
 # --- as README.md shows it -------------------------------------------------------------------------------------
@@ -77,7 +106,8 @@ def markdown() -> str:
 
 
 def _shown(upstream: str, capability: str) -> str:
-    by_client = {client: _text(outcome(client, upstream, capability)) for client in CLIENTS}
+    asking = [client for client in CLIENTS if can_ask(client, capability)]
+    by_client = {client: _text(outcome(client, upstream, capability)) for client in asking}
     usual = by_client[_EVERY[0]]
     others = [f"{client}: {said}" for client, said in by_client.items() if said != usual]
     return f"{usual} ({'; '.join(others)})" if others else usual

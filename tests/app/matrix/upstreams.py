@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 from tests.app import provider
-from tests.app.matrix.neutral import SIGNATURE, Counts, Said, Told
+from tests.app.matrix.neutral import SIGNATURE, SPOKEN_WHOLE, Counts, Said, Told
 from tests.app.provider import Provider, Reply, Step
 from tests.app.simulators import anthropic, azure, bedrock, gemini, ollama, openai
 from tests.router import aws_events
@@ -80,6 +80,8 @@ class OpenAI:
             more["reasoning_content"] = said.thought
         if said.ended == "refusal":
             more["refusal"] = said.text
+        if said.speech:
+            more["audio"] = {"id": "audio_1", "data": SPOKEN_WHOLE, "transcript": "Yes.", "expires_at": 1}
         text = None if said.ended == "refusal" else said.text or None
         body: dict[str, Any] = provider.chat_body(text, finish=self._finish(said), **more)
         return body | {"usage": self._usage(said.counts)}
@@ -91,6 +93,7 @@ class OpenAI:
         found = [chunk({"role": "assistant", "content": ""})]
         for name in ("reasoning_content", "content", "refusal"):
             found += [chunk({name: piece}) for piece in halves(message.get(name) or "")]
+        found += [chunk({"audio": {"id": "audio_1", "data": piece}}) for piece in said.speech]
         for at, call in enumerate(message.get("tool_calls", ())):
             first = {**call, "index": at, "function": {**call["function"], "arguments": ""}}
             pieces = [
@@ -113,8 +116,8 @@ class OpenAI:
         given = counts.fresh + counts.cached
         return {
             **provider.usage(given, counts.output),
-            "prompt_tokens_details": {"cached_tokens": counts.cached},
-            "completion_tokens_details": {"reasoning_tokens": counts.reasoning},
+            "prompt_tokens_details": {"cached_tokens": counts.cached, "audio_tokens": counts.heard},
+            "completion_tokens_details": {"reasoning_tokens": counts.reasoning, "audio_tokens": counts.spoken},
         }
 
     def told(self, body: Mapping[str, Any]) -> Told:
@@ -124,6 +127,8 @@ class OpenAI:
             parts: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
             text = "".join(part["text"] for part in parts if part["type"] == "text")
             found.pictures += [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+            heard = [part["input_audio"] for part in parts if part["type"] == "input_audio"]
+            found.audio += [(each["format"], each["data"]) for each in heard]
             if message["role"] in ("system", "developer"):
                 found.system += text
             elif message["role"] == "tool":
@@ -140,6 +145,7 @@ class OpenAI:
         found.thinks = body.get("reasoning_effort") == "low"
         found.is_forced = body.get("tool_choice") == "required"
         found.is_serial = body.get("parallel_tool_calls") is False
+        found.voice = body.get("audio", {}).get("voice")
         return found
 
 
@@ -253,6 +259,8 @@ class Gemini:
             "cachedContentTokenCount": counts.cached,
             "candidatesTokenCount": counts.output - counts.reasoning,
             "thoughtsTokenCount": counts.reasoning,
+            "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": counts.heard}],
+            "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": counts.spoken}],
         }
         if said.ended == "refusal":
             feedback = {"blockReason": "SAFETY", "blockReasonMessage": said.text}
@@ -262,6 +270,7 @@ class Gemini:
         parts = [
             *(gemini.thought(piece) for piece in halves(said.thought)),
             *(gemini.text(piece) for piece in halves(said.text)),
+            *(gemini.spoken(piece) for piece in said.speech),
             *(gemini.called(made.name, None, **made.arguments) for made in said.calls),
         ]
         if not streams:
@@ -290,6 +299,8 @@ class Gemini:
                         found.calls.append((call["name"], call["args"]))
                     case {"functionResponse": result}:
                         found.results.append(result["response"]["output"])
+                    case {"inlineData": {"mimeType": str(kind), "data": data}} if kind.startswith("audio/"):
+                        found.audio.append((kind.removeprefix("audio/"), data))
                     case {"inlineData": blob}:
                         found.pictures.append(f"data:{blob['mimeType']};base64,{blob['data']}")
                     case {"fileData": file}:
@@ -301,6 +312,8 @@ class Gemini:
         found.stops = config.get("stopSequences", [])
         found.limit = config.get("maxOutputTokens")
         found.thinks = config.get("thinkingConfig", {}).get("includeThoughts") is True
+        if config.get("responseModalities") == ["AUDIO"]:
+            found.voice = config["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"]
         found.is_forced = body.get("toolConfig", {}).get("functionCallingConfig", {}).get("mode") == "ANY"
         return found
 
@@ -312,7 +325,7 @@ class Bedrock:
     model = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
     key = f"{bedrock.ACCESS_KEY}:{bedrock.SECRET}:{bedrock.TOKEN}"
     settings = f'region = "{bedrock.REGION}"'
-    silent_on: frozenset[str] = frozenset({"reasoning tokens"})
+    silent_on: frozenset[str] = frozenset({"reasoning tokens", "audio tokens"})
     signs = True
 
     def running(self) -> AbstractContextManager[Provider]:
@@ -376,6 +389,8 @@ class Bedrock:
                         found.calls.append((use["name"], use["input"]))
                     case {"toolResult": result}:
                         found.results.append("".join(part["text"] for part in result["content"]))
+                    case {"audio": heard}:
+                        found.audio.append((heard["format"], heard["source"]["bytes"]))
                     case {"image": image}:
                         found.pictures.append(f"data:image/{image['format']};base64,{image['source']['bytes']}")
         config = body.get("toolConfig", {})

@@ -157,7 +157,7 @@ def events(answer: dict[str, Any], size: int = 5) -> list[bytes]:
     for at, block in enumerate(answer["content"]):
         found += _block_events(at, block, size)
     ending = {name: answer[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in answer}
-    totals = ("output_tokens", "output_tokens_details")
+    totals = ("output_tokens", "output_tokens_details", "server_tool_use")
     counts = {name: answer["usage"][name] for name in totals if name in answer["usage"]}
     return [*found, named("message_delta", delta=ending, usage=counts), named("message_stop")]
 

@@ -6,6 +6,7 @@ and whatever the service description that botocore ships does not know.
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -51,7 +52,12 @@ class BedrockReceived(Received):
 
 
 class Bedrock(Provider):
-    """Answers `POST /model/MODEL/converse` and `/model/MODEL/converse-stream` by script."""
+    """Answers `POST /model/MODEL/converse` and `/model/MODEL/converse-stream` by script. `account` gives the secret of
+    an access key that is good, and None for any other."""
+
+    def __init__(self, account: Callable[[str], str | None] = {ACCESS_KEY: SECRET}.get) -> None:
+        super().__init__()
+        self._account = account
 
     @property
     def base_url(self) -> str:
@@ -61,32 +67,33 @@ class Bedrock(Provider):
         return BedrockReceived(received.method, received.target, received.headers, received.body)
 
     def fault(self, received: Received) -> Reply | None:
-        return _fault(received)
+        return _fault(received, self._account)
 
 
-def _fault(asked: Received) -> Reply | None:
+def _fault(asked: Received, account: Callable[[str], str | None]) -> Reply | None:
     """What the real one would refuse."""
     authorization = asked.headers.get("authorization", "")
     if authorization.startswith("Bearer "):
         is_known = authorization == f"Bearer {BEARER}"
     else:
-        is_known = _is_signed(asked, authorization)
+        is_known = _is_signed(asked, authorization, account)
     if not is_known:
         return failure(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
     report = ParamValidator().validate({**asked.json, "modelId": asked.model}, _request_shape())
     return failure(400, "ValidationException", report.generate_report()) if report.has_errors() else None
 
 
-def _is_signed(asked: Received, authorization: str) -> bool:
+def _is_signed(asked: Received, authorization: str, account: Callable[[str], str | None]) -> bool:
     """Whether the signature is the one that botocore computes from what has arrived."""
     said = _SIGNED.fullmatch(authorization)
-    if said is None or said["key"] != ACCESS_KEY or said["region"] != REGION:
+    secret = account(said["key"]) if said is not None else None
+    if said is None or secret is None or said["region"] != REGION:
         return False
     signed = {name: asked.headers[name] for name in said["headers"].split(";")}
     url = f"http://{asked.headers['host']}{asked.target}"
     request = AWSRequest(asked.method, url, headers=signed, data=asked.body)
     request.context["timestamp"] = asked.headers["x-amz-date"]
-    signer = SigV4Auth(Credentials(ACCESS_KEY, SECRET, TOKEN), "bedrock", REGION)
+    signer = SigV4Auth(Credentials(said["key"], secret), "bedrock", REGION)
     to_sign = signer.string_to_sign(request, signer.canonical_request(request))
     return bool(signer.signature(to_sign, request) == said["signature"])
 

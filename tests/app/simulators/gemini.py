@@ -5,6 +5,8 @@ SDK do not know.
 """
 
 import json
+import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +18,13 @@ from tests.app.provider import Provider, Received, Reply, Step, json_reply, runn
 
 KEY: Final = "AIza-upstream-only-for-the-provider"
 COUNTS: Final = {"promptTokenCount": 12, "candidatesTokenCount": 5, "thoughtsTokenCount": 3, "totalTokenCount": 20}
+
+PROJECT: Final = "a-project"
+LOCATION: Final = "europe-west4"
+_VERTEX_PATH: Final = re.compile(
+    rf"/v1/projects/{PROJECT}/locations/{LOCATION}/(publishers/google/models/[\w.-]+|endpoints/\d+)"
+    r":(generateContent|streamGenerateContent\?alt=sse)"
+)
 
 _REQUEST: Final[dict[str, Any]] = {
     "systemInstruction": types.Content,
@@ -59,14 +68,34 @@ class Gemini(Provider):
         return GeminiReceived(received.method, received.target, received.headers, received.body)
 
     def fault(self, received: Received) -> Reply | None:
-        return _fault(received)
+        return self._stranger(received) or _mistake(received)
 
-
-def _fault(asked: Received) -> Reply | None:
-    """What the real one would refuse."""
-    if asked.headers.get("x-goog-api-key") != KEY or "key=" in asked.target:
+    def _stranger(self, received: Received) -> Reply | None:
+        """What somebody without the key is told."""
+        if received.headers.get("x-goog-api-key") == KEY and "key=" not in received.target:
+            return None
         reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
         return failure(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT", reason)
+
+
+class Vertex(Gemini):
+    """The same below a project and a location of Vertex AI, for who brings an access token that `is_good`."""
+
+    def __init__(self, is_good: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._is_good = is_good
+
+    def _stranger(self, received: Received) -> Reply | None:
+        token = received.headers.get("authorization", "").removeprefix("Bearer ")
+        if not self._is_good(token) or "x-goog-api-key" in received.headers:
+            return failure(401, f"Request had invalid authentication credentials: {token}", "UNAUTHENTICATED")
+        if not _VERTEX_PATH.fullmatch(received.target):
+            return failure(404, f"{received.target} was not found.", "NOT_FOUND")
+        return None
+
+
+def _mistake(asked: Received) -> Reply | None:
+    """What the real one would refuse, whoever asks."""
     body = asked.json
     try:
         for name, value in body.items():
@@ -102,6 +131,11 @@ def response(*parts: dict[str, Any], reason: str | None = "STOP", **fields: Any)
 
 def text(said: str, **fields: Any) -> dict[str, Any]:
     return {"text": said, **fields}
+
+
+def spoken(samples: str) -> dict[str, Any]:
+    """Samples in base64, as the speaking models give them."""
+    return {"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": samples}}
 
 
 def thought(said: str) -> dict[str, Any]:
