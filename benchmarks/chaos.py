@@ -107,7 +107,7 @@ class Chaos:
 
     async def _soak(self) -> Found:
         per_s = self._asked.per_s or _SOAK_PER_S
-        advance = self._task(f"soak, {self._minutes:g} minutes", round(self._minutes * 60))
+        advance = self._task(f"soak, {self._minutes:g} minutes", round(soak.lasts_s(self._minutes)))
         found = await soak.soaked(self._folder / "soak", self._minutes, per_s, advance)
         return {"soak": dataclasses.asdict(found)}
 

@@ -27,7 +27,8 @@ from benchmarks.storms import HEALTHY_TIMEOUT_S, key_files, model, provider
 from benchmarks.traffic import new_questions
 
 SAMPLES: Final = 120
-WARM_UP_SHARE: Final = 0.3
+WARM_UP_SHARE: Final = 1 / 3
+"""Of the measured time, before it, under the same load: bounded memories fill."""
 REST_S: Final = 45.0
 """So long after the load: an idle connection to an upstream is kept for half a minute."""
 _FAULT_RATE: Final = 0.1
@@ -53,6 +54,7 @@ class Soak:
     """What was found. Slopes are per ten minutes, after the warm-up."""
 
     minutes: float
+    """Measured, after a warm-up of a third more."""
     per_s: float
     samples: list[Sample] = field(default_factory=list)
     verdicts: dict[str, int] = field(default_factory=dict)
@@ -65,6 +67,11 @@ class Soak:
     in_flight: int | None = None
     """Requests that the gateway still counts when nobody asks any more."""
     verifies: bool = False
+
+
+def lasts_s(minutes: float) -> float:
+    """Of the load, with its warm-up."""
+    return (1 + WARM_UP_SHARE) * minutes * 60
 
 
 async def soaked(folder: Path, minutes: float, per_s: float, advance: Callable[[int], None]) -> Soak:
@@ -97,7 +104,7 @@ async def _soaked(gateway: Gateway, key: str, soak: Soak, advance: Callable[[int
     began = time.monotonic()
     soak.before = await _sample(gateway, began)
     watching = asyncio.create_task(_watch(gateway, soak, began, advance))
-    await paced(soak.per_s, int(soak.minutes * 60 * soak.per_s), load.ask, random.Random(8080))
+    await paced(soak.per_s, int(lasts_s(soak.minutes) * soak.per_s), load.ask, random.Random(8080))
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watching
@@ -117,7 +124,7 @@ async def _soaked(gateway: Gateway, key: str, soak: Soak, advance: Callable[[int
 
 
 async def _watch(gateway: Gateway, soak: Soak, began: float, advance: Callable[[int], None]) -> None:
-    pause_s = soak.minutes * 60 / SAMPLES
+    pause_s = lasts_s(soak.minutes) / SAMPLES
     while True:
         await asyncio.sleep(pause_s)
         soak.samples.append(await _sample(gateway, began))

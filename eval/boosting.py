@@ -41,10 +41,10 @@ def grow(amounts: Floats, labels: Floats, weights: Floats, names: Sequence[str],
         p = 1 / (1 + np.exp(-score))
         slope, curve = weights * (labels - p), weights * p * (1 - p)
         rows = np.flatnonzero(chance.random(len(labels)) < _ROWS)
-        places = chance.choice(askable, max(int(_FEATURES * len(askable)), 1), replace=False)
+        places = chance.choice(askable, _count(len(askable)), replace=False)
         asked, leaf = [], np.zeros(len(labels), dtype=np.intp)
         for _ in range(DEPTH):
-            place, cut = _best(bins, places, leaf, slope, curve, rows)
+            place, cut = _best(bins, cuts, places, leaf, slope, curve, rows)
             asked.append((place, cut))
             leaf = 2 * leaf + (bins[place] > cut)
         size = 1 << DEPTH
@@ -61,6 +61,11 @@ def grow(amounts: Floats, labels: Floats, weights: Floats, names: Sequence[str],
     return found
 
 
+def _count(askable: int) -> int:
+    """How many amounts a tree may ask about."""
+    return min(max(int(_FEATURES * askable), DEPTH), askable)
+
+
 def _cuts(column: Floats) -> Floats:
     """Places between the values that occur, as many rows between one and the next."""
     values = np.unique(column)
@@ -72,8 +77,8 @@ def _cuts(column: Floats) -> Floats:
 
 
 def _best(
-    bins: NDArray[np.intp], places: NDArray[np.intp], leaf: NDArray[np.intp], slope: Floats, curve: Floats,
-    rows: NDArray[np.intp],
+    bins: NDArray[np.intp], cuts: Sequence[Floats], places: NDArray[np.intp], leaf: NDArray[np.intp], slope: Floats,
+    curve: Floats, rows: NDArray[np.intp],
 ) -> tuple[int, int]:  # fmt: skip
     """(amount, cut): the question that, asked in all leaves, lowers the loss most."""
     leaves, width = int(leaf.max()) + 1, _CUTS + 2
@@ -85,8 +90,8 @@ def _best(
             np.bincount(at, of, leaves * width).reshape(leaves, width).cumsum(axis=1) for of in (slopes, curves)
         )
         high, above = low[:, -1:] - low, below[:, -1:] - below
-        gain = (low**2 / (below + _RIDGE) + high**2 / (above + _RIDGE)).sum(axis=0)[:-1]
+        gain = (low**2 / (below + _RIDGE) + high**2 / (above + _RIDGE)).sum(axis=0)[: len(cuts[place])]
         cut = int(np.argmax(gain))
-        if gain[cut] > best and cut < width - 2:
+        if gain[cut] > best:
             best, found = float(gain[cut]), (place, cut)
     return found

@@ -97,6 +97,16 @@ def test_the_sdk_reads_a_whole_answer(aws: Any, bedrock: Bedrock) -> None:
     assert (answer["stopReason"], answer["usage"]["cacheReadInputTokens"]) == ("tool_use", 30)
 
 
+def test_the_sdk_sends_audio_as_the_gateway_does(aws: Any, bedrock: Bedrock) -> None:
+    bedrock.script(SONNET, whole({"text": "Hi."}))
+    heard = {"audio": {"format": "wav", "source": {"bytes": b"RIFF"}}}
+
+    aws.converse(modelId=SONNET, messages=[{"role": "user", "content": [heard, {"text": "What is said?"}]}])
+
+    sent = bedrock.calls[0].received.json["messages"][0]["content"][0]
+    assert sent == {"audio": {"format": "wav", "source": {"bytes": "UklGRg=="}}}
+
+
 def test_the_sdk_reads_a_stream_however_it_is_cut(aws: Any, bedrock: Bedrock) -> None:
     raw = b"".join([start(), *REASONING, text(UNICODE, 1), block_stop(1), stop(), metadata()])
     bedrock.script(SONNET, streamed(*cut_up(raw, 7)))

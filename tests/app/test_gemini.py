@@ -24,6 +24,7 @@ from tests.app.simulators.gemini import (
     failure,
     response,
     running_gemini,
+    spoken,
     streamed,
     text,
     thought,
@@ -83,6 +84,32 @@ def test_the_sdk_reads_a_whole_answer(google: genai.Client, gemini: Gemini) -> N
     assert answer.candidates[0].finish_reason == types.FinishReason.STOP
     assert answer.usage_metadata is not None
     assert answer.usage_metadata.thoughts_token_count == 3
+
+
+def test_the_sdk_hears_and_is_heard(google: genai.Client, gemini: Gemini) -> None:
+    gemini.script("m", whole(spoken("AAEC")))
+
+    answer = google.models.generate_content(
+        model="m",
+        contents=[types.Part.from_bytes(data=b"RIFF", mime_type="audio/wav"), "What is said?"],
+        config=types.GenerateContentConfig(
+            response_modalities=["AUDIO"],
+            speech_config=types.SpeechConfig(
+                voice_config=types.VoiceConfig(prebuilt_voice_config=types.PrebuiltVoiceConfig(voice_name="Kore"))
+            ),
+        ),
+    )
+
+    assert answer.parts is not None
+    assert answer.parts[0].inline_data is not None
+    assert answer.parts[0].inline_data.data == b"\0\1\2"
+    asked = gemini.calls[0].received.json
+    assert asked["contents"][0]["parts"][0] == {"inlineData": {"mimeType": "audio/wav", "data": "UklGRg=="}}
+    # What the gateway sends for `modalities` and `audio` is what the SDK sends.
+    assert asked["generationConfig"] == {
+        "responseModalities": ["AUDIO"],
+        "speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}},
+    }
 
 
 def test_the_sdk_reads_a_stream(google: genai.Client, gemini: Gemini) -> None:
@@ -382,6 +409,28 @@ def test_a_cut_stream_never_looks_complete(
     assert not any(seen)
     row = gateway.rows()[-1]
     assert (row.status, row.usage_source) == ("upstream_cut", "estimated")
+
+
+def test_a_stream_that_breaks_off_is_booked_with_what_had_been_counted(
+    client: OpenAI, gemini: Gemini, gateway: RunningGateway
+) -> None:
+    counts = {
+        "promptTokenCount": 1_000,
+        "cachedContentTokenCount": 400,
+        "candidatesTokenCount": 2,
+        "thoughtsTokenCount": 300,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 1_000}],
+    }
+    begun = stream_reply([event(response(text("Half an ans"), reason=None, usageMetadata=counts))])
+    gemini.script("gemini-3-pro", begun)
+
+    with client.chat.completions.create(model="pro", messages=says(), stream=True) as stream, pytest.raises(APIError):
+        list(stream)
+
+    row = gateway.rows()[-1]
+    assert (row.usage_source, row.input_tokens, row.cache_read_tokens) == ("estimated", 600, 400)
+    # More was thought than was seen, and that is paid for as well.
+    assert (row.output_tokens, row.reasoning_tokens) == (302, 300)
 
 
 def test_an_error_in_the_midst_of_a_stream_ends_it(client: OpenAI, gemini: Gemini) -> None:

@@ -75,6 +75,7 @@ def report(material: Material) -> CacheReport:
         for scene in (Scene(0, False, False, False), Scene(2, category == "number", False, False))
     ]
     rows = tuple(Row(name, True, *(share(9, 10) for _ in range(4))) for name in ("reworded", "different"))
+    links = Links("different", share(99, 100), share(95, 100), (0.98, 1.0), (0.9, 0.97))
     questions = material.order("clear", 1)
     return CacheReport(
         plan=PLAN,
@@ -119,7 +120,6 @@ def report(material: Material) -> CacheReport:
         prior_changes=(("alone: best", 1.0, 2.0),),
         fitted_on=("clear", "blurred"),
     )
-    links = Links("different", share(99, 100), share(95, 100), (0.98, 1.0), (0.9, 0.97))
 
 
 PLAN_POLICY = cache_report.policy_of(0.05, "prior")
