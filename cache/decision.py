@@ -5,7 +5,8 @@
 The candidate is the answer group that the neighbourhood speaks for most. Its probability is a logistic function
 of a few features of the context: how near, how near the nearest other answer, how many agree, how dense. The
 weights are fitted by `thriftgate eval cache --fit` and lie in `prior.json` beside this module; what a group's
-own labels have shown is added to them. A mismatch of number, polarity, role or language blocks, whatever p.
+own labels have shown is added to them. A mismatch of number, polarity, role or language blocks, whatever p, and so
+does one thing in the place of another among the same words.
 """
 
 import json
@@ -32,7 +33,7 @@ FRIEND_REACH: Final = 0.15
 TWIN: Final = 0.995
 """At least this probability has a stored question of the same words: over five public data sets 2 of 860 such pairs
 have different answers, both of them debatable labels."""
-BLOCKING: Final = frozenset({"number", "polarity", "role", "language"})
+BLOCKING: Final = frozenset({"number", "polarity", "role", "language", "exchange"})
 """Mismatches that no similarity makes up for."""
 
 FEATURES: Final = (
@@ -323,5 +324,5 @@ def _kinds(
     return [
         sum(kind is None for kind in kinds) / len(kinds),
         friends[0].similarity - clean.similarity if clean is not None else 0.3,
-        float(serving[1] == "entity"),
+        float(serving[1] in ("entity", "exchange")),
     ]

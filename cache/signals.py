@@ -252,7 +252,7 @@ _SPECIFIC: Final = frozenset("which what who whose whom".split())
 _QUALITIES: Final = _pairs(
     """
     maximum max most|minimum min least; more|less fewer; fast quick rapid swift|slow; early|late;
-    big large huge enlarge|small little tiny shrink; open|shut close; board|alight; high|low; tall|short; long|short; wide broad|narrow; thick|thin runny; deep|shallow;
+    big large huge enlarge|small little tiny shrink; big large high|small low tight; open|shut close; board|alight; high|low; tall|short; long|short; wide broad|narrow; thick|thin runny; deep|shallow;
     heavy|light; strong|weak; hard difficult|easy simple; hard firm|soft; hot warm|cold cool chilly;
     wet damp moist humid|dry; bright light|dark dim; loud noisy|quiet silent; clean|dirty; young|old;
     good great|bad poor terrible; cheap inexpensive affordable|expensive pricey costly; rich wealthy|poor;
@@ -1420,8 +1420,9 @@ def mismatch(left: str, right: str) -> str | None:
 
 
 def difference(one: Traits, two: Traits) -> str | None:
-    """What the texts differ in: `language`, `number`, `polarity`, `role` or `entity`, the first of these; None if
-    in none. `entity` is the one that often says nothing."""
+    """What the texts differ in: `language`, `number`, `polarity`, `role`, `exchange` or `entity`, the first of these;
+    None if in none. `exchange`: the same words but for one of things that exclude each other. `entity` is the one that
+    often says nothing."""
     if one.languages and two.languages and one.languages.isdisjoint(two.languages):
         return "language"
     if one.numbers != two.numbers and _count_differently(*sorted((one.numbers, two.numbers))):
@@ -1440,6 +1441,8 @@ def difference(one: Traits, two: Traits) -> str | None:
         return "polarity"
     if _swap_roles(one, two):
         return "role"
+    if _exchange_alternatives(one, two):
+        return "exchange"
     return "entity" if _name_others(one, two) else None
 
 
@@ -1671,6 +1674,14 @@ def _name_others(one: Traits, two: Traits) -> bool:
         if any(group in groups for group, _ in two.members - one.members):
             return True
     return _exchange_a_thing(one, two)
+
+
+def _exchange_alternatives(one: Traits, two: Traits) -> bool:
+    """Whether nothing but one alternative stands in the place of another: red for orange."""
+    mine, theirs = one.members - two.members, two.members - one.members
+    if {group for group, _ in mine}.isdisjoint(group for group, _ in theirs):
+        return False
+    return all(word in _ALL_MEMBERS or word in _GENERIC for word in set(one.words) ^ set(two.words))
 
 
 def _exchange_a_thing(one: Traits, two: Traits) -> bool:

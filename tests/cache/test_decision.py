@@ -114,6 +114,7 @@ MISMATCHES = [
     ("How do I turn on dark mode?", "How do I turn off dark mode?", "polarity"),
     ("Is the 128 GB model in blue?", "Is the 256 GB model in blue?", "number"),
     ("Move it from Drive to Box?", "Move it from Box to Drive?", "role"),
+    ("Do you accept Klarna?", "Do you accept PayPal?", "exchange"),
     ("How do I reset my password?", "¿Cómo restablezco mi contraseña?", "language"),
 ]
 
@@ -157,7 +158,7 @@ def test_one_kind_of_mismatch_overruled_leaves_the_others_blocking() -> None:
 
 
 def test_another_name_is_a_feature_and_no_veto() -> None:
-    judgement = judged(near(5, text="Do you accept Klarna?"), text="Do you accept PayPal?")
+    judgement = judged(near(5, text="Which shirts does Larkspur sell?"), text="Which shirts does Vantor sell?")
     assert judgement.reason == "near"
     assert feature(judgement, "entity") == 1
 

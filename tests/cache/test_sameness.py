@@ -320,7 +320,7 @@ def test_the_shipped_weights_have_room_for_three_outcomes() -> None:
 
 
 def test_weights_of_ones_own_are_used() -> None:
-    nothing = Weights(what="", trees=(), link=0.9, audit_same=0.9, audit_different=0.1)
+    nothing = Weights("", link=0.9, audit_same=0.9, audit_different=0.1, audit_improbable=0.05, intercept=0.0, trees=())
     left, right = answer_traits("The fee is 5 euros."), answer_traits("Bring a photo.")
     assert sameness(left, right, 0.1, nothing) == 0.5
     assert not compare_link(left, right, 0.1, nothing)

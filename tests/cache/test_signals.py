@@ -207,7 +207,35 @@ def test_the_opposite_blocks(line: str) -> None:
 @pytest.mark.parametrize("line", ENTITY)
 def test_another_thing_blocks(line: str) -> None:
     left, right = pair(line)
-    assert mismatch(left, right) == mismatch(right, left) == "entity"
+    assert mismatch(left, right) == mismatch(right, left)
+    assert mismatch(left, right) in ("exchange", "entity")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "The lamp on the box is glowing red, what's wrong? | The lamp on the box is glowing orange, what's wrong?",
+        "Do you accept Klarna? | Do you accept PayPal?",
+        "Can I pay by credit card? | Can I pay by debit card?",
+        "How do I read a file in Python? | How do I read a file in Rust?",
+    ],
+)
+def test_one_alternative_in_the_place_of_another_among_the_same_words_is_an_exchange(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "exchange"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Do you accept Klarna? | Is PayPal one of the ways to settle a bill?", "Is my parcel red? | Is my parcel late?"],
+)
+def test_another_alternative_among_other_words_is_no_exchange(line: str) -> None:
+    assert mismatch(*pair(line)) != "exchange"
+
+
+@pytest.mark.parametrize("line", ["a higher limit | a smaller limit", "a larger limit | a lower limit"])
+def test_more_and_less_of_a_thing_are_opposites_in_any_words(line: str) -> None:
+    assert mismatch(*pair(line)) == "polarity"
 
 
 @pytest.mark.parametrize("line", ROLE)
@@ -241,7 +269,7 @@ WORDS = st.lists(st.sampled_from(sorted({word for text in TEXTS[:300] for word i
 @given(ANY_TEXT | WORDS, ANY_TEXT | WORDS)
 def test_any_two_texts_have_one_answer_whichever_comes_first(left: str, right: str) -> None:
     assert mismatch(left, right) == mismatch(right, left)
-    assert mismatch(left, right) in (None, "language", "number", "polarity", "role", "entity")
+    assert mismatch(left, right) in (None, "language", "number", "polarity", "role", "exchange", "entity")
 
 
 @given(ANY_TEXT | WORDS)
