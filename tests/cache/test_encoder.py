@@ -184,6 +184,17 @@ async def test_a_recent_text_needs_no_pass_and_the_least_recent_is_forgotten(
     assert session.passes == 4
 
 
+async def test_a_pass_begins_when_it_is_asked_for_and_not_when_it_is_awaited(
+    gated: tuple[Encoder, GatedSession],
+) -> None:
+    encoder, session = gated
+    session.gate.set()
+    asked = encoder.encode("at once")
+    await asyncio.to_thread(encoder.close)  # which waits for what has begun
+    assert session.passes == 1
+    assert (await asked).shape == (encoder.dim,)
+
+
 async def test_a_cancelled_waiter_harms_no_other(gated: tuple[Encoder, GatedSession]) -> None:
     encoder, session = gated
     busy = asyncio.create_task(encoder.encode("keeps the only thread busy"))

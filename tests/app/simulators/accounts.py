@@ -143,7 +143,7 @@ def running_container_accounts() -> AbstractContextManager[ContainerAccounts]:
 
 
 class Sts(Accounts):
-    """AWS's token service: credentials of a role, for who brings an identity's token or signs with keys of their own."""
+    """AWS's token service: credentials of a role, for who brings an identity's token or signs with keys."""
 
     IDENTITY: Final = "identity-token-only"
 
