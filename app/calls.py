@@ -42,6 +42,8 @@ from router.upstream import OpenCall, Upstream
 
 _PATIENCE_S: Final = 0.25
 """Longer than this nobody waits to ask a deployment again while another one of the model is free."""
+_CANONICAL: Final = ("openai", "azure")
+"""Protocols whose own refusals name paths of the canonical form."""
 _AFTER_ALL_OF_PROD: Final = 10
 _COMES_BACK_S: Final = 1.0
 """How soon who was sent away may try again."""
@@ -255,6 +257,8 @@ class Calls:
                     deployment, wire, is_stream=exchange.request.stream, api_key=permit.api_key, at_most_s=left_s
                 )
             except UpstreamError as error:
+                if error.param and wire.protocol is None and deployment.provider.protocol in _CANONICAL:
+                    error.param = client_path(error.param, request)
                 # That a client gives little time is no fault of the deployment.
                 if not isinstance(error, UpstreamTimeout) or left_s >= deployment.provider.first_event_timeout_s:
                     permit.failed(error)

@@ -20,7 +20,17 @@ from app.terminal import AS_JSON, Failure, err, out, settings_of_command
 from cache import decision
 from cache.encoder import Encoder
 from cache.errors import EncoderUnavailable
-from eval import cache_html, cache_report, cache_text, fitting, router_html, router_report, router_text, wording
+from eval import (
+    cache_html,
+    cache_report,
+    cache_text,
+    fitting,
+    router_html,
+    router_report,
+    router_text,
+    sameness,
+    wording,
+)
 from eval.streams import STREAMS, DataMissing, load_stream, shuffled
 from eval.workers import Workers
 
@@ -150,7 +160,10 @@ def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_repor
 )
 @click.option("--questions", type=click.IntRange(1), help="So many of them, in a random order. Default: all.")
 @click.option("--seed", default=1, show_default=True, type=int, help="Of the order and of the wordings.")
-def eval_wordings(stream: str, data: Path, questions: int | None, seed: int) -> None:
+@click.option(
+    "--natural", is_flag=True, help="Use the wordings that were written by hand, for the labels that have some."
+)
+def eval_wordings(stream: str, data: Path, questions: int | None, seed: int, natural: bool) -> None:
     """Writes a stream of questions whose answers are worded differently each time, as JSON Lines.
 
     \b
@@ -164,7 +177,12 @@ def eval_wordings(stream: str, data: Path, questions: int | None, seed: int) -> 
         asked = shuffled(load_stream(stream, data), seed)[:questions]
     except DataMissing as error:
         raise Failure(f"{error}.") from None
-    for line in wording.answers_file(asked, seed=seed):
+    written = None
+    if natural:
+        written = sameness.written_wordings(stream, sameness.read_families(sameness.NATURAL))
+        if not written:
+            raise Failure(f"No wordings were written for the labels of {stream}.")
+    for line in wording.answers_file(asked, seed=seed, written=written):
         click.echo(line)
 
 

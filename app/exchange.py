@@ -23,6 +23,7 @@ from router.plan import Plan
 from router.prices import UnitPrices, cost_nano
 from router.quality import Traits, Vector
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
+from router.tokens import heard_tokens, spoken_tokens
 from router.usage import Usage, UsageSource, estimated_tokens
 
 _NEAREST_KEPT: Final = 5
@@ -184,6 +185,9 @@ class Exchange(Struct, kw_only=True):
         if seen is None:
             written = sum(event.text_bytes for event in self.events)
             seen = Usage(input=estimated_tokens(self.request.body_bytes), output=estimated_tokens(written))
+        if self.request.hears or self.request.speaks:
+            spoken = spoken_tokens(sum(event.spoken_bytes for event in self.events))
+            seen = seen.with_audio(heard_tokens(self.request.mapping), spoken)
         return seen if self.begun is None else self.begun.grown_to(seen.output), "estimated"
 
     def savings(self, usage: Usage) -> tuple[Savings, dict[str, Any]]:

@@ -338,7 +338,7 @@ def answer_traits(text: str) -> AnswerTraits:
         return _read(text)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=768)
 def _packed(text: str) -> bytes:
     """A tenth of the memory that the traits themselves take."""
     return _PACK.encode(_read(text))

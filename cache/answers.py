@@ -6,6 +6,7 @@ linked. Works after the client has been served; nobody waits for it.
 
 import asyncio
 import hashlib
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
@@ -35,7 +36,19 @@ ANSWERS_AT_LEAST: Final = 0.6
 """However sure the questions are, answers that are less likely the same than this are not linked,"""
 QUESTIONS_AT_MOST: Final = 0.95
 """and the questions say no more than this: a new answer may also mean that the right one has changed."""
-MERGE_AT_LEAST: Final = 0.5
+CLEAR_AT: Final = 0.6
+"""In a scope whose answers are either alike or not, this sameness is enough for a link and for an audit."""
+CLEAR_UP_TO: Final = 0.12
+"""Such a scope: of its groups that are at all like an answer, no more than this share lies below CLEAR_AT,"""
+STRICT_AT: Final = 0.985
+STRICT_FROM: Final = 0.18
+"""and where it is more than this, STRICT_AT is needed;"""
+CLEAR_AFTER: Final = 40
+"""counted over so many at least,"""
+CLARITY_MEMORY: Final = 1000
+"""and over about so many lately."""
+_SCOPES_KNOWN: Final = 10_000
+MERGE_AT_LEAST: Final = 0.8
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
 """So many wordings of each are compared for that."""
@@ -117,6 +130,31 @@ class EqualComparison:
         return "same" if one == two else "different"
 
 
+class Clarity(Struct):
+    """Whether the answers of a scope are either alike or not. Where they all say much the same in much the same words,
+    as if taken from one form, it takes more to tell what is the same."""
+
+    clear: float = 0.0
+    unclear: float = 0.0
+
+    def add(self, same: float) -> None:
+        """Takes a group's sameness with an answer into account; one that is not like it says nothing."""
+        if same < PROMISING:
+            return
+        kept = 1 - 1 / CLARITY_MEMORY
+        self.clear = kept * self.clear + (same >= CLEAR_AT)
+        self.unclear = kept * self.unclear + (same < CLEAR_AT)
+
+    def at_least(self, threshold: float) -> float:
+        """A threshold of sameness as it is in this scope."""
+        count = self.clear + self.unclear
+        if count < CLEAR_AFTER:
+            return threshold
+        if self.unclear <= CLEAR_UP_TO * count:
+            return min(threshold, CLEAR_AT)
+        return max(threshold, STRICT_AT) if self.unclear > STRICT_FROM * count else threshold
+
+
 class Alike(Struct, frozen=True):
     """A group that says what an answer says."""
 
@@ -135,6 +173,8 @@ class Answers:
         self.comparison = comparison
         self.turn: Callable[[], Awaitable[None]] = _one_round
         """Awaited before each comparison, which is a good part of a millisecond."""
+        self._clarity: OrderedDict[bytes, Clarity] = OrderedDict()
+        """Of the scopes that were last learnt from; kept in memory only."""
 
     async def vector(self, answer: str) -> Vector:
         """A vector of the whole answer: the mean of its parts that fit the encoder, at unit norm. A function of
@@ -151,36 +191,49 @@ class Answers:
     async def groups_of(
         self, scope: bytes, answer: str, vector: Vector, expected: int | None = None, p: float = 0.0
     ) -> list[Alike]:
-        """The groups that say the same, the largest first; none if none is likely enough. `expected` is the group that
-        the question's neighbourhood speaks for with probability `p`: two independent witnesses, the questions and the
-        answers, may together be surer than either alone."""
+        """The groups that say the same, the likeliest first; none if none is likely enough. `expected` is the group
+        that the question's neighbourhood speaks for with probability `p`: two independent witnesses, the questions and
+        the answers, may together be surer than either alone."""
+        likely = await self._likely(scope, answer, vector, expected)
+        clarity = self._clarity_of(scope)
+        for _, same in likely:
+            clarity.add(same)
+        link_at = clarity.at_least(self.comparison.link_at)
+        if link_at > self.comparison.link_at:
+            expected = None
+        found = []
+        for group, same in likely:
+            both = sameness.log_odds(same) + sameness.log_odds(min(p, QUESTIONS_AT_MOST))
+            is_expected = group.id == expected and same >= ANSWERS_AT_LEAST and both >= sameness.log_odds(BOTH_AT_LEAST)
+            if same >= link_at or is_expected:
+                found.append(Alike(group, is_wording=same >= link_at))
+        # Some may have gone meanwhile.
+        return [each for each in found if self._neighbourhood.groups.get(each.group.id) is each.group]
+
+    async def _likely(
+        self, scope: bytes, answer: str, vector: Vector, expected: int | None
+    ) -> list[tuple[Group, float]]:
+        """The groups with the nearest answers, and the expected one, each with the probability that it says what the
+        answer says; the likeliest first."""
         groups = self._neighbourhood.groups
         nearest: dict[int, tuple[Group, Wording]] = {}
         for group, wording in groups.near(scope, vector, CANDIDATES):
             nearest.setdefault(group.id, (group, wording))
-        compared = list(nearest.values())[:GROUPS_AT_MOST]
+        compared = [
+            (group, wording)
+            for group, wording in list(nearest.values())[:GROUPS_AT_MOST]
+            if group.id == expected or float(wording.vector @ vector) >= self.comparison.near_at
+        ]
         if expected is not None and all(group.id != expected for group, _ in compared):
-            group_expected = groups.get(expected)
-            wordings = groups.wordings(expected)
-            if group_expected is not None and wordings:
-                compared.append((group_expected, wordings[0]))
+            compared += [(groups[expected], wording) for wording in groups.wordings(expected)[:1]]
         found = []
         for group, wording in compared:
-            is_far = float(wording.vector @ vector) < self.comparison.near_at and group.id != expected
-            if is_far or groups.get(group.id) is not group:
-                continue
             await self.turn()
-            same = await self._sameness(answer, vector, wording, groups.wordings(group.id))
-            both = sameness.log_odds(same) + sameness.log_odds(min(p, QUESTIONS_AT_MOST))
-            is_expected = group.id == expected and same >= ANSWERS_AT_LEAST and both >= sameness.log_odds(BOTH_AT_LEAST)
-            if same >= self.comparison.link_at or is_expected:
-                found.append(Alike(group, is_wording=same >= self.comparison.link_at))
-        # Some may have gone meanwhile.
-        present = (each for each in found if groups.get(each.group.id) is each.group)
-        return sorted(present, key=lambda each: -len(each.group.anchors))
+            found.append((group, await self._sameness(answer, vector, wording, groups.wordings(group.id))))
+        return sorted(found, key=lambda each: -each[1])
 
     async def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
-        """The largest group that says the same."""
+        """The likeliest group that says the same."""
         alike = await self.groups_of(scope, answer, vector)
         return alike[0].group if alike else None
 
@@ -206,12 +259,18 @@ class Answers:
     async def verdict(self, group: Group, answer: str, vector: Vector) -> Verdict:
         """What an audit says of a group that was served and a fresh answer."""
         wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]
-        known = await self._each(answer, vector, wordings)
-        if not known or sameness.pooled(known) >= self.comparison.same_at:
-            verdicts: list[Verdict] = []
-        else:
+        known, verdicts = await self._each(answer, vector, wordings), list[Verdict]()
+        same_at = self._clarity_of(group.scope).at_least(self.comparison.same_at)
+        if known and sameness.pooled(known) < same_at:
             verdicts = [self.comparison.verdict(answer, each.text, float(each.vector @ vector)) for each in wordings]
-        return sameness.pooled_verdict(known, verdicts, self.comparison.same_at)
+        return sameness.pooled_verdict(known, verdicts, same_at)
+
+    def _clarity_of(self, scope: bytes) -> Clarity:
+        clarity = self._clarity.setdefault(scope, Clarity())
+        self._clarity.move_to_end(scope)
+        if len(self._clarity) > _SCOPES_KNOWN:
+            self._clarity.popitem(last=False)
+        return clarity
 
     async def may_merge(self, one: Group, two: Group) -> bool:
         """Whether two groups to both of which one answer was linked are one: unless their wordings speak against it."""

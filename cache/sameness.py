@@ -51,6 +51,9 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """At least this probability is `same` to an audit."""
     audit_different: float
     """Less than this probability is `different` to an audit, if there is a plain contradiction as well."""
+    audit_improbable: float
+    """Less than this probability is `different` to an audit."""
+    intercept: float
     trees: tuple[Tree, ...]
     """What the evidence adds to the log-odds of saying the same."""
 
@@ -76,7 +79,8 @@ def sameness(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: W
     if known is not None:
         return known
     found = evidence(one, two, similarity)
-    p = 1 / (1 + math.exp(-(weights or shipped_weights()).summed.log_odds(found)))
+    weights = weights or shipped_weights()
+    p = 1 / (1 + math.exp(-weights.intercept - weights.summed.log_odds(found)))
     return min(p, UNSURE) if any(map(found.__getitem__, _BLOCKING)) else p
 
 
@@ -96,7 +100,10 @@ def compare_audit(one: AnswerTraits, two: AnswerTraits, similarity: float, weigh
     p = sameness(one, two, similarity, weights)
     if p >= weights.audit_same:
         return "same"
-    return "different" if p < weights.audit_different and contradict(one, two, p) else "unclear"
+    is_long = min(one.length, two.length) >= _LONG_ENOUGH
+    if (p < weights.audit_improbable and is_long) or (p < weights.audit_different and contradict(one, two)):
+        return "different"
+    return "unclear"
 
 
 # --- several wordings of one answer ---
@@ -138,16 +145,12 @@ _CONTRADICTIONS: Final = (
 )
 _LITTLE_COMMON: Final = 0.5
 """So many of the words in both answers are an answer's own, where they have little in common."""
-_IMPROBABLE: Final = 0.01
-"""None of 4,131 rewordings of families that were left out of the fit was so improbable."""
 _LONG_ENOUGH: Final = 8
 """In words: of shorter answers one may say in a word what the other spells out."""
 
 
-def contradict(one: AnswerTraits, two: AnswerTraits, p: float) -> bool:
-    """Whether something in one answer plainly speaks against the other, or so much that they are about other things."""
-    if p < _IMPROBABLE and min(one.length, two.length) >= _LONG_ENOUGH:
-        return True
+def contradict(one: AnswerTraits, two: AnswerTraits) -> bool:
+    """Whether something in one answer plainly speaks against the other."""
     found = evidence(one, two, 0.0)
     return any(found[name] for name in _CONTRADICTIONS)
 

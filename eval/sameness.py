@@ -9,6 +9,7 @@ held-back ones are measured.
 """
 
 import json
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,7 @@ from cache.sameness import (
 )
 from eval.boosting import grow
 from eval.intervals import Share, share
+from eval.wording import facts_of, stated, with_another_fact
 
 FAMILIES: Final = Path(__file__).parent.parent / "data" / "answers"
 DEVELOPMENT: Final = FAMILIES / "families-dev.jsonl"
@@ -80,9 +82,25 @@ def read_families(path: Path) -> list[Family]:
     return [msgspec.json.decode(line, type=Family) for line in path.read_bytes().splitlines() if line.strip()]
 
 
+def written_wordings(stream: str, families: Iterable[Family]) -> dict[str, tuple[str, ...]]:
+    """Label -> wordings that were written for it: the family `bank77-card-arrival` is for the label `card_arrival` of
+    banking77."""
+    prefix = _PREFIXES.get(stream, f"{stream}-")
+    return {
+        family.id.removeprefix(prefix).replace("-", "_"): family.same
+        for family in families
+        if family.id.startswith(prefix)
+    }
+
+
+_PREFIXES: Final = {"banking77": "bank77-"}
+
+
 # --- pairs ---
 
-Relation = Literal["reworded", "varied", "different", "neighbour", "altered", "other question"]
+Relation = Literal[
+    "reworded", "varied", "generated", "different", "neighbour", "altered", "another fact", "other question"
+]
 
 
 class Pair(Struct, frozen=True):
@@ -99,7 +117,7 @@ class Pair(Struct, frozen=True):
 
     @property
     def is_same(self) -> bool:
-        return self.relation in ("reworded", "varied")
+        return self.relation in ("reworded", "varied", "generated")
 
 
 def family_pairs(families: Iterable[Family]) -> Iterator[Pair]:
@@ -252,6 +270,21 @@ def altered_pairs(families: Iterable[Family]) -> Iterator[Pair]:
                 yield Pair(family.id, "altered", "number", one, two[: at.start()] + other + two[at.end() :])
 
 
+_GENERATED: Final = 6
+
+
+def generated_pairs(labels: Iterable[str]) -> Iterator[Pair]:
+    """Wordings as a generator makes them, whose every sentence has a few forms: of the same facts, and of facts of
+    which one is another."""
+    chance = random.Random(0)
+    for label in labels:
+        facts = facts_of(label)
+        for _ in range(_GENERATED):
+            one = stated(facts, chance)
+            yield Pair(label, "generated", "generated", one, stated(facts, chance))
+            yield Pair(label, "another fact", "another fact", one, stated(with_another_fact(facts, chance), chance))
+
+
 def faq_pairs(texts: Texts, path: Path = QUESTIONS) -> list[Pair]:
     """Each answer of the FAQ with the nearest answers to its other questions: all say different things."""
     answers = [json.loads(line)["answer"] for line in path.read_text(encoding="utf-8").splitlines()]
@@ -290,7 +323,8 @@ def collect(pairs: Sequence[Pair], texts: Texts) -> Evidence:
 
 _FOLDS: Final = 8
 _SHARES: Final = {
-    "reworded": 0.28, "natural": 0.28, "varied": 0.08, "different": 0.3, "closest": 0.08, "altered": 0.05,
+    "reworded": 0.25, "natural": 0.28, "varied": 0.08, "generated": 0.1, "different": 0.3, "closest": 0.08,
+    "altered": 0.05, "another fact": 0.08,
     "neighbour": 0.08, "other question": 0.04,
 }  # fmt: skip
 """What each sort of pair weighs in the fit, however many there are."""
@@ -298,6 +332,9 @@ LEAST_PRECISION: Final = 0.99
 """Of a link, where half of the pairs say the same in natural wordings, and the others are as `_CONFUSIONS`."""
 _CONFUSIONS: Final = {"neighbour": 0.74, "other question": 0.1, "altered": 0.08, "different": 0.08}
 """What answers are compared with that say something else: seldom with one that differs in a single word."""
+MOST_FALSE_SAME: Final = 0.015
+"""Of what says something else, to an audit. So many wrong hits may pass for right ones: a small error of a small share,
+while right hits of which nobody knows make what is wrong seem several times as much."""
 MOST_DOUBTED: Final = 0.002
 """Of reworded pairs, may be so improbable that a plain contradiction makes them different to an audit."""
 
@@ -313,6 +350,7 @@ def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes,
         *family_pairs(natural),
         *neighbour_pairs(natural, texts),
         *altered_pairs(natural),
+        *generated_pairs(f"{family.domain} {family.id}" for family in families),
     ]
     collected = collect(pairs, texts)
     is_open = np.isnan(collected.known)
@@ -325,16 +363,43 @@ def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes,
         scores[is_open & fold] = _log_odds(collected, trees, is_open & fold)
     by_sort = {sort: scores[sorts == sort] for sort in _SHARES}
     by_sort["different"] = np.concatenate([by_sort["different"], by_sort.pop("closest")])
-    link = _link_threshold(by_sort)
+    intercept, scale = _calibration(by_sort)
+    by_sort = {sort: intercept + scale * found for sort, found in by_sort.items()}
+    reworded = np.concatenate([by_sort["reworded"], by_sort["natural"]])
     return Weights(
         what="Weights of sameness(), see cache/sameness.py; fitted by eval.sameness.fit.",
-        link=link,
-        audit_same=link,
-        audit_different=_probability(
-            min(float(np.quantile(by_sort[sort], MOST_DOUBTED)) for sort in ("reworded", "natural"))
-        ),
-        trees=tuple(_grow(collected, labels, sorts, is_open)),
+        link=_link_threshold(by_sort),
+        audit_same=_same_threshold(by_sort),
+        audit_different=_probability(float(np.quantile(reworded, MOST_DOUBTED))),
+        audit_improbable=_probability(float(reworded.min())),
+        intercept=round(intercept, 4),
+        trees=tuple(_scaled(tree, scale) for tree in _grow(collected, labels, sorts, is_open)),
     )
+
+
+def _calibration(scores: Mapping[str, NDArray[np.float64]]) -> tuple[float, float]:
+    """(intercept, scale) that make log-odds of `scores` by sort of pair, where half of the pairs say the same in
+    natural wordings and the others are as `_CONFUSIONS`: a logistic regression, by Newton's method."""
+    parts = {"natural": 1.0, **_CONFUSIONS}
+    score = np.clip(np.concatenate([scores[sort] for sort in parts]), -_MOST, _MOST)
+    weigh = np.concatenate([np.full(len(scores[sort]), part / len(scores[sort])) for sort, part in parts.items()])
+    labels = np.repeat([1.0, 0.0], [len(scores["natural"]), len(score) - len(scores["natural"])])
+    rows, found = np.stack([np.ones(len(score)), score], axis=1), np.array([0.0, 1.0])
+    for _ in range(20):
+        p = 1 / (1 + np.exp(-rows @ found))
+        curve = (rows * (weigh * p * (1 - p))[:, None]).T @ rows
+        found = found + np.linalg.solve(curve + 1e-9 * np.eye(2), rows.T @ (weigh * (labels - p)))
+    return float(found[0]), float(found[1])
+
+
+_MOST: Final = 8.0
+
+
+def _scaled(tree: Tree, scale: float) -> Tree:
+    return Tree(tree.asked, tree.above, tuple(round(scale * leaf, _DIGITS_KEPT) for leaf in tree.leaves))
+
+
+_DIGITS_KEPT: Final = 4
 
 
 def _sort(pair: Pair, *, is_natural: bool) -> str:
@@ -377,10 +442,21 @@ def _link_threshold(scores: Mapping[str, NDArray[np.float64]]) -> float:
     """The least probability from which on links are precise enough; `scores` by sort of pair."""
     for score in np.sort(np.concatenate([scores[sort] for sort in _CONFUSIONS])):
         right = float(np.mean(scores["natural"] > score))
-        wrong = sum(part * float(np.mean(scores[sort] > score)) for sort, part in _CONFUSIONS.items())
-        if right and right / (right + wrong) >= LEAST_PRECISION:
+        if right and right / (right + _taken_for_same(scores, float(score))) >= LEAST_PRECISION:
             return max(_probability(float(score)), UNSURE + 0.001)
     return 1.0
+
+
+def _same_threshold(scores: Mapping[str, NDArray[np.float64]]) -> float:
+    """The least probability at which no more than MOST_FALSE_SAME of what says something else passes for the same."""
+    found = np.sort(np.concatenate([scores[sort] for sort in _CONFUSIONS]))
+    score = next(each for each in found if _taken_for_same(scores, float(each)) <= MOST_FALSE_SAME)
+    return max(_probability(float(score)), UNSURE + 0.001)
+
+
+def _taken_for_same(scores: Mapping[str, NDArray[np.float64]], score: float) -> float:
+    """The share of what says something else whose score is higher."""
+    return sum(part * float(np.mean(scores[sort] > score)) for sort, part in _CONFUSIONS.items())
 
 
 def _probability(score: float) -> float:

@@ -1,16 +1,17 @@
 """Answers to one question in ever other words, as a model would word them on different days.
 
 Each label has facts of its own (a menu, a choice, a number of days, a fee, a contact), drawn from a hash of the label.
-A wording states all of them, in another order, length, politeness and with other synonyms each time.
+A wording states all of them, in another order, length, politeness and with other synonyms each time. For some labels
+there are wordings that were written by hand, which are much farther from each other.
 """
 
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from eval.streams import Question
 
@@ -66,7 +67,19 @@ def facts_of(label: str) -> Facts:
 
 def worded(label: str, chance: random.Random) -> str:
     """One wording of the answer behind a label."""
-    facts = facts_of(label)
+    return stated(facts_of(label), chance)
+
+
+def with_another_fact(facts: Facts, chance: random.Random) -> Facts:
+    """The same but for one fact that every wording states."""
+    kind = chance.choice(("menu", "choice", "days", "fee", "team"))
+    while getattr(other := facts_of(str(chance.random())), kind) == getattr(facts, kind):
+        pass
+    return structs.replace(facts, **{kind: getattr(other, kind)})
+
+
+def stated(facts: Facts, chance: random.Random) -> str:
+    """One wording that states these facts."""
     days = _WORDS[facts.days] if chance.random() < 0.3 else str(facts.days)
     fee = chance.choice((f"{facts.fee} euros", f"EUR {facts.fee}", f"€{facts.fee}"))
     steps = chance.choice(
@@ -93,15 +106,21 @@ def worded(label: str, chance: random.Random) -> str:
     return chance.choice(_OPENINGS) + about + " ".join([steps, *rest]) + chance.choice(_CLOSINGS)
 
 
-def answers_file(questions: Sequence[Question], wordings: int = 12, seed: int = 1) -> Iterator[str]:
+def answers_file(
+    questions: Sequence[Question],
+    wordings: int = 12,
+    seed: int = 1,
+    written: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[str]:
     """JSON Lines for the simulated provider, as `thriftgate eval wordings` writes them: each question with several
     wordings of its answer, and the `label` by which a reader tells which answer it got: the wordings of one label are
-    the same for all its questions."""
+    the same for all its questions. Of labels that have some, the `written` ones."""
     chance = random.Random(seed)
-    made: dict[str, list[str]] = {}
+    made: dict[str, Sequence[str]] = {}
     for question in questions:
-        texts = made.setdefault(question.answer, [])
-        while len(texts) < wordings:
-            texts.append(worded(question.answer, chance))
-        first, *others = texts
-        yield json.dumps({"question": question.text, "answer": first, "wordings": others, "label": question.answer})
+        label = question.answer
+        if label not in made:
+            by_hand = (written or {}).get(label.strip().replace(" ", "_"))
+            made[label] = by_hand or [worded(label, chance) for _ in range(wordings)]
+        first, *others = made[label]
+        yield json.dumps({"question": question.text, "answer": first, "wordings": others, "label": label})

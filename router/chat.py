@@ -155,6 +155,14 @@ class ChatEvent(Struct, frozen=True):
         return "".join(text for choice in choices for text in _texts(choice.get("delta") or choice.get("message")))
 
     @property
+    def spoken_bytes(self) -> int:
+        """Bytes of what the model spoke in this event, about: their base64 may be padded."""
+        choices = (self.data or {}).get("choices") or []
+        heard = [(choice.get("delta") or choice.get("message") or {}).get("audio") for choice in choices]
+        pieces = [each.get("data") for each in heard if isinstance(each, dict)]
+        return sum(len(piece) * 3 // 4 for piece in pieces if isinstance(piece, str))
+
+    @property
     def text_bytes(self) -> int:
         """UTF-8 bytes of that."""
         return len(self.written.encode(errors="surrogatepass"))
@@ -174,7 +182,9 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key not in _NOT_WRITTEN:
+            if key == "audio":
+                yield from _texts(item.get("transcript") if isinstance(item, dict) else None)
+            elif key not in _NOT_WRITTEN:
                 yield from _texts(item)
     elif isinstance(value, list):
         for item in value:

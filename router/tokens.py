@@ -21,6 +21,12 @@ _PICTURE_TOKENS: Final = 1600
 """A picture at the size to which vendors scale larger ones."""
 _FILE_TOKENS: Final = 3000
 """A document of two pages: text and picture of each."""
+_HEARD_PER_S: Final = 10
+_SPOKEN_PER_S: Final = 20
+"""Tokens of a second of audio (OpenAI, "Managing costs": one for 100 ms of a user's, for 50 ms of an assistant's)."""
+_PCM16_BYTES_PER_S: Final = 48_000
+_HEARD_BYTES_PER_S: Final = {"wav": 32_000, "pcm16": _PCM16_BYTES_PER_S}
+_COMPRESSED_BYTES_PER_S: Final = 8_000
 
 
 def token_count(text: str) -> int:
@@ -52,6 +58,17 @@ def input_estimate(mapping: Mapping[str, Any]) -> int:
     return parts + _MESSAGE_TOKENS * len(mapping["messages"]) + sum(_json_tokens(setting) for setting in settings)
 
 
+def heard_tokens(mapping: Mapping[str, Any]) -> int:
+    """About how many of them are audio."""
+    parts = (part for message in mapping["messages"] for part in _parts(message))
+    return sum(_part_tokens(part) for part in parts if isinstance(part, dict) and part.get("type") == "input_audio")
+
+
+def spoken_tokens(spoken_bytes: int) -> int:
+    """About how many output tokens so many bytes of `pcm16` are."""
+    return -(-spoken_bytes * _SPOKEN_PER_S // _PCM16_BYTES_PER_S)
+
+
 def _parts(message: Mapping[str, Any]) -> Iterator[Any]:
     content = message.get("content")
     yield from content if isinstance(content, list) else [content]
@@ -69,6 +86,9 @@ def _part_tokens(part: Any) -> int:
             return _PICTURE_TOKENS
         case {"type": "file"}:
             return _FILE_TOKENS
+        case {"type": "input_audio", "input_audio": {"data": str(data), **rest}}:
+            bytes_per_s = _HEARD_BYTES_PER_S.get(str(rest.get("format")), _COMPRESSED_BYTES_PER_S)
+            return -(-len(data) * 3 * _HEARD_PER_S // (4 * bytes_per_s))
         case None:
             return 0
         case _:

@@ -48,6 +48,12 @@ class Usage(Struct, frozen=True):
         """The same, with at least so much output."""
         return msgspec.structs.replace(self, output=max(self.output, output))
 
+    def with_audio(self, heard: int, spoken: int) -> "Usage":
+        """The same, with so many tokens of audio among the input, and as many more output tokens as were spoken."""
+        return msgspec.structs.replace(
+            self, output=self.output + spoken, audio_input=min(heard, self.input), audio_output=spoken
+        )
+
     def without_prompt_cache(self) -> "Usage":
         """The same tokens as if the provider had no prompt cache."""
         return Usage(

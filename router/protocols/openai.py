@@ -145,6 +145,9 @@ def authorised(wire: Wire, url: str, api_key: str | None, at: datetime) -> dict[
 class _Written(Struct):
     """The fields of a message or a delta that we look into."""
 
+    content: str | list[Any] | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
 
 

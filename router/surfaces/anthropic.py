@@ -158,9 +158,7 @@ def _unconverted(original: Mapping[str, Any]) -> Rest:
     }
 
 
-def _canonical(
-    checked: _CountBody, original: Mapping[str, Any], placed: list[Placed], rest: Rest
-) -> dict[str, Any]:
+def _canonical(checked: _CountBody, original: Mapping[str, Any], placed: list[Placed], rest: Rest) -> dict[str, Any]:
     mapping: dict[str, Any] = {"model": checked.model, "messages": [each.message for each in placed]}
     mapping |= {name: original[name] for name in _SAME if original.get(name) is not None}
     if checked.speed not in (None, "standard"):

@@ -4,7 +4,7 @@ Pure. Nothing is converted, so that citations, signatures and blocks of kinds un
 facts: Claude API reference, "Streaming Messages".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +36,7 @@ def message_of(events: Iterable[ChatEvent]) -> dict[str, Any] | None:
                 _grow(data["index"], data["delta"], blocks, written)
             case "message_delta" if message is not None:
                 message |= data["delta"]
-                message["usage"] = (message.get("usage") or {}) | _given(data.get("usage") or {})
+                message["usage"] = _given(message.get("usage")) | _given(data.get("usage"))
     if message is None:
         return None
     for at, arguments in written.items():
@@ -58,6 +58,6 @@ def _grow(at: int, delta: Block, blocks: dict[int, Block], written: dict[int, st
             block |= {name: value for name, value in delta.items() if name != "type"}
 
 
-def _given(usage: Mapping[str, Any]) -> dict[str, Any]:
+def _given(usage: Any) -> dict[str, Any]:
     """Later counts replace earlier ones, those that are left out do not."""
-    return {name: value for name, value in usage.items() if value is not None}
+    return {name: value for name, value in usage.items() if value is not None} if isinstance(usage, dict) else {}

@@ -25,7 +25,7 @@ def model(name: str, *upstream: str, provider: str = "scripted", tier: str | Non
     tokens_in, tokens_out = PRICES.get(name, (1, 4))
     deployments = "".join(
         f'[[models.{name}.deployments]]\nprovider = "{provider}"\nmodel = "{known_as}"\n'
-        f"list_price = {{ input = {tokens_in}, output = {tokens_out}, tools = {{ web_search = 10 }} }}\n"
+        f"list_price = {{ input = {tokens_in}, output = {tokens_out} }}\n"
         for known_as in upstream
     )
     rank = tier or _TIERS.get(name, "economy")

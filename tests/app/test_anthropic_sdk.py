@@ -598,6 +598,23 @@ def test_what_only_anthropic_has_is_refused_by_name_elsewhere(
     assert provider.calls == []
 
 
+def test_what_an_openai_provider_refuses_is_named_as_the_client_wrote_it(client: Anthropic, provider: Provider) -> None:
+    said = {
+        "message": "Invalid image.",
+        "type": "invalid_request_error",
+        "param": "messages[1].content[1].image_url.url",
+    }
+    provider.script("files-2025", json_reply({"error": said}, 400))
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0="}}
+
+    with pytest.raises(BadRequestError) as caught:
+        client.messages.create(
+            model="files", max_tokens=9, system="Be kind.", messages=says([{"type": "text", "text": "x"}, picture])
+        )
+
+    assert caught.value.api_message == "messages[0].content[1].source: Invalid image."
+
+
 # --- from an OpenAI client to Anthropic ---------------------------------------------------------------------------
 
 

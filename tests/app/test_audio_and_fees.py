@@ -96,6 +96,25 @@ def test_a_streamed_voice_passes_byte_for_byte(gateway: RunningGateway, client: 
     assert (row.audio_input_tokens, row.audio_output_tokens, row.usage_source) == (100, 300, "provider")
 
 
+def test_a_voice_that_broke_off_is_booked_as_audio(gateway: RunningGateway, client: OpenAI, provider: Provider) -> None:
+    second = base64.b64encode(bytes(48_000)).decode()
+    said = chat_chunk({"audio": {"id": "audio_1", "data": second, "transcript": "Yes, of course."}})
+    provider.script("voice", stream_reply([chat_chunk({"role": "assistant"}), said, said]))
+    heard = {"type": "input_audio", "input_audio": {"data": second, "format": "pcm16"}}
+
+    with client.chat.completions.with_streaming_response.create(
+        model="voice", messages=says(heard), stream=True, **SPOKEN
+    ) as answer:
+        answer.read()
+
+    row = gateway.row(request_id=answer.headers["x-request-id"])
+    assert (row.status, row.usage_source, row.pricing) == ("upstream_cut", "estimated", "priced")
+    # Ten tokens for a second that is heard, twenty for one that is spoken; the words beside them are few.
+    assert (row.audio_input_tokens, row.audio_output_tokens) == (10, 40)
+    assert 10 < row.input_tokens < 40
+    assert 40 < row.output_tokens < 60
+
+
 def test_audio_without_a_price_is_flagged_and_not_priced_as_text(
     gateway: RunningGateway, client: OpenAI, provider: Provider
 ) -> None:

@@ -52,6 +52,11 @@ def natively(provider: Provider, name: str) -> str:
     )
 
 
+def searching(models: str) -> str:
+    """The same with a price for searches, without which no budget would hold them."""
+    return models.replace("output = 4 }", "output = 4, tools = { web_search = 10 } }")
+
+
 @pytest.fixture(scope="module")
 def gateway(
     upstream: Provider, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Any
@@ -60,9 +65,9 @@ def gateway(
         scripted(upstream)
         + natively(upstream, "native")
         + natively(upstream, "other")
-        + model("native", "native-2025", provider="native")
+        + searching(model("native", "native-2025", provider="native"))
         + model("elsewhere", "elsewhere-2025", provider="other")
-        + model("both", "both-chat", provider="scripted")
+        + searching(model("both", "both-chat", provider="scripted"))
         + '[[models.both.deployments]]\nprovider = "native"\nmodel = "both-native"\n'
         + "list_price = { input = 1, output = 4, tools = { web_search = 10 } }\n"
         + route("default", "large", "medium", "small", "native", "elsewhere", "both", allow_downgrade=False)

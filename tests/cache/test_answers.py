@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.answers import Answers, Comparison, EqualComparison, Verdict, WordedComparison
+from cache.answers import Answers, Clarity, Comparison, EqualComparison, Verdict, WordedComparison
 from cache.encoder import Encoder
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
@@ -204,8 +204,49 @@ async def test_an_audit_calls_an_answer_different_only_if_it_differs_from_most_o
 
 
 async def test_groups_that_an_answer_has_linked_become_one_unless_their_wordings_speak_against_it() -> None:
-    for sameness, is_one in ((0.6, True), (0.4, False)):
+    for sameness, is_one in ((0.85, True), (0.6, False)):
         answers = two_wordings(Read(one=sameness, another=sameness, other=sameness))
         groups = answers._neighbourhood.groups
         groups.add(Group(3, SCOPE, b"3", "other side"), pointing(9))
         assert await answers.may_merge(groups[1], groups[3]) == is_one
+
+
+# --- Scopes -------------------------------------------------------------------------------------------------
+
+
+def clarity(clear: int, unclear: int) -> Clarity:
+    found = Clarity()
+    for same in [0.95] * clear + [0.4] * unclear:
+        found.add(same)
+    return found
+
+
+def test_in_a_scope_whose_answers_are_alike_or_not_less_is_enough() -> None:
+    assert clarity(clear=100, unclear=5).at_least(0.9) < 0.9
+
+
+def test_in_a_scope_whose_answers_are_all_a_little_alike_more_is_needed() -> None:
+    assert clarity(clear=100, unclear=60).at_least(0.9) > 0.9
+
+
+@pytest.mark.parametrize(("clear", "unclear"), [(20, 0), (5, 20), (85, 15)], ids=["too few", "too few", "between"])
+def test_of_a_scope_of_which_little_is_known_or_that_is_between_the_threshold_stays(clear: int, unclear: int) -> None:
+    assert clarity(clear, unclear).at_least(0.9) == 0.9
+
+
+def test_answers_that_are_not_alike_say_nothing_of_their_scope() -> None:
+    found = clarity(clear=30, unclear=0)
+    for _ in range(1000):
+        found.add(0.01)
+    assert found.at_least(0.9) == 0.9
+
+
+def test_what_a_scope_was_like_long_ago_does_not_matter() -> None:
+    found = clarity(clear=0, unclear=300)
+    for _ in range(6000):
+        found.add(0.95)
+    assert found.at_least(0.9) < 0.9
+
+
+def test_a_threshold_that_is_low_anyway_is_not_raised_to_that_of_a_clear_scope() -> None:
+    assert clarity(clear=100, unclear=0).at_least(0.5) == 0.5

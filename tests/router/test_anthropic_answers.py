@@ -197,6 +197,16 @@ def test_citations_signatures_and_what_nobody_knows_are_in_the_whole_answer_of_a
     assert json.loads(found)["content"] == [thinking("Hm.", "c2ln"), cited, search, {**future, "more": 1}]
 
 
+def test_counts_that_are_none_do_not_hurt_the_whole_answer_of_a_stream() -> None:
+    odd = message(text("Hi."))
+    head = named("message_start", message=odd | {"content": [], "stop_reason": None, "usage": [1]})
+
+    found = surface.own_body(read([head, *events(odd)[1:]]))
+
+    assert found is not None
+    assert json.loads(found)["usage"] == {"output_tokens": 7}
+
+
 def test_the_beginning_of_a_stream_tells_the_input_before_anything_is_written() -> None:
     head, *rest = events(message(text("Hi."), usage=usage(100, 9, read=40, long=5)))
 

@@ -14,14 +14,16 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from app.database import LEDGER_MIGRATIONS, open_database
 from router.errors import LedgerUnavailable
 from router.ledger import tables
 from router.ledger.reader import head, open_reservations, row_count, rows_between, spending_between, verify
-from router.ledger.row import LedgerRow
+from router.ledger.row import COLUMNS, LedgerRow, first_hash, row_hash
 from router.ledger.writer import Closing, Ledger, Opening
 from tests.router.samples import AT, ledger_row
 from tests.running import ROOT
@@ -448,6 +450,29 @@ def test_the_migrated_schema_is_the_declared_one(engine: sa.Engine) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
 
         assert compare_metadata(context, tables.metadata) == []
+
+
+def test_rows_of_an_older_schema_still_verify_in_an_upgraded_file(file: Path) -> None:
+    before = sa.create_engine(f"sqlite:///{file}", poolclass=sa.pool.NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(LEDGER_MIGRATIONS))
+    with before.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        values = {name: value for name, value in msgspec.structs.asdict(ledger_row()).items() if name in COLUMNS[3]}
+        previous = first_hash("old")
+        values |= {"seq": 1, "schema": 3, "previous_hash": previous, "hash": row_hash("old", 1, 3, previous, values)}
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join(f":{name}" for name in values)
+        connection.execute(sa.text("insert into chain values ('old')"))
+        connection.execute(sa.text(f"insert into ledger ({names}) values ({marks})"), values)
+        connection.commit()
+
+    upgraded = open_database(file, LEDGER_MIGRATIONS)
+    found = verify(upgraded)
+
+    assert (found.rows, found.problems) == (1, [])
+    assert next(rows_between(upgraded)) == ledger_row()
 
 
 def test_opening_a_file_again_keeps_what_is_in_it(engine: sa.Engine, file: Path) -> None:
