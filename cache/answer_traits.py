@@ -329,7 +329,7 @@ def _normal(text: str, said: Gist) -> str:
     return text if said.is_cut else " ".join([*_NORMAL.findall(said.core.casefold()), *said.blocks]) or text.strip()
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=48)
 def answer_traits(text: str) -> AnswerTraits:
     """The traits of an answer. They cost about 5 microseconds a word, a tenth of that where they were read lately."""
     try:
@@ -338,7 +338,7 @@ def answer_traits(text: str) -> AnswerTraits:
         return _read(text)
 
 
-@lru_cache(maxsize=768)
+@lru_cache(maxsize=512)
 def _packed(text: str) -> bytes:
     """A tenth of the memory that the traits themselves take."""
     return _PACK.encode(_read(text))

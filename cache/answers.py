@@ -96,7 +96,7 @@ class WordedComparison:
     """By `cache.sameness`: numbers, names, polarity, words and the cosine of the two."""
 
     near_at = 0.5
-    """Of 25,000 pairs of answers over three public data sets no one of 3,300 that were less near was linked."""
+    """Of 2,000 pairs of wordings of one answer fewer than one in 200 were less near."""
 
     def __init__(self) -> None:
         weights = sameness.shipped_weights()

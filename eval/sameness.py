@@ -9,6 +9,7 @@ held-back ones are measured.
 """
 
 import json
+import math
 import random
 import re
 from collections import Counter, defaultdict
@@ -335,8 +336,10 @@ _CONFUSIONS: Final = {"neighbour": 0.74, "other question": 0.1, "altered": 0.08,
 MOST_FALSE_SAME: Final = 0.015
 """Of what says something else, to an audit. So many wrong hits may pass for right ones: a small error of a small share,
 while right hits of which nobody knows make what is wrong seem several times as much."""
-MOST_DOUBTED: Final = 0.002
+MOST_DOUBTED: Final = 0.0005
 """Of reworded pairs, may be so improbable that a plain contradiction makes them different to an audit."""
+_MARGIN: Final = 3.0
+"""Less likely by this factor than the least likely rewording, answers are different to an audit without any."""
 
 
 def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes, faq: Path = QUESTIONS) -> Weights:
@@ -371,7 +374,7 @@ def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes,
         link=_link_threshold(by_sort),
         audit_same=_same_threshold(by_sort),
         audit_different=_probability(float(np.quantile(reworded, MOST_DOUBTED))),
-        audit_improbable=_probability(float(reworded.min())),
+        audit_improbable=_probability(float(reworded.min()) - math.log(_MARGIN)),
         intercept=round(intercept, 4),
         trees=tuple(_scaled(tree, scale) for tree in _grow(collected, labels, sorts, is_open)),
     )
