@@ -197,10 +197,16 @@ class Books:
         )
 
     async def record_attempt(
-        self, exchange: Exchange, reserved: Reserved, error_class: str, *, is_billed: bool
+        self,
+        exchange: Exchange,
+        reserved: Reserved,
+        error_class: str,
+        upstream_request_id: str | None = None,
+        *,
+        is_billed: bool,
     ) -> None:
         """Books an attempt that did not serve: at its reservation, if it may have been billed."""
-        row = exchange.to_attempt_row(reserved, error_class, is_billed=is_billed)
+        row = exchange.to_attempt_row(reserved, error_class, upstream_request_id, is_billed=is_billed)
         if error_class != "HedgeLost":
             exchange.failed_at = exchange.failed_at or row.provider
         self._budgets.settle(reserved.money, row.actual_nano or 0)

@@ -231,6 +231,9 @@ class Calls:
                 raise
             exchange.upstream_request_id = call.request_id
             return call
+        except UpstreamError as error:
+            exchange.upstream_request_id = error.request_id
+            raise
         finally:
             exchange.upstream_ns += time.perf_counter_ns() - asked_ns
 
@@ -263,7 +266,8 @@ class Calls:
                 if not isinstance(error, UpstreamTimeout) or left_s >= deployment.provider.first_event_timeout_s:
                     permit.failed(error)
                 is_billed = error.billed == "unknown"
-                await self._books.record_attempt(exchange, reserved, type(error).__name__, is_billed=is_billed)
+                name = type(error).__name__
+                await self._books.record_attempt(exchange, reserved, name, error.request_id, is_billed=is_billed)
                 raise
             permit.answered()
         except BaseException:
@@ -392,8 +396,11 @@ class _Racer:
                 self._permit.close()
                 await calls._books.record_attempt(self._exchange, self.reserved, "HedgeLost", is_billed=self._has_begun)
             elif self.task.exception() is None:  # both answered in the same moment
-                await self.task.result().close()
-                await calls._books.record_attempt(self._exchange, self.reserved, "HedgeLost", is_billed=True)
+                call = self.task.result()
+                await call.close()
+                await calls._books.record_attempt(
+                    self._exchange, self.reserved, "HedgeLost", call.request_id, is_billed=True
+                )
 
 
 def _rank(caller: Caller, routing: RoutingPolicy) -> int:

@@ -15,6 +15,7 @@ from litestar.exceptions import (
 )
 from msgspec import Struct
 
+from app.header_values import UPSTREAM_REQUEST_ID, header_value
 from cache.flights import FlightAbandoned
 from router.errors import (
     BudgetExceeded,
@@ -157,19 +158,20 @@ def describe(error: Exception, now_s: float) -> Described:
 
 def _describe_upstream(error: UpstreamError, said: str) -> Described:
     """What the provider said of the caller's request is passed on; what concerns our key or account is not."""
-    retry = {} if error.retry_after_s is None else {"retry-after": str(int(error.retry_after_s) + 1)}
+    named = {} if error.request_id is None else {UPSTREAM_REQUEST_ID: header_value(error.request_id)}
+    retry = named if error.retry_after_s is None else named | {"retry-after": str(int(error.retry_after_s) + 1)}
     if isinstance(error, UpstreamTimeout):
-        return Described(504, _SERVER, "upstream_timeout", said)
+        return Described(504, _SERVER, "upstream_timeout", said, headers=named)
     if not isinstance(error, UpstreamRejected):
-        return Described(502, _SERVER, "upstream_failed", said)
+        return Described(502, _SERVER, "upstream_failed", said, headers=named)
     if error.status in (400, 404, 409, 413, 415, 422):
-        return Described(error.status, error.error_type or _REQUEST, error.code, said, error.param)
+        return Described(error.status, error.error_type or _REQUEST, error.code, said, error.param, named)
     if error.status == 429:
         message = "The provider limits our rate at the moment. Try again later."
         return Described(429, "rate_limit_error", "upstream_rate_limited", message, headers=retry)
     if error.status in (503, 529):
         return Described(503, _SERVER, "upstream_unavailable", "The provider is not available.", headers=retry)
-    return Described(502, _SERVER, "upstream_failed", f"The provider failed (status {error.status}).")
+    return Described(502, _SERVER, "upstream_failed", f"The provider failed (status {error.status}).", headers=named)
 
 
 def _describe_http(error: HTTPException) -> Described:

@@ -6,11 +6,11 @@ Decides nothing and waits for nothing.
 import time
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
+from app.header_values import UPSTREAM_REQUEST_ID, header_value
 from app.keys import Caller
 from cache.lookup import Lookup
 from cache.query import Query
@@ -27,7 +27,6 @@ from router.tokens import heard_tokens, spoken_tokens
 from router.usage import Usage, UsageSource, estimated_tokens
 
 _NEAREST_KEPT: Final = 5
-_HEADER_SAFE: Final = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
 class StoredAnswer(Struct, frozen=True):
@@ -114,6 +113,7 @@ class Exchange(Struct, kw_only=True):
     dropped: tuple[str, ...] = ()
     """Fields of the request that the provider was not told, because its protocol has no form for them."""
     upstream_request_id: str | None = None
+    """The provider's own id of the last call, where it gave one, however that ended."""
     upstream_ns: int = 0
     """Time spent waiting for providers until the first event."""
     failed_at: str | None = None
@@ -249,10 +249,16 @@ class Exchange(Struct, kw_only=True):
 
     def to_draft(self, reserved: Reserved) -> LedgerRow:
         """The row that is booked if the process dies while the attempt is under way."""
-        identity = self._identity(self.kind) | {"attempt": reserved.attempt, "route_reason": reserved.route_reason}
-        return LedgerRow(**identity, **_served_columns(reserved.served), reserved_nano=reserved.money.amount_nano)
+        own = {"attempt": reserved.attempt, "route_reason": reserved.route_reason, "upstream_request_id": None}
+        return LedgerRow(
+            **self._identity(self.kind) | own,
+            **_served_columns(reserved.served),
+            reserved_nano=reserved.money.amount_nano,
+        )
 
-    def to_attempt_row(self, reserved: Reserved, error_class: str, *, is_billed: bool) -> LedgerRow:
+    def to_attempt_row(
+        self, reserved: Reserved, error_class: str, upstream_request_id: str | None, *, is_billed: bool
+    ) -> LedgerRow:
         """An upstream call that failed. If it may have been billed, it is booked at its reservation."""
         draft = self.to_draft(reserved)
         cost_nano = reserved.money.amount_nano if is_billed else 0
@@ -267,6 +273,7 @@ class Exchange(Struct, kw_only=True):
             overhead_reason="retry",
             reserved_nano=reserved.money.amount_nano,
             error_class=error_class,
+            upstream_request_id=upstream_request_id,
         )
 
     def _identity(self, kind: Kind) -> dict[str, Any]:
@@ -321,7 +328,7 @@ class Exchange(Struct, kw_only=True):
         if self.dropped:
             found["x-thriftgate-warning"] = f"not passed on: {', '.join(self.dropped)}"
         if self.upstream_request_id is not None:
-            found["x-thriftgate-upstream-request-id"] = self.upstream_request_id
+            found[UPSTREAM_REQUEST_ID] = self.upstream_request_id
         if self.reserved is not None and self.reserved.output_limit is not None:
             found["x-thriftgate-output-limit"] = self.reserved.output_limit
         if self.reserved is not None and self.reserved.is_brief:
@@ -333,12 +340,7 @@ class Exchange(Struct, kw_only=True):
                 found["x-thriftgate-saved-usd"] = usd_text(row.baseline_nano - row.actual_nano)
             overhead_ns = time.perf_counter_ns() - self.started_ns - self.upstream_ns
             found["x-thriftgate-overhead-ms"] = f"{overhead_ns / 1e6:.3f}"
-        return {name: _header_value(str(value)) for name, value in found.items() if value is not None}
-
-
-def _header_value(text: str) -> str:
-    """Names may be in any script, header values are printable ASCII: the rest is percent-encoded."""
-    return text if text.isascii() and text.isprintable() else quote(text, safe=_HEADER_SAFE)
+        return {name: header_value(str(value)) for name, value in found.items() if value is not None}
 
 
 def _decision_columns(lookup: Lookup[ChatEvent]) -> dict[str, Any]:

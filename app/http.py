@@ -257,9 +257,9 @@ def _described(request: HttpRequest, error: Exception) -> Described:
 
 
 def on_error(request: HttpRequest, error: Exception) -> Response[Any]:
-    """Every error of every handler, in one shape."""
+    """Every error of every handler, in one shape. What no handler has taken in gets its id here."""
+    request_id = getattr(request.state, "request_id", None) or _named(request)
     described = _described(request, error)
-    request_id = getattr(request.state, "request_id", None)
     surface = _surface_of(request)
     headers = described.headers | _ids(surface, request_id)
     body = surface.failure_body(described.failure(request_id))

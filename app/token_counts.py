@@ -9,9 +9,9 @@ import msgspec
 from app.token_counter import TokenCounter
 from router.catalogue import Deployment, Model
 from router.chat import ChatRequest
-from router.errors import ModelUnknown, UpstreamError
+from router.errors import ModelUnknown, NoCandidate, UpstreamError
 from router.fleet import Fleet
-from router.plan import AUTO
+from router.plan import AUTO, EMBEDS
 from router.protocols import anthropic, anthropic_counts
 from router.upstream import Upstream
 from router.usage import estimated_tokens
@@ -20,12 +20,15 @@ from router.usage import estimated_tokens
 async def counted(
     request: ChatRequest, models: Sequence[Model], fleet: Fleet, upstream: Upstream, counter: TokenCounter
 ) -> bytes:
-    """The answer's JSON. `models` are those of the route. Raises ModelUnknown, or UpstreamError where the provider
-    refuses the request itself; one that cannot be reached leaves us to estimate."""
+    """The answer's JSON. `models` are those of the route. Raises ModelUnknown, NoCandidate for a model that only makes
+    embeddings, or UpstreamError where the provider refuses the request itself; one that cannot be reached leaves us to
+    estimate."""
     offered = {model.name: model for model in models}
     if request.model != AUTO and request.model not in offered:
         raise ModelUnknown(request.model, (AUTO, *offered))
     chosen = offered.get(request.model)
+    if chosen is not None and chosen.embeds:
+        raise NoCandidate({chosen.name: EMBEDS})
     for deployment in chosen.deployments if chosen else ():
         if deployment.provider.protocol != anthropic.NAME:
             continue

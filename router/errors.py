@@ -19,6 +19,7 @@ Every error answers two questions: `retryable` (may another attempt help?) and `
 (`no`, `unknown`: may the provider have charged for it?).
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -122,7 +123,10 @@ class Overloaded(Unavailable):
 
 
 class UpstreamError(RouterError):
-    """One attempt failed. `status` is the provider's own, where it gave one; `retry_after_s` likewise."""
+    """One attempt failed. `status` is the provider's own, where it gave one; `retry_after_s` and `request_id`, its id
+    of the call, likewise."""
+
+    request_id: str | None = None
 
     def __init__(
         self,
@@ -144,6 +148,13 @@ class UpstreamError(RouterError):
         self.error_type = error_type
         self.param = param
         self.retry_after_s = retry_after_s
+
+    def reword(self, said: Callable[[str], str]) -> None:
+        """Puts every text of it as `said` puts it."""
+        self.args = (said(str(self)),)
+        self.code, self.error_type, self.param = (
+            text if text is None else said(text) for text in (self.code, self.error_type, self.param)
+        )
 
 
 class UpstreamUnreachable(UpstreamError):

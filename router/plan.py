@@ -23,6 +23,9 @@ from router.usage import Usage
 AUTO: Final = "auto"
 """The model name with which a client leaves the choice to the router."""
 
+EMBEDS: Final = "makes embeddings: ask POST /v1/embeddings"
+"""Why a model that only makes embeddings answers nothing else."""
+
 TYPICAL_OUTPUT_TOKENS: Final = 300
 """Expected length of an answer where nothing is known: it scales all models alike."""
 
@@ -316,7 +319,7 @@ def _unfit(model: Model, request: ChatRequest) -> str | None:
     if request.dialect == "embeddings":  # another model's vectors are of another space
         return None if model.embeds and model.name == request.model else "does not make these embeddings"
     if model.embeds:
-        return "makes embeddings: ask POST /v1/embeddings"
+        return EMBEDS
     if request.uses_tools and not model.takes_tools:
         return "takes no tools"
     if missing := request.modalities - model.accepts:

@@ -6,7 +6,6 @@ happens then is an UpstreamError that says whether a retry may help and whether 
 
 import asyncio
 import math
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -28,6 +27,7 @@ from router.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from router.masking import masked
 from router.protocols import wire_format
 from router.protocols.wire import StreamReader, Wire, WireFormat
 from router.rate_limits import pause_s
@@ -38,7 +38,6 @@ MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _READ_OUT_AT_MOST_S: Final = 0.25
 _CHECK_AT_MOST_S: Final = 5.0
 _TURNED_DOWN: Final = (401, 403)
-_LEAST_SECRET: Final = 8
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
 # aiohttp's own errors tell whether the request had been sent; the transport's translation does not.
@@ -167,9 +166,11 @@ class Upstream:
             extensions={"timeout": {"connect": provider.connect_timeout_s, "read": provider.idle_timeout_s}},
         )
         events: AsyncIterator[ChatEvent] | None = None
+        request_id: str | None = None
         try:
             async with asyncio.timeout(min(provider.first_event_timeout_s, at_most_s)):
                 response = await self._transports[provider.name].handle_async_request(request)
+                request_id = _request_id(response.headers)
                 events = _events(response, is_stream, spoken, deployment, api_key)
                 begun = [await anext(events)]
                 while begun[-1].kind == "comment":  # a sign of life is not yet an answer
@@ -181,8 +182,8 @@ class Upstream:
                 self._credentials[provider.credentials].doubt(api_key or "")
             if isinstance(error, UpstreamError) or not isinstance(error, Exception):
                 raise
-            raise _as_upstream_error(error, deployment) from error
-        return OpenCall(begun, events, _request_id(response.headers))
+            raise _as_upstream_error(error, deployment, request_id) from error
+        return OpenCall(begun, events, request_id)
 
 
 def _request_id(headers: httpx.Headers) -> str | None:
@@ -196,8 +197,7 @@ async def _events(
     chunks = response.stream.__aiter__()  # type: ignore[union-attr]
     try:
         if response.status_code >= 300:
-            body = _without(api_key, await _whole(chunks))
-            refusal = wire.parse_error(response.status_code, response.headers, body, time.time())
+            refusal = wire.parse_error(response.status_code, response.headers, await _whole(chunks), time.time())
             if response.status_code == 429 and (asked_s := pause_s(response.headers, time.time())) is not None:
                 refusal.retry_after_s = asked_s
             raise refusal
@@ -207,20 +207,14 @@ async def _events(
                 yield event.told(model, at_s)
         else:
             yield wire.parse_body(await _whole(chunks)).told(model, at_s)
-    except UpstreamError:
+    except UpstreamError as error:
+        error.request_id = _request_id(response.headers)
+        error.reword(masked(deployment.provider.base_url, api_key))
         raise
     except Exception as error:
-        raise _as_upstream_error(error, deployment) from error
+        raise _as_upstream_error(error, deployment, _request_id(response.headers)) from error
     finally:
         await response.aclose()
-
-
-def _without(api_key: str | None, body: bytes) -> bytes:
-    """The body of an error, should it repeat our credentials or a part of them: an id, a secret, a token."""
-    for secret in re.split("[: ]", api_key or ""):
-        if len(secret) >= _LEAST_SECRET:
-            body = body.replace(secret.encode(), b"***")
-    return body
 
 
 async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
@@ -258,8 +252,14 @@ async def _read_out(chunks: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _as_upstream_error(error: Exception, deployment: Deployment) -> UpstreamError:
+def _as_upstream_error(error: Exception, deployment: Deployment, request_id: str | None) -> UpstreamError:
     """Our error for whatever went wrong. Never repeats an address or a key."""
+    failure = _in_our_words(error, deployment)
+    failure.request_id = request_id
+    return failure
+
+
+def _in_our_words(error: Exception, deployment: Deployment) -> UpstreamError:
     name = deployment.provider.name
     cause = error.__cause__ or error
     match error:

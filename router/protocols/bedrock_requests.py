@@ -94,16 +94,17 @@ def body(request: ChatRequest, model: str, output_limit: int | None) -> tuple[di
         place = f"messages[{at}]"
         conversation.add(canonical.message(raw, place, DIALECT), place)
     limit = output_limit or request.output_limit
+    tools = _tools(mapping, has_calls=conversation.has_calls, is_claude=is_claude(model))
     found = {
         **conversation.converted(),
         "inferenceConfig": _inference(asked, limit),
-        "toolConfig": _tools(mapping, has_calls=conversation.has_calls, is_claude=is_claude(model)),
+        "toolConfig": tools,
         "outputConfig": _output_form(mapping),
         "requestMetadata": _metadata(asked, dropped),
         "serviceTier": _tier(asked, dropped),
         "additionalModelResponseFieldPaths": [STOPPED_AT] if asked.stops and is_claude(model) else None,
     }
-    _merge(found, model_fields(mapping, asked, model, limit, dropped))
+    _merge(found, model_fields(mapping, asked, model, limit, dropped, has_tools=tools is not None))
     dropped += conversation.dropped
     return {name: value for name, value in found.items() if value}, tuple(dict.fromkeys(dropped))
 
@@ -381,16 +382,16 @@ def is_claude(model: str) -> bool:
 
 
 def model_fields(
-    mapping: Mapping[str, Any], asked: Asked, model: str, limit: int | None, dropped: list[str]
+    mapping: Mapping[str, Any], asked: Asked, model: str, limit: int | None, dropped: list[str], *, has_tools: bool
 ) -> dict[str, Any]:
     """`additionalModelRequestFields`, and the effort in `outputConfig`: top_k, thinking and what of the tool choice
-    Converse has no form for."""
+    Converse has no form for. `has_tools`: tools are sent; without them there is nothing to choose."""
     fields: dict[str, Any] = {}
     effort: dict[str, Any] = {}
     if asked.top_k is not None:
         fields |= {"inferenceConfig": {"topK": asked.top_k}} if "amazon.nova" in model else {"top_k": asked.top_k}
     choice = canonical.choice(mapping, DIALECT)
-    if mapping.get("tools") and _is_native(mapping, choice):
+    if has_tools and _is_native(mapping, choice):
         if not is_claude(model):
             raise unconvertible("parallel_tool_calls", DIALECT)
         fields["tool_choice"] = _claude_choice(choice)

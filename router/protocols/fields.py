@@ -15,13 +15,17 @@ T = TypeVar("T")
 
 HARMLESS: Final = frozenset(
     {
+        "annotations",
         "cache_control",
         "citations",
         "context_management",
         "diagnostics",
+        "encrypted_content",
+        "id",
         "include",
         "max_tool_calls",
         "metadata",
+        "phase",
         "prediction",
         "prompt_cache_key",
         "prompt_cache_options",
@@ -40,7 +44,8 @@ HARMLESS: Final = frozenset(
         "verbosity",
     }
 )
-"""Canonical fields that steer speed, price, bookkeeping, style or chance: an answer without them still fits."""
+"""Canonical fields that steer speed, price, bookkeeping, style or chance, and what comes back of an earlier answer that
+only its provider can read: an answer without them still fits."""
 
 
 _USUAL: Final[Mapping[str, Any]] = {
@@ -73,7 +78,8 @@ def left_out(
     paths = [f"{within}.{name}" if within else name for name in unknown]
     for name, path in zip(unknown, paths, strict=True):
         # What another dialect has inside a message is kept under its path there: `messages[2].content[0].citations`.
-        if name not in may_miss and name.rpartition(".")[2] not in may_miss:
+        # The warning is a header, which not every name of a client's can stand in.
+        if not (name.isascii() and name.isprintable() and {name, name.rpartition(".")[2]} & may_miss):
             raise unconvertible(path, protocol)
     return tuple(paths)
 

@@ -2,9 +2,10 @@
 forms of an answer in it, which are the canonical ones.
 
 Pure functions over bytes and mappings. Wire facts: OpenAI API reference, "Create chat completion",
-"The chat completion chunk object" and "Error codes".
+"The chat completion chunk object" and "Error codes"; guide "File inputs".
 """
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -16,10 +17,10 @@ from msgspec import Meta, Struct
 from router import own_tools
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
-from router.errors import UpstreamCut, UpstreamMalformed, UpstreamRejected
-from router.protocols import audio
+from router.errors import RequestInvalid, UpstreamCut, UpstreamMalformed, UpstreamRejected
+from router.protocols import audio, canonical
 from router.protocols.compatible import CallNumbers, unify
-from router.protocols.fields import left_out, unconvertible
+from router.protocols.fields import left_out, typed, unconvertible
 from router.protocols.wire import (
     Wire,
     checked,
@@ -121,11 +122,35 @@ def _plain_message(message: Mapping[str, Any], place: str, dropped: list[str]) -
             _without_extensions(call, "messages[].tool_calls[]", dropped) for call in plain["tool_calls"]
         ]
     if isinstance(content := plain.get("content"), list):
-        plain["content"] = [_without_extensions(part, "messages[].content[]", dropped) for part in content]
-        for at, part in enumerate(content):
+        parts = [_without_extensions(part, "messages[].content[]", dropped) for part in content]
+        plain["content"] = [_plain_part(part, f"{place}.content[{at}]") for at, part in enumerate(parts)]
+        for at, part in enumerate(plain["content"]):
             if message.get("role") == "tool" and part.get("type") != "text":  # what a tool found can only be text here
                 raise unconvertible(f"{place}.content[{at}].type", "openai")
     return plain
+
+
+_UNTITLED: Final = "document.pdf"
+"""A file's bytes need a name."""
+
+
+def _plain_part(part: dict[str, Any], place: str) -> dict[str, Any]:
+    """A file as chats take it: PDF by its bytes or its id, text as text, and nothing by its address."""
+    if part.get("type") != "file":
+        return part
+    file = typed(part.get("file"), canonical.FileSource, f"{place}.file")
+    if file.file_url is not None:
+        raise unconvertible(f"{place}.file.file_url", "openai")
+    if file.file_data is None:
+        return part
+    field = f"{place}.file.file_data"
+    held = canonical.data_url(file.file_data, field)
+    if held is not None and held.media_type.lower() == "text/plain":
+        text = base64.b64decode(held.data).decode(errors="replace")
+        return {"type": "text", "text": f"{file.filename}\n\n{text}" if file.filename else text}
+    if held is not None and held.media_type.lower() != "application/pdf":
+        raise RequestInvalid(f"`{field}`: the provider of this model takes application/pdf and text/plain.", field)
+    return {**part, "file": {**part["file"], "filename": file.filename or _UNTITLED}}
 
 
 def _without_extensions(mapping: Mapping[str, Any], place: str, dropped: list[str]) -> dict[str, Any]:

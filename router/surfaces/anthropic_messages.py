@@ -19,9 +19,6 @@ Part = dict[str, Any]
 Rest = dict[str, Any]
 """Path -> value."""
 
-_UNTITLED: Final = "document.pdf"
-"""OpenAI wants a name for every file."""
-
 
 class Turn(Struct):
     role: str
@@ -238,7 +235,7 @@ def _document(block: Part, path: str, rest: Rest) -> Part:
     if isinstance(citations, dict) and citations.get("enabled"):
         rest[f"{path}.citations.enabled"] = True
     address = _address(document.source, block["source"], f"{path}.source", rest)
-    file: Part = {"filename": document.title or _UNTITLED}
+    file: Part = {"filename": document.title} if document.title else {}
     match document.source.type:
         case "file":
             file["file_id"] = document.source.file_id

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from router.chat import ChatRequest
 from router.errors import RequestInvalid
 from router.surfaces import openai
-from router.surfaces.responses_input import conversation_of
+from router.surfaces.responses_input import conversation_of, unconverted
 from router.surfaces.responses_output import DIALECT, body, own_body
 from router.surfaces.responses_stream import Writer
 from router.surfaces.surface import Failure, decoded_mapping
@@ -141,6 +141,7 @@ def decode_request(body: bytes, forwarded: Mapping[str, str]) -> ChatRequest:
         "messages": conversation.messages,
         **{name: value for name, value in asked.items() if name not in _CONVERTED and value is not None},
         **conversation.native,
+        **conversation.rest,
         **_limits(checked),
         **_form(asked.get("text") or {}),
         **_thought(asked.get("reasoning") or {}),
@@ -159,7 +160,7 @@ def decode_request(body: bytes, forwarded: Mapping[str, str]) -> ChatRequest:
         forwarded=dict(forwarded),
         names=_NAMES | conversation.names,
         continues=_continued(asked),
-        has_unseen_input=kept or any(name.startswith("tools[") for name in mapping) or bool(conversation.native),
+        has_unseen_input=kept or bool(conversation.native) or not all(map(_is_function, asked.get("tools") or ())),
     )
 
 
@@ -225,14 +226,17 @@ def _thought(reasoning: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tools(tools: list[dict[str, Any]]) -> dict[str, Any]:
-    """Functions in the form of chats. The provider's own tools stand among them as they are, so that whoever looks
-    sees that there are tools, and beside them under their path."""
+    """Functions in the form of chats, and beside them, under their path, the fields that these have no form for. The
+    provider's own tools stand among them as they are, so that whoever looks sees that there are tools, and beside them
+    likewise."""
     found: dict[str, Any] = {"tools": [_function(tool) for tool in tools]} if tools else {}
     for at, tool in enumerate(tools):
         if not _is_function(tool):
             found[f"tools[{at}]"] = tool
         elif not isinstance(tool.get("name"), str):
             raise RequestInvalid("A function has a name.", f"tools[{at}].name")
+        else:
+            found |= unconverted(tool, ("type", *_OF_FUNCTIONS), f"tools[{at}]")
     return found
 
 
@@ -240,10 +244,13 @@ def _is_function(tool: Mapping[str, Any]) -> bool:
     return bool(tool.get("type") == "function")
 
 
+_OF_FUNCTIONS: Final = ("name", "description", "parameters", "strict")
+
+
 def _function(tool: dict[str, Any]) -> dict[str, Any]:
     if not _is_function(tool):
         return tool
-    named = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name) is not None}
+    named = {name: tool[name] for name in _OF_FUNCTIONS if tool.get(name) is not None}
     return {"type": "function", "function": named}
 
 
@@ -256,6 +263,7 @@ def _choose_tools(mapping: dict[str, Any], choice: str | dict[str, Any] | None) 
             mapping["tool_choice"] = choice
         case {"type": "function", "name": str(name)}:
             mapping["tool_choice"] = {"type": "function", "function": {"name": name}}
+            mapping |= unconverted(choice, ("type", "name"), "tool_choice")
         case {"type": "function"}:
             raise RequestInvalid("`tool_choice.name` is missing.", "tool_choice.name")
         case {"type": "allowed_tools", "mode": str(mode), "tools": list(allowed)}:

@@ -334,10 +334,12 @@ def running_provider() -> AbstractContextManager[Provider]:
 def json_reply(body: Any, status: int = 200, **headers: str) -> list[Step]:
     """A whole JSON answer; `body` may be bytes that are sent as they are."""
     content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-    fields = {"content-type": "application/json", "content-length": str(len(content))} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
+    fields = {"content-type": "application/json", "content-length": str(len(content))} | _fields(headers)
     return [_head(status, fields) + content]
+
+
+def _fields(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def error_reply(status: int, message: str = "scripted failure", **headers: str) -> list[Step]:
@@ -346,9 +348,10 @@ def error_reply(status: int, message: str = "scripted failure", **headers: str) 
     return json_reply({"error": error}, status, **headers)
 
 
-def stream_reply(parts: Iterable[bytes | Step]) -> list[Step]:
+def stream_reply(parts: Iterable[bytes | Step], **headers: str) -> list[Step]:
     """A stream of server-sent events; each part is an HTTP chunk of its own, whatever it holds."""
-    head = _head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+    fields = {"content-type": "text/event-stream", "transfer-encoding": "chunked"} | _fields(headers)
+    head = _head(200, fields)
     return [head, *(_chunk(part) if isinstance(part, bytes) else part for part in parts), b"0\r\n\r\n"]
 
 

@@ -532,28 +532,24 @@ def test_a_request_is_what_an_openai_provider_takes(
 
 
 @pytest.mark.parametrize(
-    ("source", "file"),
+    ("source", "part"),
     [
         (
             {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
-            {"file_data": "data:application/pdf;base64,JVBERi0="},
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}},
         ),
-        ({"type": "url", "url": "https://example.com/a.pdf"}, {"file_url": "https://example.com/a.pdf"}),
-        (
-            {"type": "text", "media_type": "text/plain", "data": "Grüße"},
-            {"file_data": "data:text/plain;base64,R3LDvMOfZQ=="},
-        ),
+        ({"type": "text", "media_type": "text/plain", "data": "Grüße"}, text("a.pdf\n\nGrüße")),
     ],
 )
-def test_a_document_is_a_file(
-    client: Anthropic, provider: Provider, source: dict[str, Any], file: dict[str, str]
+def test_a_document_is_a_file_or_a_text(
+    client: Anthropic, provider: Provider, source: dict[str, Any], part: dict[str, Any]
 ) -> None:
     document = {"type": "document", "source": source, "title": "a.pdf"}
 
     client.messages.create(model="files", max_tokens=9, messages=says([document, text("What does it say?")]))
 
     sent_on = provider.calls[-1].received.json["messages"][0]["content"]
-    assert sent_on == [{"type": "file", "file": {"filename": "a.pdf", **file}}, text("What does it say?")]
+    assert sent_on == [part, text("What does it say?")]
 
 
 @pytest.mark.parametrize(
@@ -743,7 +739,7 @@ def test_a_request_is_what_anthropic_takes(openai: OpenAI, anthropic: AnthropicP
         metadata={"case": "faq"},
     )
 
-    warning = "not passed on: metadata, seed, messages[2].name, messages[3].content[1].image_url.detail"
+    warning = "not passed on: metadata, seed, messages[2].name, messages[3].content[1].image_url.detail, top_p"
     assert answer.headers["x-thriftgate-warning"] == warning
     assert anthropic.calls[0].received.json == {
         "model": "claude-opus-4-6",
@@ -780,7 +776,6 @@ def test_a_request_is_what_anthropic_takes(openai: OpenAI, anthropic: AnthropicP
         "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
         "stop_sequences": ["END"],
         "temperature": 0.5,
-        "top_p": 0.9,
         "metadata": {"user_id": "u-1"},
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
     }

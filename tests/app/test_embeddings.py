@@ -335,6 +335,19 @@ def test_a_bad_field_is_refused_by_name(
     assert provider.calls == []
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_model_of_embeddings_answers_no_messages_and_counts_none(
+    gateway: RunningGateway, key: str, asked: Provider, path: str
+) -> None:
+    body = {"model": "embed", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+
+    answer = gateway.request("POST", path, json=body, headers={"x-api-key": key})
+
+    assert answer.status_code == 400
+    assert "POST /v1/embeddings" in answer.json()["error"]["message"]
+    assert asked.calls == []
+
+
 def test_models_are_known_by_what_they_do(gateway: RunningGateway, key: str, client: OpenAI, asked: Provider) -> None:
     for name in ("nonesuch", "unused", "auto"):
         with pytest.raises(NotFoundError):

@@ -287,6 +287,36 @@ def test_when_nobody_is_left_the_client_hears_of_the_last_failure(
         assert int(answer.headers["retry-after"]) >= 7
 
 
+def test_every_attempt_has_the_providers_own_id_in_its_row_and_the_client_the_last_one(
+    gateway: RunningGateway, provider: Provider
+) -> None:
+    provider.script("large-a", error_reply(500, x_request_id="up-a"))
+    provider.script("large-b", error_reply(429, x_request_id="up-b"))
+
+    answer = gateway.chat(gateway.key(route="alone"), "Which call was it?", model="large")
+
+    assert answer.headers["x-thriftgate-upstream-request-id"] == "up-b"
+    told = {(row.kind, row.deployment): row.upstream_request_id for row in rows_of(gateway, answer)}
+    assert told == {
+        ("attempt", "hasty/large-a"): "up-a",
+        ("attempt", "hasty/large-b"): "up-b",
+        ("request", None): "up-b",
+    }
+
+
+def test_an_answer_after_a_failure_has_its_own_id_and_not_that_of_the_failure(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    provider.script("large-a", error_reply(500, x_request_id="up-a"))
+    provider.script("large-b", good)
+
+    answer = gateway.chat(key, "Whose id is this?", model="large")
+
+    assert "x-thriftgate-upstream-request-id" not in answer.headers
+    told = {row.kind: row.upstream_request_id for row in rows_of(gateway, answer)}
+    assert told == {"attempt": "up-a", "request": None}
+
+
 def test_what_has_begun_is_never_asked_again(gateway: RunningGateway, key: str, provider: Provider) -> None:
     provider.script("stubborn-a", unfinished(stream_reply(chat_events(["Half "])[:-1]), CUT))
 

@@ -83,7 +83,7 @@ def test_both_are_booked_the_loser_at_what_it_may_have_cost(
     gateway: RunningGateway, key: str, provider: Provider
 ) -> None:
     provider.script("large-a", [HANG])
-    provider.script("large-b", SECOND)
+    provider.script("large-b", json_reply(chat_body("The second one answers."), x_request_id="up-b"))
 
     answer = gateway.chat(key, "What did it cost?", model="large")
 
@@ -91,6 +91,7 @@ def test_both_are_booked_the_loser_at_what_it_may_have_cost(
     assert (lost.kind, lost.attempt, lost.error_class, lost.deployment) == ("attempt", 1, "HedgeLost", "hedged/large-a")
     assert (lost.actual_nano, lost.pricing) == (lost.reserved_nano, "unknown")
     assert (served.kind, served.attempt, served.status, served.deployment) == ("request", 2, "ok", "hedged/large-b")
+    assert (lost.upstream_request_id, served.upstream_request_id) == (None, "up-b")
     assert 'thriftgate_hedges_total{first="hedged/large-a"}' in gateway.request("GET", "/metrics").text
 
 

@@ -141,6 +141,77 @@ def test_what_the_provider_calls_a_bad_request_is_not_asked_elsewhere(
 
 @EVERYWHERE
 @STREAMS
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_what_the_provider_says_of_the_request_comes_without_its_address(
+    gateway: RunningGateway, key: str, provider: Provider, path: str, body: dict[str, Any], streams: bool, status: int
+) -> None:
+    docs = "https://platform.example.com/docs/errors"
+    provider.script("large-2025", error_reply(status, f"No such thing at {provider.base_url}/internal: see {docs}"))
+
+    answer = ask(gateway, key, path, **body, stream=streams)
+
+    assert answer.status_code == status
+    assert f"No such thing at ***: see {docs}" in told(answer)
+    assert str(provider.port) not in answer.text
+
+
+@EVERYWHERE
+@STREAMS
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+def test_every_error_of_a_provider_keeps_the_providers_own_id(
+    gateway: RunningGateway, key: str, provider: Provider, path: str, body: dict[str, Any], streams: bool, status: int
+) -> None:
+    provider.script("large-2025", error_reply(status, x_request_id="up_1"))
+
+    answer = ask(gateway, key, path, **body, stream=streams)
+
+    assert answer.status_code >= 400
+    assert answer.headers["x-thriftgate-upstream-request-id"] == "up_1"
+    rows = gateway.rows(request_id=answer.headers["x-request-id"])
+    assert {row.kind for row in rows} == {"attempt", "request"}
+    assert {row.upstream_request_id for row in rows} == {"up_1"}
+
+
+@EVERYWHERE
+def test_a_stream_that_fails_midway_keeps_the_providers_own_id_in_its_row(
+    gateway: RunningGateway, key: str, provider: Provider, path: str, body: dict[str, Any]
+) -> None:
+    events = [*chat_events(["Half"])[:2], b'data: {"error": {"message": "Overloaded"}}\n\n']
+    provider.script("large-2025", stream_reply(events, x_request_id="up_1"))
+
+    answer = ask(gateway, key, path, **body, stream=True)
+
+    assert answer.headers["x-thriftgate-upstream-request-id"] == "up_1"
+    row = gateway.row(request_id=answer.headers["x-request-id"])
+    assert (row.status, row.upstream_request_id) == ("upstream_error", "up_1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nonsense", 404),
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/v1/messages/batches", 404),
+        ("GET", "/v1/messages", 405),
+        ("GET", "/v1/models/gpt-0", 404),
+    ],
+)
+def test_what_is_not_served_has_a_request_id_too(
+    gateway: RunningGateway, key: str, method: str, path: str, status: int
+) -> None:
+    headers = {"authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
+
+    answer = gateway.request(method, path, headers=headers)
+
+    assert answer.status_code == status
+    request_id = answer.headers["x-request-id"]
+    assert request_id.startswith("req_")
+    if path.startswith(("/v1/messages", "/v1/models")):  # told in Anthropic's form
+        assert answer.json()["request_id"] == answer.headers["request-id"] == request_id
+
+
+@EVERYWHERE
+@STREAMS
 def test_a_rate_limit_keeps_its_retry_after_and_every_answer_its_ids(
     gateway: RunningGateway, key: str, provider: Provider, path: str, body: dict[str, Any], streams: bool
 ) -> None:

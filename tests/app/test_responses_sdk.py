@@ -329,7 +329,11 @@ def test_a_choice_among_some_tools_leaves_only_these(client: OpenAI, provider: P
         ({"tools": [TOOL, {"type": "web_search"}]}, "tools[1]"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
         ({"input": [{"type": "web_search_call", "id": "ws_1"}, {"role": "user", "content": "x"}]}, "input[0]"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]}, "model"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+            "input[0].content[0].file_id",
+        ),
+        ({"input": [{"role": "user", "content": "x", "novel": 1}]}, "input[0].novel"),
         ({"previous_response_id": "resp_unknown"}, "previous_response_id"),
         ({"conversation": {"id": "conv_unknown"}}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
@@ -517,6 +521,37 @@ def test_a_request_and_its_answer_pass_untouched(gateway: RunningGateway, key: s
     assert "x-thriftgate-warning" not in answer.headers
     row = gateway.row(request_id=answer.headers["x-request-id"])
     assert (row.input_tokens, row.cache_read_tokens, row.output_tokens, row.reasoning_tokens) == (30, 10, 9, 3)
+
+
+def test_a_picture_that_the_provider_keeps_reaches_it(gateway: RunningGateway, key: str, provider: Provider) -> None:
+    provider.script("native-2025", whole(message("A cat.")))
+    parts = [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "file_id": "file-1"}]
+
+    answer = post(gateway, key, model="native", input=[{"role": "user", "content": parts}])
+
+    assert answer.status_code == 200
+    assert provider.calls[0].received.json["input"][0]["content"] == parts
+
+
+def test_what_a_client_writes_inside_an_item_makes_another_question(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    provider.script("native-2025", whole(message("Blue.")))
+    provider.script("large-2025", json_reply(chat_body("Blue.")))
+
+    def ask(name: str, **fields: str) -> httpx.Response:
+        remark = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Sure."}]}
+        asked = {"role": "user", "content": "Which colour does the clear sky have at noon?"}
+        items = [{"role": "user", "content": "Tell me of colours."}, remark | fields, asked]
+        return post(gateway, key, model=name, input=items)
+
+    for name in ("native", "large"):
+        plain, early, late, again = ask(name), ask(name, phase="commentary"), ask(name, phase="final_answer"), ask(name)
+        dispositions = [each.headers["x-thriftgate-cache"] for each in (plain, early, late, again)]
+        assert dispositions == ["miss", "miss", "miss", "exact"]
+        assert ask(name, id="msg_1", status="completed").headers["x-thriftgate-cache"] == "exact"
+        told = early.headers.get("x-thriftgate-warning")
+        assert told == (None if name == "native" else "not passed on: input[1].phase")
 
 
 def test_a_stream_passes_untouched(gateway: RunningGateway, key: str, provider: Provider) -> None:

@@ -14,7 +14,7 @@ from router.catalogue import Deployment, Provider
 from router.chat import ChatRequest
 from router.errors import RequestInvalid
 from router.prices import Priced
-from router.protocols import anthropic, openai
+from router.protocols import anthropic, gemini, openai
 from router.surfaces import anthropic as surface
 from tests.app.simulators.anthropic import mistake
 from tests.router.samples import quick, request
@@ -123,9 +123,6 @@ requests = st.fixed_dictionaries(
         "system": words | st.lists(texts, min_size=1, max_size=2),
         "stop_sequences": st.lists(words, min_size=1, max_size=3),
         "stream": st.booleans(),
-        "temperature": st.floats(0, 1),
-        "top_p": st.floats(0, 1),
-        "top_k": st.integers(0, 500),
         "metadata": fixed(user_id=words),
         "service_tier": st.sampled_from(["auto", "standard_only"]),
         "thinking": fixed(type="enabled", budget_tokens=st.integers(1024, 10**5))
@@ -136,9 +133,16 @@ requests = st.fixed_dictionaries(
 )
 
 
+top_ks = st.integers(0, 500)
+sampled = st.fixed_dictionaries({}, optional={"temperature": st.floats(0, 1), "top_k": top_ks})
+sampled |= st.fixed_dictionaries({}, optional={"top_p": st.floats(0, 1), "top_k": top_ks})
+
+
 @st.composite
 def whole_requests(draw: st.DrawFn) -> dict[str, Any]:
     found = draw(requests)
+    if found.get("thinking") in (None, {"type": "disabled"}):
+        found |= draw(sampled)
     if draw(st.booleans()):
         found["tools"] = draw(st.lists(tools, min_size=1, max_size=3))
         found |= draw(st.just({}) | st.builds(lambda choice: {"tool_choice": choice}, choices | serial))
@@ -172,8 +176,8 @@ def test_a_request_converted_there_and_back_is_the_same(body: dict[str, Any]) ->
 
     assert json.loads(wire.body) == normal(body)
     assert wire.dropped == ()
-    sampled = {name: value for name, value in normal(body).items() if name not in ("temperature", "top_p", "top_k")}
-    assert mistake(sampled) is None
+    unsampled = {name: value for name, value in normal(body).items() if name not in ("temperature", "top_p", "top_k")}
+    assert mistake(unsampled) is None
 
 
 @quick
@@ -192,8 +196,8 @@ def test_of_the_same_dialect_nothing_is_converted(body: dict[str, Any]) -> None:
 def test_a_request_to_openai_says_what_it_leaves_out(body: dict[str, Any]) -> None:
     asked_for = surface.decode_request(json.dumps(body).encode(), {})
 
-    if shows_pictures(body):
-        with pytest.raises(RequestInvalid, match=r"content\[\d\].type"):
+    if shows_pictures(body) or has_addressed_documents(body):
+        with pytest.raises(RequestInvalid, match=r"content\[\d\].(type|file.file_url)"):
             openai.encode(asked_for, deployment("gpt-5"), None)
         return
     wire = openai.encode(asked_for, deployment("gpt-5"), None)
@@ -210,6 +214,37 @@ def shows_pictures(body: dict[str, Any]) -> bool:
     turns = [turn["content"] for turn in body["messages"] if isinstance(turn["content"], list)]
     results = [block["content"] for blocks in turns for block in blocks if block["type"] == "tool_result"]
     return any(part["type"] == "image" for result in results if isinstance(result, list) for part in result)
+
+
+def has_addressed_documents(body: dict[str, Any]) -> bool:
+    """Whether a document is somewhere else, from where OpenAI's chats do not fetch it."""
+    turns = [turn["content"] for turn in body["messages"] if isinstance(turn["content"], list)]
+    found = [block for blocks in turns for block in blocks if block["type"] == "document"]
+    return any(document["source"]["type"] == "url" for document in found)
+
+
+def test_a_document_without_a_title_has_none_elsewhere() -> None:
+    document = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
+    asked_for = decoded(messages=[{"role": "user", "content": [document]}])
+
+    assert gemini.encode(asked_for, deployment("gemini-2.5-pro"), None).dropped == ()
+    assert sent(as_openai(asked_for))["messages"][0]["content"] == [document]
+
+
+def test_what_a_tool_found_may_be_a_document_of_text() -> None:
+    found = {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "Blue."},
+        "title": "Sky",
+    }
+    used = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [found]}
+    turns = [("user", "Colour?"), ("assistant", [used]), ("user", [result])]
+    asked_for = decoded(messages=[{"role": role, "content": content} for role, content in turns])
+
+    there = json.loads(openai.encode(asked_for, deployment("gpt-5"), None).body)["messages"][-1]
+
+    assert there == {"role": "tool", "tool_call_id": "t1", "content": [{"type": "text", "text": "Sky\n\nBlue."}]}
 
 
 def test_the_limit_has_the_name_that_the_provider_takes() -> None:
@@ -429,6 +464,45 @@ def test_only_models_that_take_them_get_sampling_parameters(model: str, version:
     there = json.loads(wire.body)
     assert ("temperature" in there, "top_k" in there) == (is_told, is_told)
     assert wire.dropped == (() if is_told else ("temperature", "top_k"))
+
+
+BUDGET: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "told"),
+    [
+        ("claude-opus-4-6", {"temperature": 0.5, **BUDGET}, set()),
+        ("claude-opus-4-6", {"temperature": 1, **BUDGET}, {"temperature"}),
+        ("claude-opus-4-6", {"temperature": 0.5, "reasoning_effort": "high"}, set()),
+        ("claude-haiku-4-5", {"temperature": 0.5, "reasoning_effort": "none"}, {"temperature"}),
+        ("claude-3-7-sonnet-20250219", {"top_p": 0.5, "top_k": 3, **BUDGET}, set()),
+        ("claude-3-7-sonnet-20250219", {"top_p": 0.97, **BUDGET}, {"top_p"}),
+        ("kimi-k2", {"temperature": 0.5, "top_p": 0.5, "top_k": 3, **BUDGET}, {"temperature", "top_p", "top_k"}),
+    ],
+)
+def test_a_model_that_thinks_samples_in_its_own_way(model: str, fields: dict[str, Any], told: set[str]) -> None:
+    wire = anthropic.encode(request(**fields), deployment(model, max_output_tokens=8000), None)
+
+    sampling = {name for name in fields if name in ("temperature", "top_p", "top_k")}
+    assert sampling & set(json.loads(wire.body)) == told
+    assert set(wire.dropped) == sampling - told
+
+
+@pytest.mark.parametrize(
+    ("model", "temperature", "dropped"),
+    [
+        ("claude-sonnet-4-5", 0.5, ("top_p",)),
+        ("claude-sonnet-4-5", 1, ("temperature",)),
+        ("claude-3-5-haiku-latest", 0.5, ()),
+        ("kimi-k2", 0.5, ()),
+    ],
+)
+def test_newer_models_get_one_of_two_sampling_parameters(model: str, temperature: float, dropped: Any) -> None:
+    wire = anthropic.encode(request(temperature=temperature, top_p=0.9), deployment(model), None)
+
+    assert wire.dropped == dropped
+    assert {"temperature", "top_p"} & set(json.loads(wire.body)) == {"temperature", "top_p"} - set(dropped)
 
 
 @pytest.mark.parametrize(

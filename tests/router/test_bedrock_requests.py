@@ -346,6 +346,16 @@ def test_no_more_calls_after_calls_keeps_the_tools_that_the_history_needs() -> N
     assert refused.value.param == "tool_choice"
 
 
+@pytest.mark.parametrize("model", [CLAUDE, NOVA, LLAMA])
+@pytest.mark.parametrize("more", [{}, {"parallel_tool_calls": False}])
+def test_tools_that_must_not_be_called_are_left_out_with_all_that_is_said_of_them(
+    model: str, more: dict[str, Any]
+) -> None:
+    without = sent(model)
+
+    assert sent(model, tools=[TOOL], tool_choice="none", **more) == without
+
+
 # --- how to answer --------------------------------------------------------------------------------------------------
 
 

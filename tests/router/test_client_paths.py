@@ -69,6 +69,31 @@ def test_an_anthropic_client_is_told_of_its_own_blocks(request_: ChatRequest, pa
     assert "image_url" not in str(said)
 
 
+@pytest.mark.parametrize("protocol", ["openai", "azure"])
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        (messages([{"type": "document", "source": WEB}]), "messages[0].content[0].source"),
+        (
+            messages([{"type": "document", "source": {**BROKEN, "media_type": "text/csv", "data": "YSxi"}}]),
+            "messages[0].content[0].source",
+        ),
+        (
+            messages("x", [USE], [{**RESULT, "content": [{"type": "document", "source": WEB}]}], tools=[TOOL]),
+            "messages[2].content[0].content[0].source",
+        ),
+        (
+            inputs({"role": "user", "content": [TEXT, {"type": "input_file", "file_url": WEB["url"]}]}),
+            "input[0].content[1].file_url",
+        ),
+    ],
+)
+def test_a_client_is_told_of_its_own_document_that_no_chat_takes(
+    protocol: str, request_: ChatRequest, path: str
+) -> None:
+    assert refusal(request_, protocol).param == path
+
+
 IMAGE = {"type": "input_image", "image_url": "https://pictures.invalid/a.png"}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "x"}

@@ -19,6 +19,7 @@ from router.prices import Priced
 from router.protocols.openai import authorised, encode
 from router.protocols.wire import Wire
 from router.surfaces import openai as surface
+from router.surfaces import responses
 from tests.router.samples import quick, request
 
 WIRE = Wire("/chat/completions", b"")
@@ -440,6 +441,57 @@ def test_a_limit_replaces_the_clients_where_the_client_had_put_it(
 
 def test_without_a_limit_of_ours_the_clients_stays() -> None:
     assert sent(request(max_tokens=100))["max_tokens"] == 100
+
+
+PDF = "data:application/pdf;base64,JVBERi0="
+
+
+def converted(**file: str) -> Any:
+    """What the upstream gets for this file of a Responses client."""
+    asked = {"model": "m", "input": [{"role": "user", "content": [{"type": "input_file", **file}]}]}
+    return sent(responses.decode_request(json.dumps(asked).encode(), {}))["messages"][0]["content"][0]
+
+
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [
+        ({"file_data": PDF, "filename": "a.pdf"}, {"filename": "a.pdf", "file_data": PDF}),
+        ({"file_data": PDF}, {"filename": "document.pdf", "file_data": PDF}),
+        ({"file_id": "file-1"}, {"file_id": "file-1"}),
+    ],
+)
+def test_a_pdf_is_a_file_and_its_bytes_have_a_name(file: dict[str, str], part: dict[str, str]) -> None:
+    assert converted(**file) == {"type": "file", "file": part}
+
+
+@pytest.mark.parametrize(
+    "address", ["data:text/plain;base64,R3LDvMOfZQ==", "data:text/plain;charset=utf-8,Gr%C3%BC%C3%9Fe"]
+)
+def test_a_text_is_a_text_under_its_name(address: str) -> None:
+    assert converted(file_data=address) == {"type": "text", "text": "Grüße"}
+    assert converted(file_data=address, filename="a.txt") == {"type": "text", "text": "a.txt\n\nGrüße"}
+
+
+@pytest.mark.parametrize(
+    ("file", "field"),
+    [
+        ({"file_url": "https://x.invalid/a.pdf", "filename": "a.pdf"}, "file_url"),
+        ({"file_data": "data:text/csv;base64,YSxi"}, "file_data"),
+        ({"file_data": "data:application/pdf;base64,"}, "file_data"),
+    ],
+)
+def test_a_file_that_no_chat_takes_is_refused_by_its_field(file: dict[str, str], field: str) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        converted(**file)
+
+    assert refused.value.param == f"messages[0].content[0].file.{field}"
+
+
+def test_a_client_of_the_same_dialect_may_send_files_that_nobody_here_knows() -> None:
+    file = {"type": "file", "file": {"file_url": "https://x.invalid/a.pdf", "novel": 1}}
+    messages = [{"role": "user", "content": [file]}]
+
+    assert sent(request(messages=messages))["messages"] == messages
 
 
 def test_encoding_leaves_the_request_as_it_was() -> None:

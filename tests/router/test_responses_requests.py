@@ -1,7 +1,8 @@
 """What a Responses request becomes: a chat of the same sense, or a refusal that names what has none."""
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -204,11 +205,12 @@ def test_reasoning_that_somebody_else_sealed_is_not_opened(content: str) -> None
 
 # --- what has no form -----------------------------------------------------------------------------------------
 
-NATIVE = {
+NATIVE: Final[dict[str, dict[str, Any]]] = {
     "tools[1]": {"tools": [TOOL, {"type": "web_search"}]},
     "tools[0]": {"tools": [{"type": "custom", "name": "c"}]},
     "input[1]": {"input": [{"role": "user", "content": "x"}, {"type": "mcp_call", "id": "m"}]},
-    "input[0].content[0]": {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+    "input[0].content[0]": {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+    "input[0].content[0].file_id": {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
     "previous_response_id": {"previous_response_id": "resp_1"},
     "conversation": {"conversation": "conv_1"},
     "prompt": {"prompt": {"id": "p"}, "input": None},
@@ -270,6 +272,141 @@ def test_what_may_be_missing_is_told(protocol: str) -> None:
     wire = wire_format(protocol).encode(asked, deployment(protocol=protocol, region="eu-west-1"), None)
 
     assert set(wire.dropped) == {"include", "reasoning.summary", "truncation"}
+
+
+QUESTION = {"role": "user", "content": "x"}
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "c", "output": "42"}
+SAID = {"type": "output_text", "text": "y"}
+REMARK = {"type": "message", "role": "assistant", "content": [SAID]}
+THOUGHT = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+
+
+def with_field(place: str, name: str, value: Any) -> ChatRequest:
+    """A conversation with one more field at this place; without, for None."""
+    items = [QUESTION, THOUGHT, REMARK, CALL, RESULT, QUESTION]
+    fields: dict[str, Any] = json.loads(json.dumps({"input": items, "tools": [TOOL]}))
+    if place == "tool_choice":
+        fields["tool_choice"] = {"type": "function", "name": "lookup"}
+    found: Any = fields
+    for step in re.findall(r"\w+", place):
+        found = found[int(step) if step.isdigit() else step]
+    found |= {name: value} if value is not None else {}
+    return decoded(**fields)
+
+
+@pytest.mark.parametrize("protocol", ["openai", "azure", "anthropic", "gemini", "bedrock", "ollama"])
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("input[0]", "novel"),
+        ("input[1]", "novel"),
+        ("input[1].summary[0]", "novel"),
+        ("input[2].content[0]", "novel"),
+        ("input[3]", "namespace"),
+        ("input[3]", "caller"),
+        ("input[4]", "novel"),
+        ("tools[0]", "defer_loading"),
+        ("tools[0]", "allowed_callers"),
+        ("tools[0]", "output_schema"),
+        ("tool_choice", "namespace"),
+    ],
+)
+def test_a_field_inside_that_a_chat_has_no_form_for_is_refused_by_name(protocol: str, place: str, name: str) -> None:
+    asked = with_field(place, name, "new")
+
+    with pytest.raises(RequestInvalid) as refusal:
+        wire_format(protocol).encode(asked, deployment(protocol=protocol, region="eu-west-1"), None)
+
+    assert as_sent(refusal.value, asked).param == f"{place}.{name}"
+
+
+CARRIED: Final = [
+    ("input[1]", "encrypted_content", ["gAAAA", "gBBBB"]),
+    ("input[2]", "phase", ["commentary", "final_answer"]),
+    ("input[2].content[0]", "annotations", [[{"type": "url_citation", "url": "u"}], [{"type": "file_path"}]]),
+]
+
+
+@pytest.mark.parametrize("protocol", ["openai", "azure", "anthropic", "gemini", "bedrock", "ollama"])
+@pytest.mark.parametrize(("place", "name", "values"), CARRIED)
+def test_what_agents_carry_along_from_one_model_to_another_is_dropped_and_told(
+    protocol: str, place: str, name: str, values: list[Any]
+) -> None:
+    asked = with_field(place, name, values[0])
+
+    wire = wire_format(protocol).encode(asked, deployment(protocol=protocol, region="eu-west-1"), None)
+
+    assert f"{place}.{name}" in wire.dropped
+    assert b"gAAAA" not in wire.body
+    assert b"commentary" not in wire.body
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "values"),
+    [
+        *CARRIED,
+        ("input[0]", "novel", [1, 2]),
+        ("input[4]", "novel", [1, 2]),
+        ("input[2].content[0]", "novel", [1, 2]),
+        ("tools[0]", "defer_loading", [True, 1.5]),
+    ],
+)
+def test_another_value_of_a_field_inside_is_another_question(place: str, name: str, values: list[Any]) -> None:
+    one, other = (with_field(place, name, value).mapping for value in values)
+
+    assert one != other != with_field(place, name, None).mapping
+
+
+@pytest.mark.parametrize(
+    ("place", "fields"),
+    [
+        ("input[0]", {"id": "msg_1", "status": "completed"}),
+        ("input[1]", {"id": "rs_1", "status": "completed"}),
+        ("input[2]", {"id": "msg_2", "status": "incomplete"}),
+        ("input[2].content[0]", {"annotations": [], "logprobs": [{"token": "y", "logprob": -0.5}]}),
+        ("input[3]", {"id": "fc_1", "status": "completed", "caller": {"type": "direct"}, "async": False}),
+        ("input[4]", {"id": "fco_1", "status": "completed"}),
+        ("tools[0]", {"defer_loading": False, "allowed_callers": ["direct"]}),
+    ],
+)
+def test_ids_and_states_that_a_client_sends_back_ask_nothing_else(place: str, fields: dict[str, Any]) -> None:
+    plain = with_field(place, "id", None).mapping
+
+    for name, value in fields.items():
+        assert with_field(place, name, value).mapping == plain
+
+
+def test_reasoning_of_nothing_but_an_id_is_known_by_it() -> None:
+    def thought(known_as: str) -> ChatRequest:
+        return decoded(input=[QUESTION, {"type": "reasoning", "id": known_as, "summary": []}, REMARK, QUESTION])
+
+    assert thought("rs_1").mapping != thought("rs_2").mapping
+    wire = wire_format("openai").encode(thought("rs_1"), deployment(), None)
+    assert wire.dropped == ("input[1].id",)
+
+
+def test_a_field_whose_name_fits_no_header_is_refused() -> None:
+    asked = with_field("input[0]", "\r\nx.phase", "new")
+
+    with pytest.raises(RequestInvalid):
+        wire_format("openai").encode(asked, deployment(), None)
+
+
+@pytest.mark.parametrize("data", ["JVBERi0x", "", 5])
+def test_a_file_that_does_not_say_what_it_is_is_refused_whoever_serves(data: Any) -> None:
+    with pytest.raises(RequestInvalid) as refusal:
+        decoded(input=[{"role": "user", "content": [{"type": "input_file", "filename": "a.pdf", "file_data": data}]}])
+
+    assert refusal.value.param == "input[0].content[0].file_data"
+
+
+def test_a_picture_that_the_provider_keeps_is_a_picture() -> None:
+    def seen(known_as: str) -> ChatRequest:
+        return decoded(input=[{"role": "user", "content": [{"type": "input_image", "file_id": known_as}]}])
+
+    assert seen("file-1").modalities == {"image_url"}
+    assert seen("file-1").mapping != seen("file-2").mapping
 
 
 def test_what_the_provider_adds_unseen_is_reserved_for() -> None:
