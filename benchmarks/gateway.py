@@ -69,7 +69,7 @@ class Gateway:
         self.data_dir = folder / "data"
         self.port = 0
         self._configuration = folder / "thriftgate.toml"
-        self._environment = _clean_environment() | dict(environment or {})
+        self._environment = _clean_environment() | {"PYTHONFAULTHANDLER": "1"} | dict(environment or {})
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._observed: psutil.Process | None = None
@@ -124,6 +124,11 @@ class Gateway:
                 return connection.send(prepared("GET", "/health/ready")).status == 200
         except (OSError, ValueError, Broken):
             return False
+
+    def ended_by_itself(self) -> str | None:
+        """What is known of a server that nobody has stopped and that runs no more; None while all is well."""
+        code = self._process.poll() if self._process is not None else None
+        return None if code is None else f"the server ended by itself with {code}:\n{self.last_words()}"
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL to a process that does not end. Does nothing where none runs."""

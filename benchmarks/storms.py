@@ -28,6 +28,7 @@ from benchmarks.faulty import (
     Upstream,
 )
 from benchmarks.gateway import Gateway
+from benchmarks.raw_client import Broken
 
 FIRST_EVENT_TIMEOUT_S: Final = 0.5
 HEALTHY_TIMEOUT_S: Final = 5.0
@@ -372,6 +373,8 @@ async def opened(
         if per_s is None:
             per_s = min(LOAD_SHARE * await _capacity_per_s(askers, healthy), FASTEST_PER_S)
         yield Storms(gateway, askers, upstreams, healthy, per_s), mixed
+        if end := gateway.ended_by_itself():
+            raise Broken(end)
     finally:
         if askers is not None:
             askers.close()
