@@ -6,7 +6,6 @@ is converted from the canonical form. Wire facts: Claude API reference, "Create 
 """
 
 import base64
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -25,7 +24,7 @@ from router.protocols.anthropic_answers import (
     parse_error,
 )
 from router.protocols.canonical import Asked, File, FileSource, Image, Message, Part, Refusal, Text, Tool
-from router.protocols.claude import thinking_of
+from router.protocols.claude import THINKS, sampling, sampling_told, thinking_of
 from router.protocols.fields import left_out, unconvertible
 from router.protocols.wire import Wire, encoded
 
@@ -131,37 +130,13 @@ def _converted(
     return sent, tuple(dropped)
 
 
-_SAMPLES_AS_TOLD: Final = re.compile(r"(?!claude-)|claude-(?:[a-z]+-)?(?:v?[123]|instant|4-(?:[0-6](?!\d)|\d{8}))")
-"""Models up to 4.6, and those of other makers; later ones refuse a request that says how to sample."""
-_TAKES_ONE: Final = re.compile(r"claude-(?:[a-z]+-)?4")
-"""Models from 4 on refuse a request with both `temperature` and `top_p`."""
-_LEAST_TOP_P: Final = 0.95
-"""Of a model that thinks; its temperature is 1, and it takes no `top_k`."""
-
-
 def _set_sampling(sent: dict[str, Any], asked: Asked, version: str | None, dropped: list[str]) -> None:
     """What the model takes of how to sample, beside the thinking that is set before; the rest is left out and told."""
-    given = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
-    told = {name: value for name, value in given.items() if value is not None}
-    kept: dict[str, float] = {}
-    if version != NEWER_VERSION and _SAMPLES_AS_TOLD.match(sent["model"]):
-        is_thinking = sent.get("thinking", {}).get("type") in ("enabled", "adaptive")
-        kept = _taken(told, sent["model"], is_thinking=is_thinking)
+    told = sampling_told(asked)
+    is_thinking = sent.get("thinking", {}).get("type") in THINKS
+    kept = {} if version == NEWER_VERSION else sampling(told, sent["model"], is_thinking=is_thinking)
     dropped += [name for name in told if name not in kept]
-    if kept.get("temperature", 0) > 1:
-        raise RequestInvalid("`temperature`: the provider of this model takes 0 to 1.", "temperature")
     sent |= kept
-
-
-def _taken(told: Mapping[str, float], model: str, *, is_thinking: bool) -> dict[str, float]:
-    """Of `temperature`, `top_p` and `top_k` those that this model takes together."""
-    kept = dict(told)
-    if is_thinking and model.startswith("claude-"):
-        fits = {"temperature": kept.get("temperature") == 1, "top_p": kept.get("top_p", 0) >= _LEAST_TOP_P}
-        kept = {name: value for name, value in kept.items() if fits.get(name)}
-    if {"temperature", "top_p"} <= kept.keys() and _TAKES_ONE.match(model):
-        del kept["temperature" if kept["temperature"] == 1 else "top_p"]  # a temperature of 1 is the usual one
-    return kept
 
 
 # --- messages ---

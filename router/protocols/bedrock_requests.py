@@ -6,7 +6,7 @@ guide, "Inference request parameters and response fields" (what goes into `addit
 
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,7 @@ from router.protocols.canonical import (
     Refusal,
     Text,
 )
-from router.protocols.claude import thinking_of
+from router.protocols.claude import THINKS, sampling, sampling_told, thinking_of
 from router.protocols.fields import left_out, unconvertible
 
 DIALECT: Final = "bedrock"
@@ -95,16 +95,24 @@ def body(request: ChatRequest, model: str, output_limit: int | None) -> tuple[di
         conversation.add(canonical.message(raw, place, DIALECT), place)
     limit = output_limit or request.output_limit
     tools = _tools(mapping, has_calls=conversation.has_calls, is_claude=is_claude(model))
+    fields = model_fields(mapping, asked, model, limit, dropped, has_tools=tools is not None)
+    told = sampling_told(asked)
+    if is_claude(model):
+        is_thinking = fields["additionalModelRequestFields"].get("thinking", {}).get("type") in THINKS
+        kept = sampling(told, model, is_thinking=is_thinking)
+        dropped += [name for name in told if name not in kept]
+        told = kept
     found = {
         **conversation.converted(),
-        "inferenceConfig": _inference(asked, limit),
+        "inferenceConfig": _inference(told, asked.stops, limit),
         "toolConfig": tools,
         "outputConfig": _output_form(mapping),
         "requestMetadata": _metadata(asked, dropped),
         "serviceTier": _tier(asked, dropped),
         "additionalModelResponseFieldPaths": [STOPPED_AT] if asked.stops and is_claude(model) else None,
     }
-    _merge(found, model_fields(mapping, asked, model, limit, dropped, has_tools=tools is not None))
+    _merge(found, fields)
+    _merge(found, _top_k(told, model))
     dropped += conversation.dropped
     return {name: value for name, value in found.items() if value}, tuple(dict.fromkeys(dropped))
 
@@ -332,12 +340,12 @@ def _is_native(mapping: Mapping[str, Any], choice: Choice) -> bool:
 # --- how to answer ----------------------------------------------------------------------------------------
 
 
-def _inference(asked: Asked, limit: int | None) -> dict[str, Any]:
+def _inference(told: Mapping[str, float], stops: Sequence[str], limit: int | None) -> dict[str, Any]:
     found = {
         "maxTokens": limit,
-        "temperature": asked.temperature,
-        "topP": asked.top_p,
-        "stopSequences": asked.stops or None,
+        "temperature": told.get("temperature"),
+        "topP": told.get("top_p"),
+        "stopSequences": stops or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -384,12 +392,10 @@ def is_claude(model: str) -> bool:
 def model_fields(
     mapping: Mapping[str, Any], asked: Asked, model: str, limit: int | None, dropped: list[str], *, has_tools: bool
 ) -> dict[str, Any]:
-    """`additionalModelRequestFields`, and the effort in `outputConfig`: top_k, thinking and what of the tool choice
-    Converse has no form for. `has_tools`: tools are sent; without them there is nothing to choose."""
+    """`additionalModelRequestFields`, and the effort in `outputConfig`: thinking, and what of the tool choice Converse
+    has no form for. `has_tools`: tools are sent; without them there is nothing to choose."""
     fields: dict[str, Any] = {}
     effort: dict[str, Any] = {}
-    if asked.top_k is not None:
-        fields |= {"inferenceConfig": {"topK": asked.top_k}} if "amazon.nova" in model else {"top_k": asked.top_k}
     choice = canonical.choice(mapping, DIALECT)
     if has_tools and _is_native(mapping, choice):
         if not is_claude(model):
@@ -408,6 +414,15 @@ def model_fields(
         else:
             dropped.append("reasoning_effort")
     return {"additionalModelRequestFields": fields} | ({"outputConfig": effort} if effort else {})
+
+
+def _top_k(told: Mapping[str, float], model: str) -> dict[str, Any]:
+    """Converse has no form for it, models have."""
+    if "top_k" not in told:
+        return {}
+    top_k = told["top_k"]
+    form = {"inferenceConfig": {"topK": top_k}} if "amazon.nova" in model else {"top_k": top_k}
+    return {"additionalModelRequestFields": form}
 
 
 def _claude_choice(choice: Choice) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from tests.router.samples import AT, quick, request
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NEWEST = "global.anthropic.claude-opus-4-7-v1"
+OLDER_CLAUDE = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
+NEWEST_CLAUDE = "us.anthropic.claude-opus-4-7-v1:0"
 NOVA = "eu.amazon.nova-2-lite-v1:0"
 LLAMA = "meta.llama4-maverick-17b-instruct-v1:0"
 PROVIDER = Provider("aws", "https://bedrock-runtime.eu-central-1.amazonaws.com", region="eu-central-1")
@@ -360,9 +362,8 @@ def test_tools_that_must_not_be_called_are_left_out_with_all_that_is_said_of_the
 
 
 def test_every_setting_has_its_name_there() -> None:
-    found = sent(
-        temperature=0.5, top_p=0.9, top_k=40, stop=["END"], max_tokens=99, metadata={"case": "faq"}, service_tier="flex"
-    )
+    sampling = {"temperature": 0.5, "top_p": 0.9, "top_k": 40}
+    found = sent(OLDER_CLAUDE, **sampling, stop=["END"], max_tokens=99, metadata={"case": "faq"}, service_tier="flex")
 
     assert found["inferenceConfig"] == {"temperature": 0.5, "topP": 0.9, "stopSequences": ["END"], "maxTokens": 99}
     assert found["additionalModelRequestFields"] == {"top_k": 40}
@@ -370,6 +371,31 @@ def test_every_setting_has_its_name_there() -> None:
     assert found["requestMetadata"] == {"case": "faq"}
     assert found["serviceTier"] == {"type": "flex"}
     assert extra(NOVA, top_k=40) == {"inferenceConfig": {"topK": 40}}
+
+
+def test_of_what_a_claude_does_not_take_together_one_is_left_out_and_told() -> None:
+    both = wire(CLAUDE, temperature=0.5, top_p=0.9)
+
+    assert json.loads(both.body)["inferenceConfig"] == {"temperature": 0.5}
+    assert both.dropped == ("top_p",)
+    assert sent(CLAUDE, temperature=1, top_p=0.9)["inferenceConfig"] == {"topP": 0.9}
+    assert sent(NOVA, temperature=0.5, top_p=0.9)["inferenceConfig"] == {"temperature": 0.5, "topP": 0.9}
+
+
+def test_a_claude_that_thinks_or_samples_as_it_likes_is_not_told_how_to() -> None:
+    newest = wire(NEWEST_CLAUDE, temperature=0.5, top_k=40)
+    thinking = wire(OLDER_CLAUDE, temperature=0.5, top_k=40, thinking={"type": "enabled", "budget_tokens": 2048})
+
+    for found in (newest, thinking):
+        body = json.loads(found.body)
+        assert "temperature" not in body.get("inferenceConfig", {})
+        assert "top_k" not in body.get("additionalModelRequestFields", {})
+        assert found.dropped == ("temperature", "top_k")
+
+
+def test_a_temperature_that_no_claude_takes_is_refused_by_name() -> None:
+    with pytest.raises(RequestInvalid, match="temperature"):
+        sent(CLAUDE, temperature=1.5)
 
 
 def test_a_limit_that_the_gateway_sets_replaces_the_clients() -> None:
@@ -514,7 +540,7 @@ def read_back(body: dict[str, Any]) -> list[Any]:
 @quick
 @given(conversations(), SCALARS)
 def test_a_conversation_there_and_back_says_the_same(messages: list[dict[str, Any]], scalars: dict[str, Any]) -> None:
-    body = sent(messages=messages, tools=declared(messages), **scalars)
+    body = sent(OLDER_CLAUDE, messages=messages, tools=declared(messages), **scalars)
 
     assert read_back(body) == told(messages)
     roles = [message["role"] for message in body["messages"]]
