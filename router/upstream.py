@@ -6,10 +6,12 @@ happens then is an UpstreamError that says whether a retry may help and whether 
 
 import asyncio
 import math
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -32,11 +34,14 @@ from router.protocols import wire_format
 from router.protocols.wire import StreamReader, Wire, WireFormat
 from router.rate_limits import pause_s
 from router.simulated import SimulatedProvider
+from router.sockets import open_socket
 from router.sse import BlockTooLong
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _READ_OUT_AT_MOST_S: Final = 0.25
 _CHECK_AT_MOST_S: Final = 5.0
+_IDLE_AT_MOST_S: Final = 30.0
+"""After which an unused connection is closed."""
 _TURNED_DOWN: Final = (401, 403)
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
@@ -88,8 +93,17 @@ def open_transport(provider: Provider) -> httpx.AsyncBaseTransport:
     because that carried 13 times the answers of httpx's own (`benchmarks/transports.py`)."""
     if provider.simulation is not None:
         return SimulatedProvider(provider.simulation)
+    trusted = httpx.create_ssl_context()
+    return AiohttpTransport(verify=trusted, client=partial(_open_session, trusted))
+
+
+def _open_session(trusted: ssl.SSLContext) -> aiohttp.ClientSession:
     # 0 = no limit in the transport: what may be under way at once is decided before a call is made.
-    return AiohttpTransport(limits=httpx.Limits(max_connections=0, keepalive_expiry=30.0))
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=_IDLE_AT_MOST_S, ssl=trusted, socket_factory=open_socket
+        )
+    )
 
 
 class Upstream:
@@ -97,19 +111,22 @@ class Upstream:
 
     def __init__(self, transports: Mapping[str, httpx.AsyncBaseTransport]) -> None:
         self._transports = dict(transports)
+        self._replaced: list[httpx.AsyncBaseTransport] = []
         self._credentials: dict[CredentialSource, Renewed] = {}
 
     def knows(self, provider: str) -> bool:
         return provider in self._transports
 
     def add(self, provider: str, transport: httpx.AsyncBaseTransport) -> None:
-        """For a provider that it does not know yet."""
+        """For a provider that it does not know yet, or instead of what it had: calls under way go on there."""
+        if provider in self._transports:
+            self._replaced.append(self._transports[provider])
         self._transports[provider] = transport
 
     async def close(self) -> None:
         for credentials in self._credentials.values():
             credentials.close()
-        for transport in self._transports.values():
+        for transport in (*self._transports.values(), *self._replaced):
             await transport.aclose()
 
     async def credentials_of(self, provider: Provider) -> str | None:
