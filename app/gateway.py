@@ -28,7 +28,7 @@ from app.inbound import Inbound
 from app.judging import Judging
 from app.keys import Caller
 from cache.decision import Judgement
-from cache.flights import Flight, FlightAbandoned
+from cache.flights import Flight, FlightAbandoned, land
 from cache.lookup import Cache, FollowUp, Fresh, Lookup, directives_from
 from cache.query import Acceptance, CachePolicy, Query
 from cache.sameness import Verdict
@@ -373,15 +373,8 @@ class Gateway:
             await asyncio.wait(following, timeout=grace_s)
         for task in [*self._following, *self._judging.under_way]:
             task.cancel()
-        flights = list(self._under_way)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await asyncio.gather(*(flight.join() for flight in flights))
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(
-            *(flight.join() for flight in flights), *self._following, *self._judging.under_way, return_exceptions=True
-        )
+        await land(list(self._under_way), grace_s)
+        await asyncio.gather(*self._following, *self._judging.under_way, return_exceptions=True)
         await self._cache.settle()
 
 

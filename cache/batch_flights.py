@@ -6,10 +6,9 @@ Refuses to know what is made, and what a key is made of.
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from cache.flights import Flight
+from cache.flights import Flight, land
 
 Made = TypeVar("Made")
 
@@ -49,13 +48,7 @@ class BatchFlights(Generic[Made]):
 
     async def drain(self, grace_s: float) -> None:
         """Waits for what is under way, then gives up what is left."""
-        flights = list(self._under_way)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await asyncio.gather(*(flight.join() for flight in flights))
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*(flight.join() for flight in flights))
+        await land(list(self._under_way), grace_s)
 
     async def _made(
         self, flight: Flight[Mapping[bytes, Made]], making: Coroutine[Any, Any, Mapping[bytes, Made]]

@@ -5,8 +5,8 @@ Events are opaque here; a flight only keeps, passes on and ends.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
 Event = TypeVar("Event")
@@ -106,6 +106,16 @@ class Flight(Generic[Event]):
             await future
         finally:
             self._wake.discard(future)
+
+
+async def land(flights: Collection[Flight[Any]], grace_s: float) -> None:
+    """Waits for these to end, and ends by itself those that take longer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace_s):
+            await asyncio.gather(*(flight.join() for flight in flights))
+    for flight in flights:
+        flight.cancel()
+    await asyncio.gather(*(flight.join() for flight in flights))
 
 
 class FlightAbandoned(Exception):
