@@ -1,6 +1,7 @@
 """What is let in: so many requests at the same time, so many bytes of them, and no body that would hold everybody up.
 
-Refusing must be cheap: it happens before a key is looked up, a byte of the body read or a row written.
+Refusing must be cheap: it happens before a key is looked up, a byte of the body read or a row written. While the
+process is late, requests do not come as far as this: `app/door.py` turns them away.
 """
 
 import asyncio
@@ -13,15 +14,13 @@ from typing import Any, Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, ReceiveMessage, Scope, Send
 
+from app.lateness import Lateness
 from router.errors import Overloaded, RequestInvalid
 
-_FOR_CLIENTS: Final = ("/v1", "/anthropic", "/gemini")
+FOR_CLIENTS: Final = ("/v1", "/anthropic", "/gemini")
 """Paths that cost something. Operators and probes get through whatever happens."""
 _COMES_BACK_S: Final = 1.0
 _TICK_S: Final = 0.05
-_RECENT: Final = 0.1
-_LAG_AT_MOST_S: Final = 0.5
-"""When the process is so late, those under way would only become later with every one that is let in."""
 _VALUES_AT_MOST: Final = 100_000
 """So many lists and objects decode in less than a tenth of a second; five million take three seconds."""
 _QUOTES_AT_MOST: Final = 1_000_000
@@ -30,7 +29,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
 
 class Gate:
     """Counts the requests under way, from their first byte to the last one of their answer, and closes while there are
-    too many of them or the process has too much to do."""
+    too many of them. Measures how late the process is."""
 
     def __init__(self, at_most: int, bytes_at_most: int) -> None:
         self.at_most = at_most
@@ -38,13 +37,15 @@ class Gate:
         self.in_flight = 0
         self.body_bytes = 0
         """Of all bodies that the requests under way have sent so far."""
+        self.lateness = Lateness()
         self.lag_s = 0.0
-        """How late this process gets to what it wants to do, lately."""
+        """How long the last round of the event loop took, with all that it had to wait for."""
+        self._is_measuring = False
 
     @contextmanager
     def passed(self) -> Iterator["Passage"]:
         """One request, while the block runs. Raises Overloaded."""
-        if self.in_flight >= self.at_most or self.lag_s > _LAG_AT_MOST_S:
+        if self.in_flight >= self.at_most:
             raise Overloaded(_COMES_BACK_S)
         self.in_flight += 1
         passage = Passage(self)
@@ -52,18 +53,30 @@ class Gate:
             yield passage
         finally:
             self.in_flight -= 1
+            self.lateness.left()
             self.body_bytes -= passage.body_bytes
 
-    def ticked(self, late_s: float) -> None:
-        """Something happened this much later than it was meant to. A single delay is no overload."""
-        self.lag_s += _RECENT * (late_s - self.lag_s)
+    def measure(self) -> None:
+        """Takes the time of the event loop's next round, unless that is being done already."""
+        if not self._is_measuring:
+            self._is_measuring = True
+            asyncio.get_running_loop().call_soon(self._begin_round)
+
+    def _begin_round(self) -> None:
+        # What is called soon from within a round is called in the next one.
+        asyncio.get_running_loop().call_soon(self._end_round, time.monotonic(), time.thread_time())
+
+    def _end_round(self, began: float, worked_s: float) -> None:
+        self._is_measuring = False
+        now = time.monotonic()
+        self.lag_s = now - began
+        self.lateness.took(time.thread_time() - worked_s, now)
 
     async def watch(self) -> None:
-        """Measures how late the process is, until it is cancelled."""
+        """Measures also while nobody asks for anything, until it is cancelled."""
         while True:
-            due = time.monotonic() + _TICK_S
             await asyncio.sleep(_TICK_S)
-            self.ticked(max(time.monotonic() - due, 0.0))
+            self.measure()
 
 
 class Passage:
@@ -85,7 +98,7 @@ def gated(app: ASGIApp) -> ASGIApp:
     """The app behind its services' gate."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(_FOR_CLIENTS):
+        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(FOR_CLIENTS):
             await app(scope, receive, send)
             return
         state: Any = scope["litestar_app"].state

@@ -5,7 +5,7 @@ neither the cache nor HTTP, and calls nobody.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Final
@@ -196,6 +196,22 @@ class Books:
             first_event_ms=exchange.upstream_ns / 1e6 if exchange.failed_at is None else None,
         )
 
+    async def record_overtaken(
+        self,
+        exchange: Exchange,
+        reserved: Reserved,
+        events: Sequence[ChatEvent] = (),
+        upstream_request_id: str | None = None,
+    ) -> None:
+        """Books an attempt that was hung up on because another one was faster: at what is known of it. These events had
+        come."""
+        counts = None
+        if "messages" in exchange.request.mapping and all(event.usage is None for event in events):
+            written = "".join(event.written for event in events)
+            counts = await self._counter.count(exchange.request.mapping, written)
+        counted = Usage(input=counts[0], output=counts[1]) if counts is not None else None
+        await self._close_attempt(exchange.to_overtaken_row(reserved, events, counted, upstream_request_id), reserved)
+
     async def record_attempt(
         self,
         exchange: Exchange,
@@ -207,8 +223,10 @@ class Books:
     ) -> None:
         """Books an attempt that did not serve: at its reservation, if it may have been billed."""
         row = exchange.to_attempt_row(reserved, error_class, upstream_request_id, is_billed=is_billed)
-        if error_class != "HedgeLost":
-            exchange.failed_at = exchange.failed_at or row.provider
+        exchange.failed_at = exchange.failed_at or row.provider
+        await self._close_attempt(row, reserved)
+
+    async def _close_attempt(self, row: LedgerRow, reserved: Reserved) -> None:
         self._budgets.settle(reserved.money, row.actual_nano or 0)
         self._observer.closed(row)
         await self._ledger.record(Closing(row, reserved.id))

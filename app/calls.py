@@ -9,8 +9,9 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Final
 
 import anyio
 
@@ -23,6 +24,7 @@ from router.budgets import Budgets
 from router.catalogue import Deployment, RoutingPolicy
 from router.errors import (
     BudgetExceeded,
+    LedgerUnavailable,
     NoCandidate,
     Overloaded,
     RequestInvalid,
@@ -44,7 +46,8 @@ _PATIENCE_S: Final = 0.25
 """Longer than this nobody waits to ask a deployment again while another one of the model is free."""
 _CANONICAL: Final = ("openai", "azure")
 """Protocols whose own refusals name paths of the canonical form."""
-_AFTER_ALL_OF_PROD: Final = 10
+_AFTER_ALL_OF_PROD: Final = 3
+"""Routes have so many priorities."""
 _COMES_BACK_S: Final = 1.0
 """How soon who was sent away may try again."""
 
@@ -72,11 +75,23 @@ class Calls:
         self._upstream = upstream
         self._kept = kept
         self._observer = observer
+        self._closing: set[asyncio.Task[None]] = set()
+        """Books of attempts that were given up, for which nobody waits."""
+
+    async def settle(self) -> None:
+        """Waits until every attempt is in the books."""
+        await asyncio.gather(*self._closing)
+
+    def _close_later(self, booking: Coroutine[Any, Any, None]) -> None:
+        """To count what an attempt has used may take a second, and a client waits for the answer of the other one."""
+        task = asyncio.create_task(_quietly(booking))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def shed(self, caller: Caller, routing: RoutingPolicy) -> None:
         """Raises Overloaded if a request of this caller would be sent away by every deployment of its route."""
         deployments = (deployment for model in routing.models for deployment in model.deployments)
-        if self._fleet.is_saturated(deployments, _rank(caller, routing)):
+        if self._fleet.is_saturated(deployments, rank_of(caller, routing)):
             raise Overloaded(_COMES_BACK_S)
 
     async def open(self, exchange: Exchange) -> OpenCall:
@@ -114,7 +129,9 @@ class Calls:
         deployments = [deployment for _, deployment in trial.passed_over.values()]
         patience_s = trial.left_s if trial.exchange.kind == "request" else 0.0
         try:
-            found, permit = await self._fleet.wait(deployments, _rank(trial.exchange.caller, trial.routing), patience_s)
+            found, permit = await self._fleet.wait(
+                deployments, rank_of(trial.exchange.caller, trial.routing), patience_s
+            )
         except Unavailable as error:
             if trial.lost:
                 return None
@@ -311,9 +328,8 @@ class Calls:
     def _second(self, trial: "Trial", first: Reserved) -> "_Racer | None":
         """Another deployment of the same model, if one is free and the budgets hold both."""
         candidate = trial.candidate_of(first)
-        others = [other for other in candidate.deployments if other != first.deployment]
-        for other in others:
-            if (permit := self._fleet.permit(other)) is not None:
+        for other in self._fleet.order_of(candidate.deployments, trial.routing):
+            if other != first.deployment and (permit := self._fleet.permit(other)) is not None:
                 try:
                     reserved = self._reserved(trial, candidate, other)
                 except (BudgetExceeded, NoCandidate):
@@ -394,15 +410,23 @@ class _Racer:
             await asyncio.wait([self.task])
             if self.task.cancelled():
                 self._permit.close()
-                await calls._books.record_attempt(self._exchange, self.reserved, "HedgeLost", is_billed=self._has_begun)
+                if self._has_begun:
+                    calls._close_later(calls._books.record_overtaken(self._exchange, self.reserved))
+                else:
+                    calls._books.release(self.reserved)
             elif self.task.exception() is None:  # both answered in the same moment
                 call = self.task.result()
                 await call.close()
-                await calls._books.record_attempt(
-                    self._exchange, self.reserved, "HedgeLost", call.request_id, is_billed=True
+                calls._close_later(
+                    calls._books.record_overtaken(self._exchange, self.reserved, call.begun, call.request_id)
                 )
 
 
-def _rank(caller: Caller, routing: RoutingPolicy) -> int:
-    """Who goes first when not all can be served: production, then the route's rank."""
+async def _quietly(booking: Coroutine[Any, Any, None]) -> None:
+    with suppress(LedgerUnavailable):  # counted where requests are refused for it
+        await booking
+
+
+def rank_of(caller: Caller, routing: RoutingPolicy) -> int:
+    """Who goes first when not all can be served: production, then the route's rank. From 0, the first, to 5."""
     return routing.rank + (0 if caller.env == "prod" else _AFTER_ALL_OF_PROD)

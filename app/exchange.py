@@ -4,6 +4,7 @@ Decides nothing and waits for nothing.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -181,14 +182,18 @@ class Exchange(Struct, kw_only=True):
             return self.usage, "entry" if self.lookup.disposition in ("exact", "semantic") else "provider"
         if self.served is None:
             return Usage(), "none"
-        seen = self.estimate
+        return self._estimated(self.events, self.estimate, self.begun), "estimated"
+
+    def _estimated(self, events: Sequence[ChatEvent], counted: Usage | None, begun: Usage | None) -> Usage:
+        """What an answer has used of which this has come; `counted` here, and `begun` to be counted by the provider."""
+        seen = counted
         if seen is None:
-            written = sum(event.text_bytes for event in self.events)
+            written = sum(event.text_bytes for event in events)
             seen = Usage(input=estimated_tokens(self.request.body_bytes), output=estimated_tokens(written))
         if self.request.hears or self.request.speaks:
-            spoken = spoken_tokens(sum(event.spoken_bytes for event in self.events))
+            spoken = spoken_tokens(sum(event.spoken_bytes for event in events))
             seen = seen.with_audio(heard_tokens(self.request.mapping), spoken)
-        return seen if self.begun is None else self.begun.grown_to(seen.output), "estimated"
+        return seen if begun is None else begun.grown_to(seen.output)
 
     def savings(self, usage: Usage) -> tuple[Savings, dict[str, Any]]:
         """The money of this request, with the unit prices that it was computed from."""
@@ -274,6 +279,30 @@ class Exchange(Struct, kw_only=True):
             reserved_nano=reserved.money.amount_nano,
             error_class=error_class,
             upstream_request_id=upstream_request_id,
+        )
+
+    def to_overtaken_row(
+        self,
+        reserved: Reserved,
+        events: Sequence[ChatEvent],
+        counted: Usage | None,
+        upstream_request_id: str | None,
+    ) -> LedgerRow:
+        """An upstream call that was hung up on because another one was faster, at what is known of it: the input, and
+        the `events` that had come, as the provider has counted them or as they were `counted` here."""
+        told = next((event.usage for event in reversed(events) if event.usage is not None), None)
+        begun = next((event.begun for event in reversed(events) if event.begun is not None), None)
+        usage = told or self._estimated(events, counted, begun)
+        paid = reserved.deployment.priced.effective_prices(self.arrived_at, usage.all_input)
+        cost = cost_nano(usage, paid) if paid else None
+        return msgspec.structs.replace(
+            self.to_attempt_row(reserved, "HedgeLost", upstream_request_id, is_billed=False),
+            **usage_columns(usage),
+            **price_columns(None, None, paid, usage.tools),
+            usage_source="estimated" if told is None else "provider",
+            pricing="unpriced" if cost is None else "priced",
+            actual_nano=cost or 0,
+            overhead_nano=cost or 0,
         )
 
     def _identity(self, kind: Kind) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What all handlers share: who asks, what they send, and how they are answered."""
 
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,11 +26,16 @@ def services_of(request: HttpRequest) -> Services:
 
 def caller_of(request: HttpRequest) -> Caller:
     """Whose key it is, from the header of either kind of client. Raises KeyInvalid."""
-    is_loopback = request.client is not None and request.client.host in _LOOPBACK
-    authorization = request.headers.get("authorization")
-    if authorization is None and (key := request.headers.get("x-api-key")):
+    host = request.client.host if request.client is not None else None
+    return caller_in(services_of(request), request.headers, host)
+
+
+def caller_in(services: Services, headers: Mapping[str, str], host: str | None) -> Caller:
+    """The same, from the headers of a request and the address that it came from."""
+    authorization = headers.get("authorization")
+    if authorization is None and (key := headers.get("x-api-key")):
         authorization = f"Bearer {key}"
-    return services_of(request).keys.authenticate(authorization, is_loopback=is_loopback, now_us=now_us())
+    return services.keys.authenticate(authorization, is_loopback=host in _LOOPBACK, now_us=now_us())
 
 
 def services_for_admin(request: HttpRequest) -> Services:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Container
 from typing import Any, Final
 
 from litestar import Response, delete, get, post
@@ -77,7 +78,7 @@ async def _kept(request: HttpRequest, action: Action) -> Response[Any]:
     answer = await services_of(request).kept_responses.ask(
         team, action, response_id, list(request.query_params.multi_items())
     )
-    return Response(answer, media_type=JSON, headers=_ids(openai, request_id))
+    return Response(answer, media_type=JSON, headers=ids_of(openai, request_id))
 
 
 @post("/v1/embeddings", status_code=200)
@@ -85,7 +86,7 @@ async def create_embeddings(request: HttpRequest) -> Response[Any]:
     """OpenAI's embeddings."""
     caller, inbound = await _inbound(request, openai)
     answer = await services_of(request).embeddings.answer(caller, inbound)
-    return Response(answer.body, media_type=JSON, headers=answer.headers | _ids(openai, inbound.request_id))
+    return Response(answer.body, media_type=JSON, headers=answer.headers | ids_of(openai, inbound.request_id))
 
 
 @post("/v1/messages", status_code=200)
@@ -103,20 +104,24 @@ async def count_tokens(request: HttpRequest) -> Response[Any]:
     check_values(body)
     asked = anthropic.decode_count_request(body, _forwarded(request))
     answer = await counted(asked, models, services.fleet, services.upstream, services.counter)
-    return Response(answer, media_type=JSON, headers=_ids(anthropic, request_id))
+    return Response(answer, media_type=JSON, headers=ids_of(anthropic, request_id))
 
 
 def _named(request: HttpRequest) -> str:
     """Gives the request an id."""
-    request.state.request_id = f"req_{uuid.uuid4().hex}"
+    request.state.request_id = new_request_id()
     return str(request.state.request_id)
+
+
+def new_request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
 
 
 def _forwarded(request: HttpRequest) -> dict[str, str]:
     return {name: value for name in _FORWARDED if (value := request.headers.get(name))}
 
 
-def _ids(surface: Surface, request_id: str | None) -> dict[str, str]:
+def ids_of(surface: Surface, request_id: str | None) -> dict[str, str]:
     """The request's id, also under the name that the surface's SDKs read."""
     if request_id is None:
         return {}
@@ -161,10 +166,10 @@ async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
         return Stream(
             closing(event_stream(answer, surface, lambda error: _described(request, error).failure(request_id))),
             media_type="text/event-stream",
-            headers=exchange.headers() | _ids(surface, request_id) | {"cache-control": "no-store"},
+            headers=exchange.headers() | ids_of(surface, request_id) | {"cache-control": "no-store"},
         )
     body = await json_body(answer, surface)
-    return Response(body, media_type=JSON, headers=exchange.headers() | _ids(surface, request_id))
+    return Response(body, media_type=JSON, headers=exchange.headers() | ids_of(surface, request_id))
 
 
 @post("/v1/feedback", status_code=200)
@@ -260,14 +265,14 @@ def on_error(request: HttpRequest, error: Exception) -> Response[Any]:
     """Every error of every handler, in one shape. What no handler has taken in gets its id here."""
     request_id = getattr(request.state, "request_id", None) or _named(request)
     described = _described(request, error)
-    surface = _surface_of(request)
-    headers = described.headers | _ids(surface, request_id)
+    surface = surface_of(request.url.path, request.headers)
+    headers = described.headers | ids_of(surface, request_id)
     body = surface.failure_body(described.failure(request_id))
     return Response(body, status_code=described.status, media_type=JSON, headers=headers)
 
 
-def _surface_of(request: HttpRequest) -> Surface:
+def surface_of(path: str, headers: Container[str]) -> Surface:
     """Whose errors the caller of this path understands."""
-    if request.url.path.startswith("/v1/models") and _ANTHROPIC in request.headers:
+    if path.startswith("/v1/models") and _ANTHROPIC in headers:
         return anthropic
-    return next((surface for path, surface in _SURFACE_BY_PATH.items() if request.url.path.startswith(path)), openai)
+    return next((surface for start, surface in _SURFACE_BY_PATH.items() if path.startswith(start)), openai)

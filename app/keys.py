@@ -58,7 +58,7 @@ class Keys:
 
     def __init__(self, engine: sa.Engine, *, simulates: bool) -> None:
         self._engine = engine
-        self._simulates = simulates
+        self.simulates = simulates
         self._by_hash: dict[bytes, Key] = {}
         self.load()
 
@@ -125,7 +125,7 @@ class Keys:
             raise KeyInvalid("This API key is not known or was revoked. `thriftgate keys create` makes one.")
         if key.expires_us is not None and now_us >= key.expires_us:
             raise KeyInvalid("This API key has expired. `thriftgate keys create` makes a new one.")
-        if key.is_development and not (is_loopback and self._simulates):
+        if key.is_development and not (is_loopback and self.simulates):
             raise KeyInvalid(
                 "The development key is valid only from this machine and with the simulated provider. "
                 "`thriftgate keys create` makes a real one."

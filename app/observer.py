@@ -20,6 +20,7 @@ _CACHE: Final = {
     "groups": "Groups of answers that say the same",
     "vectors": "Questions that can be found by their meaning",
     "bytes": "Bytes of stored answers, questions and vectors",
+    "lessons_skipped": "Fresh answers since the start that taught nothing, because there was too much else to do",
 }
 _DEPLOYMENTS: Final = {
     "failure_share": "Share of failed calls in the breaker's window",
@@ -116,7 +117,14 @@ class Observer:
             for name, said in _DEPLOYMENTS.items()
         }
         self._in_flight = Gauge("thriftgate_in_flight", "Requests under way", registry=self._registry)
-        self._lag = Gauge("thriftgate_lag_seconds", "How late the event loop is, lately", registry=self._registry)
+        self._lag = Gauge(
+            "thriftgate_lag_seconds", "How long the last round of the event loop took", registry=self._registry
+        )
+        self._overload = Gauge(
+            "thriftgate_overload",
+            "1 while requests are turned away because the process is late",
+            registry=self._registry,
+        )
         self._breaker_state = Gauge(
             "thriftgate_breaker_state",
             "1 for the state that a deployment's breaker is in",
@@ -204,10 +212,16 @@ class Observer:
             for name in ("ready", "resting", "dead"):
                 self._keys.labels(state.deployment, name).set(counts[name])
 
-    def gate(self, in_flight: int, lag_s: float) -> None:
+    def gate(self, in_flight: int, lag_s: float, *, is_overload: bool) -> None:
         """Brings the gauges of the whole process up to date."""
         self._in_flight.set(in_flight)
         self._lag.set(lag_s)
+        self._overload.set(is_overload)
+
+    def unpriced(self, deployments: Iterable[str]) -> None:
+        """Of these nobody knows what they cost."""
+        for name in deployments:
+            self._log.warning("no list price: its requests are recorded as unpriced", deployment=name)
 
     def reloaded(self, changed: list[str], needs_restart: list[str]) -> None:
         """A new configuration is in force."""

@@ -3,7 +3,6 @@
 Cache, ledger, counters, breakers and open answers are not touched. A file with a mistake changes nothing at all.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -11,15 +10,24 @@ import msgspec
 from msgspec import Struct
 
 from app.budgets import named, replace_budgets
-from app.services import Services, deployments_of, models_of, now, routes_of, team_baselines_of, watches_of
+from app.services import (
+    Services,
+    deployments_of,
+    models_of,
+    now,
+    routes_of,
+    team_baselines_of,
+    unpriced,
+    watches_of,
+)
 from app.settings import Settings
+from router.catalogue import Model
 from router.service_level import Watch
 from router.upstream import open_transport
 
 _LIVE_TABLES: Final = ("providers", "models", "routes", "organisation", "teams", "keys", "secrets")
 _LIVE_SERVER: Final = ("max_body_mib", "max_in_flight", "max_bodies_mib")
 _LIVE_CACHE: Final = ("max_entries", "max_mib")
-_one_at_a_time: Final = asyncio.Lock()
 
 
 class Reloaded(Struct, frozen=True):
@@ -33,7 +41,7 @@ class Reloaded(Struct, frozen=True):
 async def reload(services: Services) -> Reloaded:
     """Reads the configuration again and puts it in force. Raises SettingsInvalid, or LedgerUnavailable if budgets have
     changed and it cannot be said what they have spent; then the old one stays."""
-    async with _one_at_a_time:
+    async with services.reloading:
         return await _reload(services)
 
 
@@ -44,18 +52,18 @@ async def _reload(services: Services) -> Reloaded:
     found = Reloaded(sorted(_differences(old, new)), sorted(_differences(new, wanted)))
     models = models_of(new)
     routes = routes_of(new, models)
-    for model in models.values():
-        for deployment in model.deployments:
-            if not services.upstream.knows(deployment.provider.name):
-                services.upstream.add(deployment.provider.name, open_transport(deployment.provider))
     has_other_budgets = dict(named(old)) != dict(named(new))
     if has_other_budgets:
         await replace_budgets(services.budgets, new, services.ledger_engine, services.ledger, now())
+    _open_transports(services, models)
+    known_as_unpriced = set(unpriced(services.models, now()))
     # Whoever holds these maps sees the new content at once.
     _refill(services.models, models)
     _refill(services.routes, routes)
     _refill(services.policies, {name: route.routing for name, route in routes.items()})
     _refill(services.team_baselines, team_baselines_of(new))
+    services.experience.know(models)
+    services.observer.unpriced(name for name in unpriced(models, now()) if name not in known_as_unpriced)
     _refill(services.watches, _kept_where_equal(services.watches, watches_of(new)))
     services.fleet.replace(deployments_of(models))
     services.store.bound(new.cache.max_entries, new.cache.max_mib * 1024 * 1024)
@@ -64,11 +72,21 @@ async def _reload(services: Services) -> Reloaded:
     for name, route in routes.items():
         if route.cache.mode == "semantic":
             services.cache.trust.open(name, route.cache)
+    services.keys.simulates = new.simulates
     services.settings = new
     services.observer.reloaded(found.changed, found.needs_restart)
     if has_other_budgets:
         await services.upkeep.learn_anew()
     return found
+
+
+def _open_transports(services: Services, models: Mapping[str, Model]) -> None:
+    """For providers that are new, or that are simulated now and were not, or the other way round."""
+    before = {deployment.provider.name: deployment.provider for deployment in deployments_of(services.models)}
+    for provider in {deployment.provider.name: deployment.provider for deployment in deployments_of(models)}.values():
+        was = before.get(provider.name, provider)
+        if not services.upstream.knows(provider.name) or was.simulation != provider.simulation:
+            services.upstream.add(provider.name, open_transport(provider))
 
 
 def _as_far_as_possible(old: Settings, wanted: Settings) -> Settings:

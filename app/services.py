@@ -131,6 +131,8 @@ class Services(Struct):
     """Requests that were under way when the last process died, booked at start."""
     development_key: str | None
     webhooks: Received = msgspec.field(default_factory=Received)
+    reloading: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    """Held while a new configuration is put in force."""
     is_ready: bool = True
 
     @property
@@ -219,7 +221,7 @@ class Services(Struct):
         """Brings the gauges up to date."""
         statistics = self.cache.statistics()
         self.observer.fleet(self.fleet.states())
-        self.observer.gate(self.gate.in_flight, self.gate.lag_s)
+        self.observer.gate(self.gate.in_flight, self.gate.lag_s, is_overload=self.gate.lateness.is_overload)
         for name, gauge in self.observer.cache.items():
             gauge.set(statistics[name])
         for name, route in self.certificates().items():
@@ -285,8 +287,7 @@ async def open_services(
         budgets = restored_budgets(settings, ledger_engine, clock())
         keys = Keys(ledger_engine, simulates=settings.simulates)
         models = models_of(settings)
-        for name in unpriced(models, clock()):
-            log.warning("no list price: its requests are recorded as unpriced", deployment=name)
+        observer.unpriced(unpriced(models, clock()))
         routes = routes_of(settings, models)
         policies = {name: route.routing for name, route in routes.items()}
         team_baselines = team_baselines_of(settings)
@@ -385,6 +386,7 @@ async def open_services(
             recovered=len(recovered),
             development_key=_development_key(folder, keys) if settings.simulates else None,
         )
+        cache.is_busy = lambda: services.gate.lateness.is_overload
         beside = [
             asyncio.create_task(keep_checking(fleet, upstream)),
             asyncio.create_task(services.gate.watch()),
@@ -405,6 +407,7 @@ async def open_services(
             await asyncio.gather(
                 gateway.drain(settings.server.shutdown_grace_s), embeddings.drain(settings.server.shutdown_grace_s)
             )
+            await calls.settle()
             await counter.close()
             await upstream.close()
             cache.close()

@@ -28,9 +28,10 @@ class _Patience:
 
 
 class TimedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on how long the other side may do nothing. See `timed_protocol`."""
+    """uvicorn's protocol with a limit on how long the other side may do nothing."""
 
     slow_client_s: float
+    """Of the class that a server uses."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -68,8 +69,3 @@ class TimedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._writing.stop()
         super().resume_writing()
-
-
-def timed_protocol(slow_client_s: float) -> type[asyncio.Protocol]:
-    """The protocol class for uvicorn, with this limit in seconds."""
-    return type("TimedProtocol", (TimedProtocol,), {"slow_client_s": slow_client_s})

@@ -7,10 +7,11 @@ upstreams and faults.
 
 import asyncio
 import json
+import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -295,17 +296,27 @@ def _read_stream(body: bytes) -> tuple[list[str], str, set[str], list[str]]:
 
 
 class Askers:
-    """Clients of one gateway. Each request takes an idle connection or opens one."""
+    """Clients of one gateway. Each request takes an idle connection or opens one, and has these headers. `questions`
+    are asked instead of some that the cache does not keep, because a number in them looks like somebody's own."""
 
-    def __init__(self, port: int, checker: Checker, seed: int = 8080) -> None:
+    def __init__(
+        self,
+        port: int,
+        checker: Checker,
+        seed: int = 8080,
+        headers: Mapping[str, str] = NOT_CACHED,
+        questions: Iterator[str] | None = None,
+    ) -> None:
         self.port = port
+        self._questions = questions
+        self._headers = headers
         self._checker = checker
         self._chance = random.Random(seed)
         self._idle: deque[Line] = deque()
 
     def question(self) -> str:
         """One that was never asked."""
-        return question(self._chance.getrandbits(64))
+        return question(self._chance.getrandbits(64)) if self._questions is None else next(self._questions)
 
     async def ask(
         self,
@@ -315,9 +326,10 @@ class Askers:
         *,
         is_stream: bool,
         patience_s: float = PATIENCE_S,
-        headers: Mapping[str, str] = NOT_CACHED,
+        headers: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Asks and judges what comes."""
+        """Asks and judges what comes. `headers` are instead of those of all requests."""
+        headers = self._headers if headers is None else headers
         body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": text}]}
         request = prepared("POST", PATH, key=key, body=body | ({"stream": True} if is_stream else {}), headers=headers)
         sent_at = time.monotonic()
@@ -352,12 +364,17 @@ class Askers:
         self._idle.clear()
 
 
-async def paced(per_s: float, count: int, ask: Callable[[int], Any], chance: random.Random) -> None:
-    """Starts `ask(0)`, `ask(1)`, ... (coroutines) at this rate, whether or not earlier ones have ended; returns when
-    all have. Only with ASKING_AT_MOST under way does the next one wait: each holds a connection."""
+async def paced(
+    per_s: float, count: int, ask: Callable[[int], Any], chance: random.Random, until: float = math.inf
+) -> None:
+    """Starts `ask(0)`, `ask(1)`, ... (coroutines) at this rate, whether or not earlier ones have ended, and none after
+    `until`; returns when all have ended. Only with ASKING_AT_MOST under way does the next one wait: each holds a
+    connection."""
     tasks: set[asyncio.Task[None]] = set()
     due = time.monotonic()
     for number in range(count):
+        if time.monotonic() >= until:
+            break
         # What was due while this process slept is not made up for: that would be a burst, and nobody's fault.
         due = max(due, time.monotonic() - _BEHIND_AT_MOST_S) + chance.uniform(0.5, 1.5) / per_s
         if (ahead_s := due - time.monotonic()) > 0.001:

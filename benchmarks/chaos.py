@@ -96,7 +96,7 @@ class Chaos:
 
     async def _overload(self) -> Found:
         loads = []
-        for measure in (overload.upstream_bound, overload.upstream_bound_untold, overload.cpu_bound):
+        for measure in overload.LOADS:
             advance = self._task((measure.__doc__ or "").partition(",")[0].strip("."), None)  # type: ignore[arg-type]
             loads.append(await measure(self._folder / measure.__name__, self._loads, advance))
         return {"loads": [vars(load) for load in loads]}

@@ -313,13 +313,24 @@ def _fault_table(rows: list[Found]) -> list[str]:
 
 
 def _overload_table(loads: list[Found]) -> list[str]:
-    headings = ["overload", "peak/s", "offered/s", "answered/s", "answered p99 ms", "503", "503 p50 ms", "503 p99 ms"]
-    headings += ["other refusals", "lost", "wrong", "RSS before MB", "RSS at most MB", "recovery s"]
+    headings = [
+        "overload",
+        "peak/s",
+        "offered/s",
+        "sent/s",
+        "answered/s",
+        "answered p99 ms",
+        "503",
+        "503 p50 ms",
+        "503 p99 ms",
+    ]
+    headings += ["other refusals", "lost", "wrong", "RSS before MB", "RSS at most MB", "recovery s", "own lag p99 ms"]
     cells = [
         [
             load["name"],
             f"{load['peak_per_s']:.0f}",
             f"{load['offered_per_s']:.0f}",
+            _number(load.get("sent_per_s")),  # runs of before do not say
             f"{load['goodput_per_s']:.0f}",
             _number(load["answered_p99_ms"]),
             f"{load['refused']:,}",
@@ -331,6 +342,7 @@ def _overload_table(loads: list[Found]) -> list[str]:
             f"{load['rss_before_mb']:.0f}",
             f"{load['rss_most_mb']:.0f}",
             _number(load["recovery_s"], 1) or "not seen",
+            _number(load.get("lag_p99_ms")),
         ]
         for load in loads
     ]

@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.askers import Askers, Checker, Outcome, paced
 from benchmarks.faulty import Upstream
 from benchmarks.gateway import Gateway
-from benchmarks.storms import key_files, model, percentile, provider, route
+from benchmarks.storms import key_files, lag_noted, model, percentile, provider, route
+from benchmarks.traffic import new_questions
 
 CAPACITY: Final = 16
 LATENCY_S: Final = 0.2
@@ -59,20 +60,32 @@ class Load:
     rss_most_mb: float = 0.0
     recovery_s: float | None = None
     details: dict[str, int] | None = None
+    sent_per_s: float = 0.0
+    """What became of `offered_per_s`: this process has to share the processor with the gateway."""
+    peak_per_cpu_s: float = 0.0
+    """Right answers for each second of the gateway's processor time; all that it does beside them is in it."""
+    goodput_per_cpu_s: float = 0.0
+    lag_p99_ms: float | None = None
+    """How late this process was itself; it is a part of every time that it has measured."""
+    lag_most_ms: float | None = None
 
 
 @contextlib.asynccontextmanager
-async def _opened(folder: Path, upstream: Upstream, limit: int) -> AsyncIterator[tuple[Gateway, Askers, str]]:
+async def _opened(
+    folder: Path, upstream: Upstream, limit: int, *, is_stored: bool = False
+) -> AsyncIterator[tuple[Gateway, Askers, str]]:
     await upstream.start()
     files = key_files(folder / "keys")[:1]
     configuration = provider("slow", upstream.base_url, files, first_event_timeout_s=PATIENCE_S)
-    configuration += model("slow", "slow", max_concurrency=limit) + route("default", "slow")
+    configuration += model("slow", "slow", max_concurrency=limit)
+    configuration += '[routes.default]\nmodels = ["slow"]\n' if is_stored else route("default", "slow")
     gateway = Gateway(folder, configuration)
     askers: Askers | None = None
     try:
         await asyncio.to_thread(gateway.start)
         key = await asyncio.to_thread(gateway.key, "chaos")
-        askers = Askers(gateway.port, Checker())
+        stored: dict[str, Any] = {"headers": {}, "questions": new_questions()}
+        askers = Askers(gateway.port, Checker(), **(stored if is_stored else {}))
         yield gateway, askers, key
     finally:
         if askers is not None:
@@ -101,12 +114,24 @@ async def cpu_bound(folder: Path, sizes: Sizes, advance: Callable[[int], None]) 
         return await _measured("CPU-bound", gateway, askers, key, _CPU_CLIENTS, sizes, advance)
 
 
+async def cpu_bound_learning(folder: Path, sizes: Sizes, advance: Callable[[int], None]) -> Load:
+    """The same while every answer is stored, and learned from afterwards: reported as measured."""
+    async with _opened(folder, Upstream("fast"), 256, is_stored=True) as (gateway, askers, key):
+        return await _measured("CPU-bound, stored", gateway, askers, key, _CPU_CLIENTS, sizes, advance)
+
+
+LOADS: Final = (upstream_bound, upstream_bound_untold, cpu_bound, cpu_bound_learning)
+
+
 async def _measured(
     name: str, gateway: Gateway, askers: Askers, key: str, clients: int, sizes: Sizes, advance: Callable[[int], None]
 ) -> Load:
     load, chance = Load(name), random.Random(8080)
+    cpu_s = gateway.cpu_s()
     usual = await _closed_loop(askers, key, clients, sizes.peak_s)
+    cpu_at_peak_s, cpu_s = gateway.cpu_s() - cpu_s, gateway.cpu_s()
     load.peak_per_s = sum(found.verdict == "answered" for found in usual) / sizes.peak_s
+    load.peak_per_cpu_s = load.peak_per_s * sizes.peak_s / cpu_at_peak_s
     usual_p95_s = percentile([found.total_s for found in usual], 0.95) or 0.0
     load.rss_before_mb = load.rss_most_mb = gateway.rss_mb()
     load.offered_per_s = TIMES * load.peak_per_s
@@ -121,15 +146,20 @@ async def _measured(
         )
         advance(1)
 
-    asking = asyncio.create_task(paced(load.offered_per_s, int(load.offered_per_s * sizes.overload_s), ask, chance))
-    await asyncio.sleep(sizes.overload_s)
+    until, count = began + sizes.overload_s, int(load.offered_per_s * sizes.overload_s)
+    async with lag_noted(load):
+        asking = asyncio.create_task(paced(load.offered_per_s, count, ask, chance, until))
+        await asyncio.sleep(sizes.overload_s)
+        cpu_s = gateway.cpu_s() - cpu_s
     # What is still open has its say below; from here on it is the time after the load.
     load.recovery_s = await _recovery_s(askers, key, load.peak_per_s / 2, 2 * usual_p95_s, sizes.watch_s)
     await asking
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watching
+    load.sent_per_s = len(outcomes) / sizes.overload_s
     _count(load, outcomes, began + 1.0, began + sizes.overload_s)
+    load.goodput_per_cpu_s = load.goodput_per_s * sizes.overload_s / cpu_s
     return load
 
 

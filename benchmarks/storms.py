@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.askers import Askers, Checker, Outcome, paced
 from benchmarks.faulty import (
@@ -216,7 +216,7 @@ class Storms:
         if case.primary is not None:
             await case.primary.misbehave(fault, case.rate)
         outcomes: list[Outcome] = []
-        async with _lag_noted(row):
+        async with lag_noted(row):
             await self._ask_many(case.key, case.requests, outcomes, advance)
         if case.primary is not None:
             await case.primary.behave()
@@ -298,7 +298,7 @@ class Storms:
         changing = asyncio.create_task(self._change(mixed.upstreams, has_ended))
         outcomes: list[Outcome] = []
         try:
-            async with _lag_noted(row):
+            async with lag_noted(row):
                 await self._ask_mixed(mixed, requests, outcomes, advance)
         finally:
             has_ended.set()
@@ -415,8 +415,15 @@ async def _capacity_per_s(askers: Askers, key: str, seconds: float = 2.0, client
     return done / seconds
 
 
+class Lagging(Protocol):
+    """What has room for how late this process was."""
+
+    lag_p99_ms: float | None
+    lag_most_ms: float | None
+
+
 @contextlib.asynccontextmanager
-async def _lag_noted(row: Row) -> AsyncIterator[None]:
+async def lag_noted(row: Lagging) -> AsyncIterator[None]:
     """Measures meanwhile how late the event loop is."""
     late_ms: list[float] = []
 

@@ -48,7 +48,13 @@ class PeakEwma:
 
     @property
     def value_s(self) -> float:
+        """As last seen."""
         return self._value_s
+
+    def faded_s(self, now: float) -> float:
+        """As good as forgotten after a while without calls: who was slow once would never be asked again, and so never
+        show that it is well."""
+        return self._value_s * math.exp(-max(now - self._at, 0.0) / _FORGETS_AFTER_S)
 
 
 def order(loads: Sequence[Load], balance: Balance, picks: tuple[float, float]) -> list[int]:

@@ -57,6 +57,10 @@ class Experience:
         self._answers: OrderedDict[str, Answered] = OrderedDict()
         self._judged: Counter[tuple[str, Workload]] | None = None
 
+    def know(self, models: Mapping[str, Model]) -> None:
+        """These models are there from now on, also those that were not before."""
+        self.quality.know({name: model.tier for name, model in models.items()})
+
     def about(
         self,
         seen: Traits,
@@ -103,9 +107,8 @@ class Experience:
         self._lengths.learn(model, seen.workload, output_tokens)
 
     def scored(self, request_id: str, score: float, by: Scorer = "client") -> bool:
-        """Learns from a score, 0 to 1; False for an answer that is not remembered, and for one of a model that came
-        into the configuration later. One answer teaches once for each who scores it: repeating oneself is no
-        evidence."""
+        """Learns from a score, 0 to 1; False for an answer that is not remembered, and for one of a model that is not
+        known. One answer teaches once for each who scores it: repeating oneself is no evidence."""
         answer = self._answers.get(request_id)
         if answer is None or by in answer.scored_by or answer.model not in self.quality.tiers:
             return False

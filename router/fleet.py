@@ -86,13 +86,14 @@ class Standing:
         return seen[len(seen) * 95 // 100] if len(seen) >= _SAMPLES_AT_LEAST else None
 
     def load(self, region: str | None, now: float) -> Load:
-        deployment = self.deployment
+        deployment, is_asked = self.deployment, self.slots.in_use > 0
         return Load(
             priority=deployment.priority,
             weight=deployment.weight,
             is_near=region is None or deployment.region in (None, region),
             in_use=self.slots.in_use,
-            latency_s=self.latency.value_s,
+            # One call at a time finds out whether it is as slow as it was.
+            latency_s=self.latency.value_s if is_asked else self.latency.faded_s(now),
             failure_share=self.breaker.failure_share(now),
         )
 
@@ -225,14 +226,16 @@ class Fleet:
     def order(self, plan: Plan, policy: RoutingPolicy) -> Iterator[tuple[Candidate, Deployment]]:
         """Every deployment of every candidate, in the order in which they are tried."""
         for candidate in (*plan.candidates, *plan.brief):
-            deployments = candidate.deployments
-            if len(deployments) == 1:
-                yield candidate, deployments[0]
-                continue
-            now = self.clock()
-            loads = [self._standing(deployment).load(policy.region, now) for deployment in deployments]
-            for at in order(loads, policy.balance, (random.random(), random.random())):
-                yield candidate, deployments[at]
+            for deployment in self.order_of(candidate.deployments, policy):
+                yield candidate, deployment
+
+    def order_of(self, deployments: Sequence[Deployment], policy: RoutingPolicy) -> list[Deployment]:
+        """The deployments of one candidate, in that order."""
+        if len(deployments) == 1:
+            return list(deployments)
+        now = self.clock()
+        loads = [self._standing(deployment).load(policy.region, now) for deployment in deployments]
+        return [deployments[at] for at in order(loads, policy.balance, (random.random(), random.random()))]
 
     def permit(self, deployment: Deployment) -> Permit | None:
         """The right to call it now; None if it is out, or as busy as it may be."""

@@ -20,6 +20,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -228,6 +229,21 @@ def fit(examples: Examples, tiers: Mapping[str, Tier], landmarks: int = LANDMARK
     )
 
 
+def widened(fitted: Fitted, tiers: Mapping[str, Tier]) -> Fitted:
+    """The same fit for these models, of which its own are the first: the others are what is expected of their tiers."""
+    new = untaught(dict(list(tiers.items())[len(fitted.names) :]), 0)
+    none = np.zeros((len(new.names), len(fitted.landmarks)), np.float32)
+    return msgspec.structs.replace(
+        fitted,
+        names=tuple(tiers),
+        level=np.vstack((fitted.level, new.level)),
+        weights=np.vstack((fitted.weights, none)),
+        settled=np.vstack((fitted.settled, none)),
+        heard=np.concatenate((fitted.heard, new.heard)),
+        variance=np.concatenate((fitted.variance, new.variance)),
+    )
+
+
 def _prior(names: Sequence[str], tiers: Mapping[str, Tier]) -> Floats:
     table = [[PRIOR[tiers[name]][each] for each in Workload] for name in names]
     return np.array(table, np.float32).reshape(len(names), len(Workload))
@@ -414,8 +430,9 @@ class Quality:
         )
 
     def adopt(self, fitted: Fitted) -> None:
-        """Takes a fit over, and what was learned after its examples were taken on top."""
-        self._adopt(fitted)
+        """Takes a fit over, and what was learned after its examples were taken on top; also one that was made before
+        there were more models."""
+        self._adopt(widened(fitted, self._tiers))
         late = min(self._learned - fitted.learned, len(self))
         if late:
             for seen, number, score in _rows(self.snapshot(), late):
@@ -427,6 +444,23 @@ class Quality:
         self._news_sums = np.zeros((len(self._tiers), len(Workload)))
         self._news_counts = np.zeros((len(self._tiers), len(Workload)))
         self._news = np.zeros((len(self._tiers), len(Workload)), np.float32)
+
+    def know(self, tiers: Mapping[str, Tier]) -> None:
+        """These models are to be estimated as well from now on, at first as their tier; one that is known and now of
+        another tier is expected to be as much better or worse as those are. None is forgotten: it may come back."""
+        moved = {name: tier for name, tier in tiers.items() if self._tiers.get(name, tier) != tier}
+        level = self._fitted.level.copy()
+        for name, tier in moved.items():
+            level[self._numbers[name]] += _prior([name], {name: tier})[0] - _prior([name], self._tiers)[0]
+        known = len(self._tiers)
+        self._tiers = self._tiers | dict(tiers)
+        self._numbers = {name: number for number, name in enumerate(self._tiers)}
+        self._memory = msgspec.structs.replace(self._memory, names=tuple(self._tiers))
+        self._fitted = widened(msgspec.structs.replace(self._fitted, level=level), self._tiers)
+        more = ((0, len(self._tiers) - known), (0, 0))
+        self._heard = np.pad(self._heard, more[0])
+        self._news_sums, self._news_counts = np.pad(self._news_sums, more), np.pad(self._news_counts, more)
+        self._news = np.pad(self._news, more)
 
     def refit(self) -> None:
         """Learns anew from all that is remembered, here and now."""

@@ -129,16 +129,16 @@ class Upstream:
         for transport in (*self._transports.values(), *self._replaced):
             await transport.aclose()
 
-    async def credentials_of(self, provider: Provider) -> str | None:
-        """What the provider's calls carry now, where that is renewed; None where it is not. Raises
-        UpstreamUnreachable."""
+    async def credentials_of(self, provider: Provider, at_most_s: float = math.inf) -> str | None:
+        """What the provider's calls carry now, where that is renewed; None where it is not. New ones are waited for as
+        long as a connection, and at most `at_most_s`. Raises UpstreamUnreachable."""
         if provider.credentials is None:
             return None
         renewed = self._credentials.get(provider.credentials)
         if renewed is None:
             renewed = self._credentials[provider.credentials] = opened(provider.credentials)
         try:
-            async with asyncio.timeout(provider.connect_timeout_s):
+            async with asyncio.timeout(min(provider.connect_timeout_s, at_most_s)):
                 return await renewed.current()
         except (CredentialsUnavailable, TimeoutError) as error:
             reason = error.reason if isinstance(error, CredentialsUnavailable) else "none came in time"
@@ -171,7 +171,7 @@ class Upstream:
         """Sends the request and awaits the first event that says something, for `at_most_s` if the provider's own
         limit is longer. Raises UpstreamError."""
         provider = deployment.provider
-        api_key = await self.credentials_of(provider) or api_key
+        api_key = await self.credentials_of(provider, at_most_s) or api_key
         url = provider.base_url + wire.path
         spoken = wire_format(wire.protocol or provider.protocol)
         headers = spoken.authorised(wire, url, api_key, datetime.now(UTC))

@@ -1,9 +1,11 @@
 """A server that goes on: through a changed configuration, a locked file, and providers that nobody has called yet."""
 
+import json
 import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from typing import Final
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.app.provider import DONE, Provider, chat_body, error_reply, json_repl
 from tests.running import RunningGateway, eventually
 
 QUESTION = "How do I reset my password?"
+QUESTION_TO_AUTO: Final = {"model": "auto", "messages": [{"role": "user", "content": QUESTION}]}
 
 
 def configuration(provider: Provider, *routes: str) -> str:
@@ -64,6 +67,61 @@ def test_a_reload_takes_up_new_routes_models_and_providers(
     answer = gateway.chat(gateway.key(route="second"), QUESTION, model="fresh")
     assert (answer.status_code, answer.headers["x-thriftgate-model"]) == (200, "fresh")
     assert gateway.chat(gateway.key(), QUESTION, model="large").status_code == 200
+
+
+def test_of_a_model_that_a_reload_brings_is_learned_at_once(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    gateway = start_gateway(configuration(provider), **ENVIRONMENT)
+    more = model("fresh", "fresh-a") + route("second", "fresh", "small", cache="mode = 'off'")
+    gateway.configuration.write_text(gateway.configuration.read_text(encoding="utf-8") + more, encoding="utf-8")
+    hang_up(gateway)
+    headers = {"authorization": f"Bearer {gateway.key(route='second')}"}
+
+    def expected() -> float:
+        """The quality that is expected of the new model's next answer."""
+        answer = gateway.request("POST", "/v1/chat/completions", json=QUESTION_TO_AUTO, headers=headers)
+        row = gateway.row(request_id=answer.headers["x-request-id"])
+        qualities = {name: quality for name, quality, _ in json.loads(row.routing or "")["candidates"]}
+        return float(qualities["fresh"])
+
+    before = expected()
+    answer = gateway.request(
+        "POST", "/v1/chat/completions", json=QUESTION_TO_AUTO | {"model": "fresh"}, headers=headers
+    )
+    bad = {"request_id": answer.headers["x-request-id"], "thumb": "down"}
+    said = gateway.request("POST", "/v1/feedback", json=bad, headers=headers).json()
+
+    assert said["counted"]
+    assert expected() < before
+
+
+def test_a_reload_names_models_without_a_price(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    gateway = start_gateway(configuration(provider), **ENVIRONMENT)
+    more = '[models.odd]\ntier = "economy"\n[[models.odd.deployments]]\nprovider = "scripted"\nmodel = "odd-a"\n'
+    gateway.configuration.write_text(gateway.configuration.read_text(encoding="utf-8") + more, encoding="utf-8")
+
+    hang_up(gateway)
+
+    told = [line for line in gateway.log.splitlines() if "no list price" in line]
+    assert [json.loads(line)["deployment"] for line in told] == ["scripted/odd-a"]
+
+
+def test_a_provider_that_was_simulated_is_called_after_a_reload(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    simulated = "[providers.scripted.simulation]\n"
+    gateway = start_gateway(configuration(provider) + simulated, **ENVIRONMENT)
+    assert gateway.chat(gateway.key(), QUESTION, model="large").status_code == 200
+    assert not provider.calls
+    rewritten(gateway, simulated, "")
+
+    hang_up(gateway)
+
+    assert gateway.chat(gateway.key(), "And how do I change my address?", model="large").status_code == 200
+    assert len(provider.calls) == 1
 
 
 @RELOADS

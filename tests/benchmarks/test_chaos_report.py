@@ -52,6 +52,8 @@ def load(**fields: Any) -> dict[str, Any]:
         "rss_before_mb": 200.0,
         "rss_most_mb": 210.0,
         "recovery_s": 1.0,
+        "sent_per_s": 320.0,
+        "lag_p99_ms": 2.0,
         "details": {},
     }
     return kept | fields

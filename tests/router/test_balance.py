@@ -90,6 +90,15 @@ def test_a_slower_answer_counts_at_once_and_is_forgotten_slowly() -> None:
     assert latency.value_s < 0.11
 
 
+def test_a_latency_that_nobody_measures_any_more_is_as_good_as_forgotten() -> None:
+    latency = PeakEwma()
+    latency.add(9.0, now=0.0)
+
+    assert latency.faded_s(0.0) == latency.value_s == 9.0
+    assert 3.0 < latency.faded_s(10.0) < 3.5
+    assert latency.faded_s(60.0) < 0.1
+
+
 @quick
 @given(
     st.lists(

@@ -148,12 +148,29 @@ def test_what_was_judged_before_a_restart_keeps_the_floor_up() -> None:
     assert "small" in about(again, strict).barred
 
 
-def test_a_model_that_came_later_is_not_learned_of_and_hurts_nobody() -> None:
+def test_a_model_that_nobody_has_named_is_not_learned_of_and_hurts_nobody() -> None:
     known = learned([LARGE, SMALL])
     answer(known, "medium")
 
     assert not known.scored("req_1", 0.0)
     assert len(known.quality) == 0
+
+
+def test_a_model_that_comes_later_is_learned_of_from_then_on() -> None:
+    known = learned([LARGE, SMALL])
+    answer(known, "small", request_id="req_0")
+    known.scored("req_0", 0.0)
+    before = about(known)
+
+    known.know({each.name: each for each in ALL})
+    answer(known, "medium", output_tokens=3000, first_event_ms=70.0)
+
+    assert about(known).quality["small"] == before.quality["small"]  # what was known is known
+    assert about(known).latency_ms["medium"] == 70.0
+    assert about(known).output_tokens["medium"] > before.output_tokens["small"]
+    expected = about(known).quality["medium"]
+    assert known.scored("req_1", 0.0)
+    assert about(known).quality["medium"] < expected
 
 
 def test_an_answer_teaches_once_for_each_who_scores_it() -> None:

@@ -299,6 +299,33 @@ def test_deployments_are_tried_in_the_order_of_their_priority() -> None:
     assert names(ground, found) == ["a/m", "b/m"]
 
 
+def test_who_was_slow_once_is_asked_again_after_a_while_by_one_call_at_a_time() -> None:
+    found, ground = twins(priority=0)
+
+    def answered_after(at: int, took_s: float) -> None:
+        permit = ground.permit(at)
+        ground.clock.now += took_s
+        permit.answered()
+        permit.finished()
+        permit.close()
+
+    def firsts() -> set[str]:
+        return {names(ground, found, balance="latency")[0] for _ in range(50)}
+
+    answered_after(1, 9.0)
+    answered_after(0, 0.1)
+    assert firsts() == {"a/m"}
+
+    for _ in range(60):
+        answered_after(0, 0.1)
+        ground.clock.now += 1.0
+    assert firsts() == {"b/m"}
+
+    trial = ground.permit(1)
+    assert firsts() == {"a/m"}
+    trial.close()
+
+
 def test_the_routes_region_goes_first() -> None:
     found, ground = twins(region="eu")
 

@@ -230,6 +230,47 @@ def test_a_fit_made_of_answers_that_are_long_forgotten_can_be_adopted() -> None:
     assert quality.estimate(made(chance))["small"].q > 0.5
 
 
+def test_models_that_come_later_are_expected_to_be_as_their_tier_and_take_nothing_from_the_others() -> None:
+    quality = taught(1200)
+    quality.refit()
+    quality.learn(made(np.random.default_rng(5)), "small", 1.0)
+    prompt = made(np.random.default_rng(6))
+    before = quality.estimate(prompt)
+
+    quality.know(TIERS | {"fresh": Tier.MID})
+
+    found = quality.estimate(prompt)
+    assert {name: found[name].q for name in TIERS} == pytest.approx({name: before[name].q for name in TIERS})
+    assert (found["fresh"].q, found["fresh"].labels) == (pytest.approx(PRIOR[Tier.MID][prompt.workload]), 0)
+
+    quality.learn(prompt, "fresh", 0.0)
+    assert quality.estimate(prompt)["fresh"].q < found["fresh"].q
+    quality.refit()
+    assert quality.estimate(prompt)["fresh"].q < found["fresh"].q
+
+
+def test_a_fit_that_was_made_before_a_model_came_is_taken_over() -> None:
+    quality = taught(600)
+    fitted = fit(quality.snapshot(), quality.tiers)
+    quality.know({"fresh": Tier.MID})
+    quality.learn(made(np.random.default_rng(7)), "fresh", 0.0)
+
+    quality.adopt(fitted)
+
+    prompt = made(np.random.default_rng(8))
+    assert quality.estimate(prompt)["fresh"].q < PRIOR[Tier.MID][prompt.workload]
+    assert quality.estimate(prompt)["small"].labels > 0
+
+
+def test_a_model_that_changes_its_tier_is_expected_to_be_as_much_better() -> None:
+    quality = Quality(TIERS, DIM)
+    prompt = made(np.random.default_rng(1))
+
+    quality.know(TIERS | {"small": Tier.PREMIUM})
+
+    assert quality.estimate(prompt)["small"].q == pytest.approx(PRIOR[Tier.PREMIUM][prompt.workload])
+
+
 def test_an_empty_memory_can_be_kept_too() -> None:
     quality = Quality(TIERS, DIM)
 
