@@ -56,6 +56,8 @@ MERGE_BY: Final = 3
 
 _COMPARED_LATELY: Final = 128
 """An answer is linked, and then labels what would have been served, by the same comparisons."""
+_IDENTIFIED_LATELY: Final = 64
+"""An answer is stored under its identity, and compared by it when it is learnt from."""
 
 
 class Encodes(Protocol):
@@ -101,13 +103,15 @@ class WordedComparison:
     def __init__(self) -> None:
         weights = sameness.shipped_weights()
         self.link_at, self.same_at = weights.link, weights.audit_same
+        self.identity = lru_cache(maxsize=_IDENTIFIED_LATELY)(_worded_identity)
         self.sameness = lru_cache(maxsize=_COMPARED_LATELY)(_worded_sameness)
-
-    def identity(self, answer: str) -> bytes:
-        return hashlib.sha256(normal_form(answer).encode()).digest()[:16]
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
         return sameness.compare_audit(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
+
+
+def _worded_identity(answer: str) -> bytes:
+    return hashlib.sha256(normal_form(answer).encode()).digest()[:16]
 
 
 def _worded_sameness(one: str, two: str, cosine: float) -> float:
@@ -173,12 +177,16 @@ class Answers:
         self.comparison = comparison
         self.turn: Callable[[], Awaitable[None]] = _one_round
         """Awaited before each comparison, which is a good part of a millisecond."""
+        self._latest: tuple[str, Vector] | None = None
+        """An answer that is learnt from is linked, and then labels what would have been served, by one vector."""
         self._clarity: OrderedDict[bytes, Clarity] = OrderedDict()
         """Of the scopes that were last learnt from; kept in memory only."""
 
     async def vector(self, answer: str) -> Vector:
         """A vector of the whole answer: the mean of its parts that fit the encoder, at unit norm. A function of
         the text alone."""
+        if self._latest is not None and self._latest[0] == answer:
+            return self._latest[1]
         total: Vector = np.zeros(self._encoder.dim, np.float32)
         for chunk in sameness.chunks(answer[:LONGEST_FOUNDER]):
             try:
@@ -186,7 +194,11 @@ class Answers:
             except TextTooLong:  # one sentence longer than the window, such as a table: its words count elsewhere
                 continue
         norm = float(np.linalg.norm(total))
-        return total / norm if norm else total
+        if norm:
+            total /= norm
+        total.flags.writeable = False  # it is handed out again
+        self._latest = answer, total
+        return total
 
     async def groups_of(
         self, scope: bytes, answer: str, vector: Vector, expected: int | None = None, p: float = 0.0
@@ -229,7 +241,7 @@ class Answers:
         found = []
         for group, wording in compared:
             await self.turn()
-            found.append((group, await self._sameness(answer, vector, wording, groups.wordings(group.id))))
+            found.append((group, await self._sameness(answer, vector, wording, group)))
         return sorted(found, key=lambda each: -each[1])
 
     async def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
@@ -237,11 +249,12 @@ class Answers:
         alike = await self.groups_of(scope, answer, vector)
         return alike[0].group if alike else None
 
-    async def _sameness(self, answer: str, vector: Vector, first: Wording, others: Sequence[Wording]) -> float:
-        """The probability that an answer says what these wordings of one answer say. Where the first is improbable, it
+    async def _sameness(self, answer: str, vector: Vector, first: Wording, group: Group) -> float:
+        """The probability that an answer says what the wordings of a group say. Where the first is improbable, it
         speaks for all."""
         known = [self._compare(answer, vector, first)]
         if known[0] >= PROMISING:
+            others = self._neighbourhood.groups.wordings(group.id)
             rest = [other for other in others if other.text != first.text][: WORDINGS_COMPARED - 1]
             known += await self._each(answer, vector, rest)
         return sameness.pooled(known)
@@ -261,7 +274,7 @@ class Answers:
         wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]
         known, verdicts = await self._each(answer, vector, wordings), list[Verdict]()
         same_at = self._clarity_of(group.scope).at_least(self.comparison.same_at)
-        if known and sameness.pooled(known) < same_at:
+        if known and sameness.pooled(known) < same_at and max(known) < sameness.UNSURE:  # else they change nothing
             verdicts = [self.comparison.verdict(answer, each.text, float(each.vector @ vector)) for each in wordings]
         return sameness.pooled_verdict(known, verdicts, same_at)
 

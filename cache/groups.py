@@ -7,9 +7,9 @@ differently.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from math import log
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from cache.decision import GroupView
@@ -23,6 +23,16 @@ WORDINGS_AT_MOST: Final = 6
 """Other wordings of an answer that a group is also found and compared by."""
 OFFSET_AT_MOST: Final = 2.0
 OFFSET_AT_LEAST: Final = -6.0
+OUTDATED: Final = 0.95
+"""An answer that is right no more is wrong in so many cases: some ask for what has not changed."""
+DOUBTED: Final = 2.7
+"""A suspicion of so much keeps a group from serving: one wrong label at p = 0.95, two at 0.8, four at 0.6."""
+_SUSPICION_AT_MOST: Final = 7.0
+"""So that after one wrong label one right one ends it, and two after however many."""
+_SUREST: Final = 0.98
+"""No single label says more than it would at this p."""
+_TELLING: Final = 0.6
+"""Less likely answers are wrong too often to raise a suspicion."""
 _OVERRULES: Final = 3
 """So many right labels and no wrong one overrule a kind of mismatch; later one wrong in so many times ten."""
 
@@ -35,11 +45,17 @@ class Evidence(Struct):
     """Added to the logit: below 0 if answers were less often right than thought."""
     variance: float = 0.0
     """Sum of p(1-p): how much the labels could tell."""
+    suspicion: float = 0.0
+    """How much more likely the latest labels are if the answer has become wrong than if p is right: the logarithm of
+    the ratio, summed up from where it is greatest (Page's CUSUM)."""
     kinds: dict[str, tuple[int, int]] = {}
     """Kind of mismatch -> (right, wrong) labels of questions that it kept from being served."""
 
     def add(self, p: float, *, is_right: bool, weight: float = 1.0) -> None:
         """Takes a label into account: a step of stochastic Newton on the logistic loss, shrunken towards 0."""
+        if p >= _TELLING:
+            likelier = log((1 - OUTDATED) / p) if is_right else log(OUTDATED / max(1 - p, 1 - _SUREST))
+            self.suspicion = min(max(self.suspicion + likelier, 0.0), _SUSPICION_AT_MOST)
         self.labels += 1
         self.variance += weight * p * (1 - p)
         step = weight * (is_right - p) / (self.variance + SHRINKAGE)
@@ -58,6 +74,11 @@ class Evidence(Struct):
         self.kinds[kind] = (right + is_right, wrong + (not is_right))
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether the answer is to be confirmed by a fresh one before it is served again."""
+        return self.suspicion >= DOUBTED
+
+    @property
     def overruled(self) -> frozenset[str]:
         """Kinds of mismatch that have been shown not to matter here."""
         return frozenset(
@@ -74,24 +95,36 @@ class Wording(Struct, frozen=True):
     vector: Vector
 
 
-class Group(Struct):
-    """One answer group."""
+class Group:
+    """One answer group. There are as many as there are answers, so the founding one is kept in UTF-8: as a `str`, one
+    typographic quote makes it twice as large."""
 
-    id: int
-    scope: bytes
-    identity: bytes
-    """Hash of the founding answer, normalised."""
-    answer: str
-    """The founding answer."""
-    evidence: Evidence = msgspec.field(default_factory=Evidence)
-    wordings: dict[int, str] = msgspec.field(default_factory=dict)
-    """Id in the index of answers -> another answer that says the same; kept in memory only."""
-    anchors: tuple[int, ...] = ()
-    total: Vector | None = None
-    """Sum of the anchors' vectors; not kept for a single anchor."""
+    __slots__ = ("_answer", "anchors", "evidence", "id", "identity", "scope", "total", "wordings")
+
+    def __init__(
+        self, group_id: int, scope: bytes, identity: bytes, answer: str, evidence: Evidence | None = None
+    ) -> None:
+        """`answer` is the founding one, `identity` its hash, normalised."""
+        self.id = group_id
+        self.scope = scope
+        self.identity = identity
+        self._answer = answer.encode("utf-8", "surrogatepass")
+        self.evidence = evidence or Evidence()
+        self.wordings: dict[int, str] = {}
+        """Id in the index of answers -> another answer that says the same; kept in memory only."""
+        self.anchors: tuple[int, ...] = ()
+        self.total: Vector | None = None
+        """Sum of the anchors' vectors; not kept for a single anchor."""
+
+    @property
+    def answer(self) -> str:
+        """The founding answer."""
+        return self._answer.decode("utf-8", "surrogatepass")
 
     def to_view(self) -> GroupView:
-        return GroupView(len(self.anchors), self.total, self.evidence.offset, self.evidence.overruled)
+        return GroupView(
+            len(self.anchors), self.total, self.evidence.offset, self.evidence.overruled, self.evidence.is_doubted
+        )
 
 
 class Groups:
@@ -164,11 +197,12 @@ class Groups:
         group = self._groups.get(group_id)
         if group is None:
             return []
-        found = []
-        for answer_id, text in ((group_id, group.answer), *group.wordings.items()):
-            with suppress(KeyError):
-                found.append(Wording(text, self._answers.vectors(group.scope, [answer_id])[0]))
-        return found
+        others = list(group.wordings.items())
+        for wanted in ([(group_id, group.answer), *others], others):
+            with suppress(KeyError):  # the founding answer's is not known yet
+                vectors = self._answers.vectors(group.scope, [wording_id for wording_id, _ in wanted])
+                return [Wording(text, vector) for (_, text), vector in zip(wanted, vectors, strict=True)]
+        return []
 
     def vector(self, group_id: int) -> Vector | None:
         """The vector of the founding answer, if it is known."""

@@ -159,6 +159,7 @@ class Holdings:
         self.forget(matching)
         is_all = all(value is None for value in equal.values())
         self.store.forget_doubts(None if is_all else matching)
+        self.store.hurry()  # what was taken back must not come again with the next start
         return len(matching)
 
     def statistics(self) -> dict[str, int]:

@@ -33,7 +33,10 @@ LABELS: Final[dict[Verdict, Label]] = {"same": "right", "different": "wrong", "u
 _LABELLED_FROM: Final = 0.5
 """No route serves what is less likely, so nobody will want to know what it would have been."""
 _WAITING_AT_MOST: Final = 200
+_STANDS_BACK_S: Final = 0.1
 _CURATED_ANCHORS_AT_MOST: Final = 100
+_STEP_S: Final = 200e-6
+"""After so much work requests go first;"""
 _PATIENCE: Final = 32
 """So many rounds of the event loop a step waits for a quiet one,"""
 _BACKLOG: Final = 16
@@ -63,8 +66,10 @@ class Learning:
         trust: Trust,
         on_fault: Callable[[Exception], None],
         on_label: Callable[[Query, Judgement, Verdict], None],
+        is_busy: Callable[[], bool],
     ) -> None:
-        """`on_label` is told what a fresh answer says of the stored one that was not served instead."""
+        """`on_label` is told what a fresh answer says of the stored one that was not served instead. While `is_busy`
+        there is too much to do for requests: nothing is learned."""
         assert holdings.neighbourhood is not None
         self._holdings = holdings
         self._neighbourhood = holdings.neighbourhood
@@ -73,13 +78,20 @@ class Learning:
         self._trust = trust
         self._on_fault = on_fault
         self._on_label = on_label
+        self._is_busy = is_busy
+        self._is_settling = False
+        self.skipped = 0
+        """Fresh answers from which nothing was learned, because there was too much to do."""
         self._waiting: deque[Lesson] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._resumed_s = 0.0
+        """When requests last went first, by the performance counter."""
 
     def soon(self, lesson: Lesson) -> bool:
-        """Learns in the background; False if too much waits already: a label less is better than a queue that takes
-        memory and time from requests."""
-        if len(self._waiting) >= _WAITING_AT_MOST:
+        """Learns in the background; False if too much waits already, or requests want all of the processor: a label
+        less is better than a queue that takes memory and time from them."""
+        if len(self._waiting) >= _WAITING_AT_MOST or self._is_busy():
+            self.skipped += 1
             return False
         self._waiting.append(msgspec.structs.replace(lesson, ticket=lesson.ticket.trimmed()))
         if self._worker is None:
@@ -88,8 +100,10 @@ class Learning:
 
     async def settle(self) -> None:
         """Waits until everything that waits has been learnt."""
+        self._is_settling = True
         while self._worker is not None:
             await asyncio.wait([self._worker])
+        self._is_settling = False
 
     async def _work(self) -> None:
         try:
@@ -103,13 +117,20 @@ class Learning:
             self._worker = None
 
     async def _turn(self) -> None:
-        """Lets requests go first: a step is a good part of a millisecond. Returns after a round of the event loop in
-        which nobody else had anything to do, as while a text is encoded; or after so many that it cannot wait."""
+        """Lets requests go first, unless they just have: a step is up to a good part of a millisecond. Returns after a
+        round of the event loop in which nobody else had anything to do, as while a text is encoded; or after so many
+        that it cannot wait."""
+        while self._is_busy() and not self._is_settling:  # noqa: ASYNC110  nobody says when that ends
+            await asyncio.sleep(_STANDS_BACK_S)
+        began = time.perf_counter()
+        if began - self._resumed_s < _STEP_S:
+            return
         for _ in range(max(_PATIENCE - max(len(self._waiting) - _BACKLOG, 0), 1)):
-            began = time.perf_counter()
             await asyncio.sleep(0)
-            if time.perf_counter() - began < _QUIET_S:
+            self._resumed_s = time.perf_counter()
+            if self._resumed_s - began < _QUIET_S:
                 return
+            began = self._resumed_s
 
     async def _learn(self, lesson: Lesson) -> None:
         """Links the answer with the group that says the same, if its entry founded one of its own, and forgets what

@@ -16,6 +16,9 @@ from msgspec import Struct
 from cache.errors import CacheError
 
 _GROUP_AT_MOST: Final = 1024
+_GATHERED_S: Final = 0.1
+"""So long more is waited for: what belongs to one answer comes in the time that its comparison takes, and its later
+states take the place of earlier ones. What a killed process loses is a little more."""
 _WAITING_AT_MOST: Final = 4096
 _WAITING_BYTES_AT_MOST: Final = 32 << 20
 PAUSES_S: Final = (0.05, 0.25, 1.0)
@@ -50,7 +53,7 @@ class Change(Struct, frozen=True):
 
 
 class Writer:
-    """Writes changes in their order. Only `close` and `flush` wait for it."""
+    """Writes changes in their order, soon after they come. Only `close` and `flush` wait for it."""
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Writer:
         self._waiting: dict[Hashable, Change | threading.Event] = {}
         self._inserts = 0
         self._bytes = 0
+        self._flushes = 0
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_groups, name="cache-writer", daemon=True)
@@ -85,7 +89,8 @@ class Writer:
                     self._inserts += 1
                     self._bytes += change.size
                 self._waiting[change.key] = change
-                self._changed.notify()
+                if len(self._waiting) == 1 or self._must_hurry():
+                    self._changed.notify()
         if is_dropped:  # the disk does not keep up: it lives in memory only
             self._on_error(queue.Full("the cache file does not keep up"))
         return not is_dropped
@@ -99,13 +104,19 @@ class Writer:
         return found
 
     def flush(self) -> None:
+        self.hurry().wait()
+
+    def hurry(self) -> threading.Event:
+        """Lets what waits be written at once; the event says when it is in the file, or has failed."""
         done = threading.Event()
         with self._changed:
             if not self._thread.is_alive():
-                return
+                done.set()
+                return done
             self._waiting[done] = done
+            self._flushes += 1
             self._changed.notify()
-        done.wait()
+        return done
 
     def close(self) -> None:
         with self._changed:
@@ -113,9 +124,15 @@ class Writer:
             self._changed.notify()
         self._thread.join()
 
+    def _must_hurry(self) -> bool:
+        is_much = len(self._waiting) >= _GROUP_AT_MOST or 2 * self._bytes >= _WAITING_BYTES_AT_MOST
+        return is_much or self._flushes > 0 or self._closing.is_set()
+
     def _pop(self, key: Hashable) -> Change | threading.Event:
         item = self._waiting.pop(key)
-        if isinstance(item, Change) and not item.is_kept:
+        if not isinstance(item, Change):
+            self._flushes -= 1
+        elif not item.is_kept:
             self._inserts -= 1
             self._bytes -= item.size
         return item
@@ -124,6 +141,8 @@ class Writer:
         """The next ones, all of them at the end; none after the timeout. And whether they are the last."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing.is_set(), timeout_s)
+            if self._waiting:
+                self._changed.wait_for(self._must_hurry, _GATHERED_S)
             at_most = None if self._closing.is_set() else _GROUP_AT_MOST
             taken = [self._pop(key) for key in list(itertools.islice(self._waiting, at_most))]
             return taken, self._closing.is_set() and not self._waiting

@@ -275,6 +275,12 @@ def test_what_flush_waited_for_is_in_the_file(store: EntryStore, file: Path) -> 
         assert rows(file) == rows(file, "anchors") == number + 1
 
 
+def test_what_is_in_a_hurry_is_written_without_waiting_for_more(store: EntryStore, file: Path) -> None:
+    put(store, "a")
+    assert store._writer.hurry().wait(60)
+    assert rows(file) == 1
+
+
 def test_close_writes_what_waits(store: EntryStore, file: Path) -> None:
     for number in range(50):
         put(store, f"e{number}")
@@ -578,6 +584,17 @@ def test_a_payload_larger_than_all_memory_comes_from_the_file(open_store: Opener
     put(store, "a", payload=b"x" * 1000)
     store.flush()
     assert store.payload("a") == b"x" * 1000
+
+
+def test_payloads_of_all_kinds_come_back_from_memory_as_they_were(open_store: Opener, file: Path) -> None:
+    payloads = (b"\0", b'{"answer": "yes"}', b'{"answer": "no"}', b"x" * 100_000, bytes(range(256)))
+    store = open_store(payload_bytes=1 << 20)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin immediate")  # the file has none of them
+        for number, payload in enumerate(payloads):
+            put(store, f"e{number}", payload=payload)
+        assert [store.payload(f"e{number}") for number in range(len(payloads))] == list(payloads)
+        other.execute("rollback")
 
 
 def test_the_payload_of_the_absent_is_none(store: EntryStore) -> None:

@@ -94,6 +94,38 @@ def test_a_label_that_is_taken_back_leaves_what_was_before(is_right: bool) -> No
 
 
 @pytest.mark.parametrize(
+    ("labels", "is_doubted"),
+    [
+        ([(0.97, False)], True),
+        ([(0.8, False)], False),
+        ([(0.8, False), (0.8, False)], True),
+        ([(0.8, False), (0.8, True), (0.8, False)], False),
+        ([(0.55, False)] * 50, False),
+        ([(0.99, True)] * 50 + [(0.97, False)], True),
+        ([(0.97, False), (0.97, True)], False),
+        ([(0.97, False)] * 50 + [(0.97, True)], True),
+        ([(0.97, False)] * 50 + [(0.97, True)] * 2, False),
+    ],
+)
+def test_an_answer_is_doubted_once_labels_say_that_it_has_become_wrong_until_fresh_ones_confirm_it(
+    labels: list[tuple[float, bool]], is_doubted: bool
+) -> None:
+    evidence = Evidence()
+    for p, is_right in labels:
+        evidence.add(p, is_right=is_right)
+    assert evidence.is_doubted is is_doubted
+
+
+def test_an_answer_that_is_wrong_as_often_as_thought_is_seldom_doubted() -> None:
+    rng = np.random.default_rng(1)
+    evidence, doubted = Evidence(), 0
+    for p, draw in zip(rng.uniform(0.6, 1.0, 20_000).tolist(), rng.random(20_000).tolist(), strict=True):
+        evidence.add(p, is_right=draw < p)
+        doubted += evidence.is_doubted
+    assert doubted < 0.05 * 20_000
+
+
+@pytest.mark.parametrize(
     ("labels", "is_overruled"),
     [
         ([True, True], False),
@@ -127,6 +159,11 @@ def test_two_groups_do_not_share_their_evidence() -> None:
     one.evidence.add_blocked("number", is_right=True)
     one.wordings[1] = "A"
     assert (two.evidence.kinds, two.wordings) == ({}, {})
+
+
+@pytest.mark.parametrize("answer", ["", "Plain.", "“Quoted” – 5 €", "half a character: \ud83d"])
+def test_a_group_has_the_answer_that_founded_it(answer: str) -> None:
+    assert Group(1, SCOPE, b"a", answer).answer == answer
 
 
 # --- Finding ------------------------------------------------------------------------------------------------
