@@ -96,8 +96,8 @@ class _Numbers:
     def _add(self, value: str | float, unit: str, at: int, *, is_small: bool = False) -> None:
         """Notes a number of this unit that ends at `at`; hours and minutes in a row are one quantity."""
         factor, dimension = answer_words.UNITS.get(unit, (1, unit))
-        if isinstance(value, str):
-            return self._note((value, dimension, value), at)
+        if isinstance(value, str):  # a version such as 1.2.3, which counts nothing
+            return self._note((value, BARE, value), at)
         last = self.found[-1] if self.found else None
         if last is not None and last.text == "and" and len(self.found) > 1 and self._text(at - 4) != "between":
             last = self.found[-2]

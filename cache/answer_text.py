@@ -158,7 +158,9 @@ _CLOSING: Final = re.compile(
     r"|(?:i |we )?(?:really )?(?:hope|trust) (?:this|that|it|you|to)\b|hope(?:fully)?\b|(?:always )?(?:happy|glad) to\b"
     r"|(?:i'm|i am|we're|we are)(?: always| very)? (?:happy|glad|here|sorry)\b"
     r"|(?:i|we) (?:really |completely |fully )?(?:appreciate|understand)\b|that is all|that's (?:it|all)\b"
-    r"|(?:just )?(?:ask|write|message|tell) (?:me|us)\b|(?:have a|have fun|enjoy|good luck|best|kind|warm|take care"
+    r"|(?:just )?(?:ask|write|message|tell) (?:me|us)\b"
+    r"|(?:have an? (?:very )?(?:nice|good|great|wonderful|lovely|pleasant|safe|fantastic|enjoyable|relaxing|happy|fun"
+    r"|super|successful|smooth|splendid|sunny|restful)|have fun|enjoy|good luck|best|kind|warm|take care"
     r"|get well|stay|see you|cheers|happy \w+ing|thanks?|thank you|you're welcome|looking forward|all the best|safe|bon"
     r"|bye|sincerely|yours|wishing|wish|we look|i look|good night|sweet|your \w+ team)\b"
     r"|(?:this|that|it)(?:'s| is) (?:(?:actually|really|indeed|quite) )?(?:one of (?:our|the) |a |an )?(?:very |most )?"
@@ -244,6 +246,7 @@ _VULGAR_FRACTION: Final = re.compile(r"(\d?)\s?([½¼¾⅓⅔])")
 _FRACTION: Final = re.compile(r"(?<![\d/.,])(?:(\d{1,2}) )?([123])/([2348])(?![\d/.])")
 _GROUPED: Final = re.compile(r"(?<!\d )(?<!\d[.,] )(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d.,]*\d)")
 _ENUMERATOR: Final = re.compile(r"\((?:\d|[a-d])\)")
+_SIZE: Final = re.compile(r"(?<=\d)[xX](?=\d)")
 _DATE: Final = re.compile(r"\b(?:(\d{1,2})[/.](\d{1,2})[/.](\d{4})|(\d{1,2})/(\d{4}))\b")
 _SHORT_DATE: Final = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(?=[\s,;)-]|$)|\b(1[3-9]|2\d|3[01])/(\d{1,2})\b(?![/\d])")
 _PER_ANNUM: Final = re.compile(r"\bp\.\s?a\.", re.IGNORECASE)
@@ -275,6 +278,8 @@ def _spoken(text: str) -> str:
         text = _ALWAYS_OPEN.sub("nonstop", text)
     if "(" in text:
         text = _ENUMERATOR.sub(" ", text)
+    if "x" in text or "X" in text:
+        text = _SIZE.sub(" x ", text)
     if "/" in text:
         text = _FRACTION.sub(
             lambda found: number_text(round(int(found[1] or 0) + int(found[2]) / int(found[3]), 4)), text

@@ -36,6 +36,21 @@ from cache.answer_text import (
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
+class Clause(Struct, frozen=True, array_like=True):
+    """A part of a sentence that is asserted or denied as a whole."""
+
+    items: frozenset[str | Quantity]
+    """What carries weight: words, names, numbers."""
+    light: frozenset[str]
+    sides: frozenset[tuple[int, int]]
+    """As in `AnswerTraits`; a denied side is the other one."""
+    ties: frozenset[str]
+    """Kinds of relations and markers in it: before, only, must."""
+    is_denied: bool
+    is_supposed: bool
+    """Whether it is a condition or a question: then it says nothing of what is."""
+
+
 class AnswerTraits(Struct, frozen=True, array_like=True):
     """What is looked at in one answer. Words are roots; see `root`."""
 
@@ -80,6 +95,10 @@ class AnswerTraits(Struct, frozen=True, array_like=True):
     markers: frozenset[str]
     people: frozenset[str]
     """Who may act: doctor, landlord, administrator."""
+    clauses: tuple[Clause, ...]
+    """Those with anything in them, in order."""
+    acts: frozenset[tuple[str, str]]
+    """(who, what is done), as far as word order tells: ("we", "check")."""
     lead: int
     """1 if it begins with yes, -1 with no, else 0."""
     opening: int
@@ -110,6 +129,41 @@ _FORWARD_DENIAL: Final = 3
 """How many words "without" denies."""
 
 
+_WORDS_OF_AN_ACT: Final = 2
+_MODAL: Final = frozenset(
+    "can may must could might should only if also never always please not no cannot then first".split()
+)
+_PAID: Final = frozenset(map(root, ("pay", "paid", "cost", "charge", "fee", "bill", "commission", "price")))
+_FREE: Final = root("free")
+_ACTORS: Final = {"we": "we", "us": "we", "our": "we", "you": "you", "i": "we", "shop": "shop", "store": "shop"}
+
+
+class _Part:
+    """What is in a clause beside its words."""
+
+    __slots__ = ("is_supposed", "items", "light", "sides", "ties")
+
+    def __init__(self) -> None:
+        self.items: set[str | Quantity] = set()
+        self.light: set[str] = set()
+        self.sides: set[tuple[int, int]] = set()
+        self.ties: set[str] = set()
+        self.is_supposed = False
+
+    def to_clause(self, *, is_denied: bool) -> Clause:
+        items, light = self.items, self.light
+        if is_denied and not _PAID.isdisjoint(items | light) and not any(isinstance(item, tuple) for item in items):
+            items, light, is_denied = (items - _PAID) | {_FREE}, light - _PAID, False  # "You don't pay for it"
+        return Clause(
+            items=frozenset(items),
+            light=frozenset(light),
+            sides=frozenset((pair, -side) if is_denied else (pair, side) for pair, side in self.sides),
+            ties=frozenset(self.ties),
+            is_denied=is_denied,
+            is_supposed=self.is_supposed,
+        )
+
+
 class _Reading:
     """What has been found while the tokens of one answer are read, once, from left to right."""
 
@@ -128,6 +182,9 @@ class _Reading:
         self.sides: set[tuple[int, int]] = set()
         self.markers: set[str] = set()
         self.clauses: list[list[str]] = [[]]
+        self.parts: list[_Part] = [_Part()]
+        """Of each clause, what else is in it."""
+        self.acts: set[tuple[str, str]] = set()
         self.clause_denials: list[int] = [0]
         """Of each clause; an even number of denials is none."""
         self.denied: set[str] = set()
@@ -138,10 +195,16 @@ class _Reading:
         """Denials before a colon hold for what follows: "not included: sports courses"."""
         self._before_colon: int | None = None
         self._forward = 0
+        self._is_joined = False
+        """Whether "or" has come since the last denial: what is denied then is a clause of its own."""
         self._is_conditional = False
         self._since_quantity = 99
         self._last_quantity: Quantity | None = None
         self._open_relations: list[str] = []
+        self._actor: str | None = None
+        self._acting = _WORDS_OF_AN_ACT
+        """How many more words may be what the actor does."""
+        self._is_passive = False
 
     def read(self, tokens: Sequence[Token]) -> None:
         for token in tokens:
@@ -171,6 +234,7 @@ class _Reading:
             self.names.add(bare)
         self.sequence.append(bare)
         self.stream.append(bare)
+        self.parts[-1].items.add(bare)
         self._relate(bare)
 
     def _quantity(self, quantity: Quantity, is_small: bool) -> None:
@@ -179,6 +243,7 @@ class _Reading:
         if is_small:
             self.small_counts.add(quantity[2])
         self.stream.append(quantity)
+        self.parts[-1].items.add(quantity)
         self._relate(quantity)
         self._last_quantity = quantity
         self._since_quantity = 0
@@ -190,14 +255,17 @@ class _Reading:
         self.mentions.add(bare)
         if text in _FUNCTIONAL:
             self._function(text)
+        self._act(text, bare, token.is_name)
         if (text in LITTLE and not token.is_name) or "'" in text:
             return
         if (said := answer_words.DENYING_FORMS.get(text)) is not None:
             bare = root(said)
             self.mentions.add(bare)
             self.clause_denials[-1] += 1
+        part = self.parts[-1]
         if bare in SIDES:
             self.sides.update(SIDES[bare])
+            part.sides.update(SIDES[bare])
         if self._forward > 0:
             self._forward -= 1
             self.denied.add(bare)
@@ -207,18 +275,42 @@ class _Reading:
             self.conditional.add(bare)
         if token.is_name and text not in _CALENDAR:
             self.names.add(bare)
+            part.items.add(bare)
         elif bare in LIGHT:
             self.light.add(bare)
+            part.light.add(bare)
+        else:
+            part.items.add(bare)
         self.sequence.append(bare)
         self.stream.append(bare)
         if self._open_relations and text not in answer_words.RELATIONS:
             self._relate(bare)
 
+    def _act(self, text: str, bare: str, is_name: bool) -> None:
+        """Who does what: "we check", "checked by us", "Check it" (you)."""
+        if (actor := _ACTORS.get(text)) is not None or bare in PEOPLE:
+            actor = actor or bare
+            if self._is_passive and self.sequence:
+                self.acts.update((actor, done) for done in self.sequence[-2:])
+            else:
+                self._actor, self._acting = actor, _WORDS_OF_AN_ACT
+            self._is_passive = False
+        elif text == "by":
+            self._is_passive = True
+        elif self._acting and text not in _MODAL:
+            if text in LITTLE or is_name:
+                self._acting *= self._actor is not None
+            else:
+                self.acts.add((self._actor or "you", bare))
+                self._acting -= 1
+
     def _function(self, text: str) -> None:
         if (marker := answer_words.MARKERS.get(text)) is not None:
             self.markers.add(marker)
+            self.parts[-1].ties.add(marker)
         if (relation := answer_words.RELATIONS.get(text)) is not None:
             self._open_relations.append(relation)
+            self.parts[-1].ties.add(relation)
             if self._since_quantity <= 2 and self._last_quantity is not None:
                 if relation in ("before", "after"):
                     self.relations.add((f"it {relation}", self._last_quantity))  # 24 hours before arrival
@@ -226,10 +318,15 @@ class _Reading:
                     self.relations.add((relation, self._last_quantity))  # 24 hours at most
         if text in _JOINTS:
             self.stream.append(_PART)
-        if text in answer_words.BARRIERS:
+        if text in answer_words.BARRIERS or (
+            self._is_joined and text in answer_words.NEGATORS and self.clause_denials[-1] > self._carried
+        ):
             self._end_clause(keeps_condition=True)
+        self._is_joined = text == "or" or (self._is_joined and text not in answer_words.NEGATORS)
         if text in answer_words.CONDITIONS:
             self._is_conditional = True
+        if text in _SUPPOSING:
+            self.parts[-1].is_supposed = True
         if text in answer_words.FORWARD_NEGATORS:
             self._forward = _FORWARD_DENIAL
             self.denials += 1
@@ -239,13 +336,17 @@ class _Reading:
 
     def _end_clause(self, keeps_condition: bool) -> None:
         self.clauses.append([])
+        self.parts.append(_Part())
         self.clause_denials.append(self._carried)
         self._forward = 0
+        self._is_joined = False
         self._is_conditional = self._is_conditional and keeps_condition
 
     def _mark(self, text: str) -> None:
         if text not in _ENDS:
             return
+        if text == "?":
+            self.parts[-1].is_supposed = True
         if text == ":":
             self._carried = self.clause_denials[-1]
             self._before_colon = len(self.clauses) - 1
@@ -258,6 +359,7 @@ class _Reading:
             self.stream.append(_PART)
             return
         self._open_relations.clear()
+        self._actor, self._acting, self._is_passive = None, _WORDS_OF_AN_ACT, False
         if text != ":":
             self.stream.append("")
 
@@ -265,6 +367,7 @@ class _Reading:
 _CALENDAR: Final = frozenset((*answer_words.MONTHS, *answer_words.WEEKDAYS))
 """Names that are compared as alternatives."""
 _JOINTS: Final = frozenset("and or but while whereas".split())
+_SUPPOSING: Final = frozenset(("if", "unless", "when", "whenever", "whether", "until", "once"))
 _FUNCTIONAL: Final = frozenset(
     word
     for words in (
@@ -384,6 +487,12 @@ def _read(text: str) -> AnswerTraits:
         members=frozenset(member for word in reading.mentions if word in MEMBERS for member in MEMBERS[word]),
         markers=frozenset(reading.markers),
         people=frozenset(reading.mentions & PEOPLE),
+        clauses=tuple(
+            part.to_clause(is_denied=denials % 2 == 1)
+            for part, denials in zip(reading.parts, reading.clause_denials, strict=True)
+            if part.items or part.light
+        ),
+        acts=frozenset(reading.acts),
         lead=-1 if _NO.match(core) else 1 if _YES.match(core) else 0,
         opening=opening,
         denials=reading.denials,

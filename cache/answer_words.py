@@ -369,7 +369,11 @@ PHRASES: Final = {
     "with the exception of": "except", "except for": "except", "aside from": "except", "no matter": "always",
     "in every case": "always", "at any time": "always", "at all times": "always", "any time": "always",
     "regardless of": "always", "instead of": "instead", "rather than": "instead", "in place of": "instead",
-    "no longer": "stop", "any more": "stop", "any longer": "stop",
+    "stays the same": "not change", "stay the same": "not change", "remains the same": "not change",
+    "remain the same": "not change", "cost none": "free", "fee none": "free", "charge none": "free",
+    "no longer": "not", "any more": "", "any longer": "", "stop working": "not work", "stops working": "not work",
+    "stopped working": "not work", "keep working": "work", "keeps working": "work", "continue to": "",
+    "continues to": "",
     # time and order
     "as soon as": "after", "right away": "immediately", "straight away": "immediately", "at once": "immediately",
     "without delay": "immediately", "in advance": "before", "ahead of": "before", "prior to": "before",
@@ -415,6 +419,9 @@ PHRASES: Final = {
     "e mail": "email", "wi fi": "wifi", "sign in page": "login page", "hand luggage": "cabin bag",
     "hand baggage": "cabin bag", "carry on bag": "cabin bag", "working day": "workday", "working days": "workday",
     "business day": "workday", "business days": "workday", "calendar day": "day", "calendar days": "days",
+    "first thousand": "first one thousand", "first hundred": "first one hundred",
+    "debit cards": "debitcard", "credit cards": "creditcard", "bank cards": "bankcard", "gift cards": "giftcard",
+    "bank transfers": "banktransfer", "direct debits": "directdebit", "swiss franc": "chf", "swiss francs": "chf",
     "debit card": "debitcard", "credit card": "creditcard", "bank card": "bankcard", "gift card": "giftcard",
     "bank transfer": "banktransfer", "direct debit": "directdebit", "user name": "username", "pass word": "password",
     "text message": "sms", "text messages": "sms", "web site": "website", "web page": "website",
@@ -519,6 +526,16 @@ OPPOSITES: Final = (
     ("largest biggest highest longest most", "smallest lowest shortest least"),
     ("positive", "negative"),
     ("early earlier", "late later"),
+    ("accept approve", "reject refuse decline"), ("correct", "wrong"), ("buy purchase", "sell"), ("lend", "borrow"),
+    ("incoming inbound", "outgoing outbound"), ("succeed success", "fail failure"), ("connect", "disconnect"),
+    ("plug", "unplug"), ("attach", "detach"), ("debit", "credit"), ("sender payer", "recipient payee"),
+    ("buyer", "seller"), ("lender", "borrower"), ("guest", "host"), ("teacher", "student"), ("parent", "child"),
+    ("profit gain", "loss"), ("strong", "weak"), ("thick", "thin"), ("wide", "narrow"), ("cheap", "expensive dear"),
+    ("safe", "dangerous"), ("clean", "dirty"), ("arrival", "departure"), ("together jointly", "separately"),
+    ("original", "copy copied"), ("inner", "outer"), ("keep continue", "stop cease"), ("summer", "winter"),
+    ("warm lukewarm", "cold"), ("upgrade", "downgrade"), ("subscribe", "unsubscribe"), ("winner", "loser"),
+    ("longer", "shorter"), ("higher", "lower"), ("larger bigger", "smaller"), ("beginning", "end"), ("open", "close"),
+    ("original", "replacement"), ("mandatory", "voluntary"), ("rise", "fall"), ("confirm", "cancel"),
 )
 """Where one answer says only the left and the other only the right, they say different things."""
 
@@ -709,7 +726,7 @@ SHORT_FORMS: Final = {
 
 NEGATORS: Final = frozenset(
     "not no never without none cannot neither nor nobody nothing nowhere unable closed cant dont doesnt isnt wont"
-    " arent didnt hardly lack lacks can't don't doesn't isn't aren't won't wasn't weren't"
+    " arent didnt hardly lack lacks barely scarcely rarely seldom can't don't doesn't isn't aren't won't wasn't weren't"
     " hasn't haven't hadn't didn't couldn't wouldn't shouldn't mustn't needn't mightn't ain't shan't".split()
 )
 FORWARD_NEGATORS: Final = frozenset("without except excluding outside besides instead".split())
@@ -724,7 +741,7 @@ FUNCTION: Final = frozenset(
 """Little words that change what is said where all else is equal."""
 BARRIERS: Final = frozenset(
     "but because if unless so however although though while when until since and only instead except which who"
-    " after".split()
+    " after nor".split()
 )
 """Words at which a negation ends."""
 
@@ -758,6 +775,10 @@ DENYING_FORMS: Final = {
     "inedible": "edible", "ineligible": "allow", "incorrect": "correct", "illegal": "legal", "invisible": "visible",
     "uncovered": "cover", "undamaged": "damage", "unsalted": "salt",
     "unsweetened": "sweet", "untouched": "touch", "unpaid": "pay",
+    "unsuitable": "suitable", "unauthorised": "authorise", "unauthorized": "authorise", "inactive": "active",
+    "unencrypted": "encrypt", "unverified": "verify", "unlikely": "likely", "insufficient": "sufficient",
+    "inaccessible": "access", "inaccurate": "accurate", "disagree": "agree", "unlisted": "list",
+    "irreversible": "reverse", "unrestricted": "restrict", "unregistered": "register", "uninsured": "insure",
     "refuse": "accept", "refuses": "accept", "refused": "accept", "fails": "work",
 }
 """Words with their negation inside -> what they deny."""

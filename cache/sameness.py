@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from cache import answer_words
+from cache import answer_clauses, answer_words
 from cache.answer_numbers import BARE, CLOCK, HALF_DAY, RANGE, VAGUE_CLOCK
 from cache.answer_text import KNOWN, LIGHT, Quantity, Rate, root, split_sentences
 from cache.answer_traits import AnswerTraits, answer_traits
@@ -141,18 +141,18 @@ _CONTRADICTIONS: Final = (
     "other names altogether",
     "yes against no",
     "refusal",
-    "opposites",
+    "clauses: opposed, opposites",
 )
 _LITTLE_COMMON: Final = 0.5
 """So many of the words in both answers are an answer's own, where they have little in common."""
-_LONG_ENOUGH: Final = 8
+_LONG_ENOUGH: Final = 16
 """In words: of shorter answers one may say in a word what the other spells out."""
 
 
 def contradict(one: AnswerTraits, two: AnswerTraits) -> bool:
     """Whether something in one answer plainly speaks against the other."""
     found = evidence(one, two, 0.0)
-    return any(found[name] for name in _CONTRADICTIONS)
+    return any(found.get(name) for name in _CONTRADICTIONS)
 
 
 def known_sameness(one: AnswerTraits, two: AnswerTraits) -> float | None:
@@ -229,7 +229,6 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
     conditional = len(one.conditional & own_one) + len(two.conditional & own_two)
     other_member = _other_member(one, two)
     markers = one.markers ^ two.markers
-
     is_shuffled = one.tokens == two.tokens
     differs_a_little = bool(
         function
@@ -276,6 +275,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         + is_shuffled
     )
     is_sound = flaws == 0
+    clauses = _clause_evidence(one, two, own_one, own_two, opposite) if flaws <= _FLAWS_LOOKED_INTO else {}
     is_clean = is_sound and doubts == 0
     residual_share = (fewer + more) / (all_words + 1)
     containment = 1 - fewer / smaller if smaller else 1.0
@@ -358,6 +358,7 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "doubts, up to three": min(doubts, 3),
         "flaws and doubts": min(flaws * doubts, 8),
     }
+    found |= clauses
     if is_sound:
         found |= {
             "sound": 1.0,
@@ -381,6 +382,46 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
             "clean: containment": containment,
         }
     return found
+
+
+_FLAWS_LOOKED_INTO: Final = 1
+"""Answers with more are improbable as it is: they are not compared clause by clause, which is the dearest part."""
+
+
+def _clause_evidence(
+    one: AnswerTraits, two: AnswerTraits, own_one: frozenset[str], own_two: frozenset[str], opposite: int
+) -> dict[str, float]:
+    """What speaks against it in single clauses, wherever they stand in a long answer."""
+    here = answer_clauses.beside(one, two, own_one, own_two)
+    there = answer_clauses.beside(two, one, own_two, own_one)
+    turned, denied_alike = answer_clauses.turned_words(one, two)
+    others, same = answer_clauses.actors(one, two)
+    most, least = max(here.turned, there.turned), min(here.turned, there.turned)
+    is_alike = bool(denied_alike or here.agreed or there.agreed)
+    return {
+        "clauses: covered, less": min(here.covered, there.covered),
+        "clauses: covered, more": max(here.covered, there.covered),
+        "clauses: turned": most,
+        "clauses: turned both ways": least,
+        "clauses: turned, all": min(here.turned_all + there.turned_all, 4.0),
+        "clauses: turned, none alike": 0.0 if is_alike else most,
+        "clauses: denied alike": min(here.agreed, there.agreed, 3),
+        "clauses: opposed": max(here.opposed, there.opposed),
+        "clauses: opposed, opposites": min(opposite, 2) * (here.opposed + there.opposed > 0),
+        "clauses: tied": max(here.tied, there.tied),
+        "clauses: untied": max(here.untied, there.untied),
+        "clauses: untied both ways": min(here.untied, there.untied),
+        "clauses: exchanged": max(here.exchanged, there.exchanged),
+        "clauses: exchanged both ways": min(here.exchanged, there.exchanged),
+        "stances: turned": min(turned, 4),
+        "stances: turned, share": turned / (turned + denied_alike) if turned else 0.0,
+        "stances: denied alike": min(denied_alike, 3),
+        "stances: turned in a clause": most * (turned > 0),
+        "stances: turned and nothing alike": turned > 0 and not is_alike,
+        "other actors": min(others, 4) / 2,
+        "same actors": min(same, 4) / 2,
+        "other actors, share": others / (others + same) if others else 0.0,
+    }
 
 
 _DOUBTFUL: Final = frozenset(("only", "unless", "before", "after", "earliest", "never"))
@@ -411,7 +452,7 @@ def _unmatched(one: AnswerTraits, two: AnswerTraits) -> list[Quantity]:
         and (quantity[0] != "0" or quantity[1] in dimensions)
         and quantity[2] not in two.names
         and quantity[2] not in loose
-        and not (quantity[1] == "month" and quantity[0] in loose)
+        and not (quantity[1] == "month" and (quantity[0] in loose or quantity[2] in loose))
         and not (quantity[1] in _LOOSE and quantity[2] in with_unit)
         and not (quantity[1] == RANGE and quantity[2] in hours)
         and not (quantity[1] in (CLOCK, VAGUE_CLOCK, "minute") and _is_time_of(quantity, others))

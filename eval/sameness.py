@@ -8,8 +8,10 @@ is read off an answer, and how trees are grown. Weights and thresholds are chose
 held-back ones are measured.
 """
 
+import argparse
 import json
 import math
+import os
 import random
 import re
 from collections import Counter, defaultdict
@@ -23,14 +25,15 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from rich import box
+from rich.console import Console, RenderableType
 from rich.console import Group as Lines
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from cache.answer_text import split_sentences
 from cache.answer_traits import answer_traits
 from cache.answer_trees import Tree, Trees
+from cache.encoder import Encoder
 from cache.errors import TextTooLong
 from cache.sameness import (
     UNSURE,
@@ -43,6 +46,7 @@ from cache.sameness import (
     pooled,
     pooled_verdict,
     sameness,
+    shipped_weights,
 )
 from eval.boosting import grow
 from eval.intervals import Share, share
@@ -54,6 +58,7 @@ HELD_BACK: Final = FAMILIES / "families-test.jsonl"
 NATURAL: Final = FAMILIES / "wordings-dev.jsonl"
 NATURAL_HELD_BACK: Final = FAMILIES / "wordings-test.jsonl"
 QUESTIONS: Final = FAMILIES.parent / "faq" / "questions.jsonl"
+WEIGHTS: Final = FAMILIES.parent.parent / "cache" / "sameness.json"
 
 
 class Different(Struct, frozen=True):
@@ -324,22 +329,24 @@ def collect(pairs: Sequence[Pair], texts: Texts) -> Evidence:
 
 _FOLDS: Final = 8
 _SHARES: Final = {
-    "reworded": 0.25, "natural": 0.28, "varied": 0.08, "generated": 0.1, "different": 0.3, "closest": 0.08,
-    "altered": 0.05, "another fact": 0.08,
-    "neighbour": 0.08, "other question": 0.04,
+    "reworded": 0.22, "natural": 0.75, "varied": 0.08, "generated": 0.1, "different": 0.42, "closest": 0.12,
+    "hard": 0.16, "hard closest": 0.04, "altered": 0.05, "another fact": 0.08, "neighbour": 0.12,
+    "other question": 0.04,
 }  # fmt: skip
 """What each sort of pair weighs in the fit, however many there are."""
 LEAST_PRECISION: Final = 0.99
 """Of a link, where half of the pairs say the same in natural wordings, and the others are as `_CONFUSIONS`."""
-_CONFUSIONS: Final = {"neighbour": 0.74, "other question": 0.1, "altered": 0.08, "different": 0.08}
-"""What answers are compared with that say something else: seldom with one that differs in a single word."""
+_CONFUSIONS: Final = {"neighbour": 0.75, "other question": 0.1, "altered": 0.08, "different": 0.07}
+"""What answers are compared with that say something else: seldom with one that differs in a single word. Those of the
+natural families that do (`hard`) count in the fit, but not here: no point of the scale keeps them out."""
 MOST_FALSE_SAME: Final = 0.015
 """Of what says something else, to an audit. So many wrong hits may pass for right ones: a small error of a small share,
 while right hits of which nobody knows make what is wrong seem several times as much."""
-MOST_DOUBTED: Final = 0.0005
-"""Of reworded pairs, may be so improbable that a plain contradiction makes them different to an audit."""
-_MARGIN: Final = 3.0
-"""Less likely by this factor than the least likely rewording, answers are different to an audit without any."""
+_DOUBT: Final = 3.0
+"""Less likely by this factor than the least likely rewording, a plain contradiction makes answers different to an
+audit,"""
+_MARGIN: Final = 6.0
+"""and by this factor they are different without any."""
 
 
 def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes, faq: Path = QUESTIONS) -> Weights:
@@ -365,15 +372,17 @@ def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes,
         trees = _grow(collected, labels, sorts, is_open & ~fold)
         scores[is_open & fold] = _log_odds(collected, trees, is_open & fold)
     by_sort = {sort: scores[sorts == sort] for sort in _SHARES}
-    by_sort["different"] = np.concatenate([by_sort["different"], by_sort.pop("closest")])
+    for sort, closest in (("different", "closest"), ("hard", "hard closest")):
+        by_sort[sort] = np.concatenate([by_sort[sort], by_sort.pop(closest)])
     intercept, scale = _calibration(by_sort)
     by_sort = {sort: intercept + scale * found for sort, found in by_sort.items()}
-    reworded = np.concatenate([by_sort["reworded"], by_sort["natural"]])
+    known = np.concatenate([is_open[sorts == sort] for sort in ("reworded", "natural")])
+    reworded = np.concatenate([by_sort["reworded"], by_sort["natural"]])[known]
     return Weights(
         what="Weights of sameness(), see cache/sameness.py; fitted by eval.sameness.fit.",
         link=_link_threshold(by_sort),
         audit_same=_same_threshold(by_sort),
-        audit_different=_probability(float(np.quantile(reworded, MOST_DOUBTED))),
+        audit_different=_probability(float(reworded.min()) - math.log(_DOUBT)),
         audit_improbable=_probability(float(reworded.min()) - math.log(_MARGIN)),
         intercept=round(intercept, 4),
         trees=tuple(_scaled(tree, scale) for tree in _grow(collected, labels, sorts, is_open)),
@@ -388,14 +397,21 @@ def _calibration(scores: Mapping[str, NDArray[np.float64]]) -> tuple[float, floa
     weigh = np.concatenate([np.full(len(scores[sort]), part / len(scores[sort])) for sort, part in parts.items()])
     labels = np.repeat([1.0, 0.0], [len(scores["natural"]), len(score) - len(scores["natural"])])
     rows, found = np.stack([np.ones(len(score)), score], axis=1), np.array([0.0, 1.0])
-    for _ in range(20):
-        p = 1 / (1 + np.exp(-rows @ found))
-        curve = (rows * (weigh * p * (1 - p))[:, None]).T @ rows
-        found = found + np.linalg.solve(curve + 1e-9 * np.eye(2), rows.T @ (weigh * (labels - p)))
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(np.clip(-rows @ found, -_SURE, _SURE)))
+        curve = (rows * (weigh * p * (1 - p))[:, None]).T @ rows + _SHRINKAGE * np.eye(2)
+        slope = rows.T @ (weigh * (labels - p)) - _SHRINKAGE * (found - (0.0, 1.0))
+        step = np.linalg.solve(curve, slope)
+        found = found + step / max(1.0, float(np.abs(step).max()))
     return float(found[0]), float(found[1])
 
 
 _MOST: Final = 8.0
+_SURE: Final = 30.0
+_STEPS: Final = 50
+"""None is longer than 1, else they may swing ever farther."""
+_SHRINKAGE: Final = 1e-3
+"""Holds the scale where few families are told apart without an error."""
 
 
 def _scaled(tree: Tree, scale: float) -> Tree:
@@ -406,9 +422,11 @@ _DIGITS_KEPT: Final = 4
 
 
 def _sort(pair: Pair, *, is_natural: bool) -> str:
-    if pair.is_closest:
-        return "closest"
-    return "natural" if is_natural and pair.relation == "reworded" else pair.relation
+    if is_natural and pair.relation == "reworded":
+        return "natural"
+    if is_natural and pair.relation == "different":
+        return "hard closest" if pair.is_closest else "hard"
+    return "closest" if pair.is_closest else pair.relation
 
 
 def _grow(
@@ -463,7 +481,7 @@ def _taken_for_same(scores: Mapping[str, NDArray[np.float64]], score: float) -> 
 
 
 def _probability(score: float) -> float:
-    return round(float(1 / (1 + np.exp(-score))), 5)
+    return round(float(1 / (1 + np.exp(-score))), 6)
 
 
 # --- the measurement ---
@@ -540,7 +558,7 @@ def measure(
     return Measurement(
         rows=tuple(_row(name, judged) for name, judged in by_sort.items()),
         kinds=tuple(_row(kind, judged) for kind, judged in sorted(kinds.items())),
-        links=tuple(_links(by_sort, name) for name in by_sort if name.startswith(("different", "neighbour"))),
+        links=tuple(_mixtures(by_sort)),
         by_family={name: _resampled(judged) for name, judged in by_sort.items()},
     )
 
@@ -582,11 +600,29 @@ class Judged(Struct, frozen=True):
     verdict: Verdict
 
 
-def _links(by_sort: Mapping[str, list[Judged]], against: str) -> Links:
-    same, other = by_sort[against.replace(against.partition(",")[0], "reworded")], by_sort[against]
-    half = min(len(same), len(other))
-    right, wrong = (sum(each.is_linked for each in _spread(judged, half)) for judged in (same, other))
-    recalls, errors = _draws(same), _draws(other)
+MIXTURE: Final = {"neighbour": 0.8, "different": 0.2}
+"""What half of the pairs is made of where the precision and recall of links are promised; the other half says the same.
+"""
+
+
+def _mixtures(by_sort: Mapping[str, list[Judged]]) -> Iterator[Links]:
+    """Links against each sort that is like the answer, and against the mixture of them."""
+    for suffix in ("", f", {WORDINGS} wordings"):
+        parts = {f"{sort}{suffix}": part for sort, part in MIXTURE.items() if f"{sort}{suffix}" in by_sort}
+        for sort in parts:
+            yield _links(by_sort, sort, f"reworded{suffix}", {sort: 1.0})
+        if len(parts) == len(MIXTURE):
+            said = " and ".join(f"{100 * part:.0f} % {sort}" for sort, part in parts.items())
+            yield _links(by_sort, said, f"reworded{suffix}", parts)
+
+
+def _links(by_sort: Mapping[str, list[Judged]], against: str, reworded: str, parts: Mapping[str, float]) -> Links:
+    same = by_sort[reworded]
+    half = min(len(same), *(int(len(by_sort[sort]) / part) for sort, part in parts.items()))
+    right = sum(each.is_linked for each in _spread(same, half))
+    wrong = sum(each.is_linked for sort, part in parts.items() for each in _spread(by_sort[sort], round(part * half)))
+    recalls = _draws(same)
+    errors = sum((part * _draws(by_sort[sort]) for sort, part in parts.items()), np.zeros(_DRAWS))
     with np.errstate(invalid="ignore"):
         precisions = np.nan_to_num(recalls / (recalls + errors), nan=1.0)
     return Links(against, share(right, right + wrong), share(right, half), _middle(precisions), _middle(recalls))
@@ -685,3 +721,32 @@ def _to_table(title: str, rows: Sequence[Row], by_family: Mapping[str, tuple[flo
 def _percent(found: Share) -> str:
     value = found.value
     return "-" if value is None else f"{100 * value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+# --- the command ---
+
+
+def main() -> None:
+    """`python -m eval.sameness fit` writes the weights, `measure` prints how often they are right."""
+    parser = argparse.ArgumentParser(prog="python -m eval.sameness", description=main.__doc__)
+    parser.add_argument("what", choices=("fit", "measure"))
+    parser.add_argument("--held-back", action="store_true", help="Measure on the families nothing was chosen on.")
+    parser.add_argument(
+        "--encoder", type=Path, default=Path(os.environ.get("THRIFTGATE_ENCODER_DIR", ".thriftgate/encoder"))
+    )
+    given = parser.parse_args()
+    encoder = Encoder.load(given.encoder)
+    if given.what == "fit":
+        weights = fit(read_families(DEVELOPMENT), read_families(NATURAL), encoder)
+        WEIGHTS.write_bytes(msgspec.json.encode(weights))
+    else:
+        natural, made = (NATURAL_HELD_BACK, HELD_BACK) if given.held_back else (NATURAL, DEVELOPMENT)
+        weights, console = shipped_weights(), Console()
+        found = measure(read_families(natural), weights, encoder, with_neighbours=True)
+        console.print(to_text(found, "natural wordings"))
+        console.print(to_text(measure(read_families(made), weights, encoder, faq=QUESTIONS), "made to be mistaken"))
+    encoder.close()
+
+
+if __name__ == "__main__":
+    main()

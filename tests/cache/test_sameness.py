@@ -184,6 +184,30 @@ def test_opposites_and_exchanged_places_are_not_linked(one: str, two: str) -> No
     assert verdict(one, two) != "same"
 
 
+LONG = (
+    "Prepaid cards are accepted at all our shops, and you can also pay in cash. The shop sends you a receipt by email"
+    " within 2 days. You must keep it for 14 days. Gift cards are valid before the sale ends and never expire later."
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "instead"),
+    [
+        ("cards are accepted", "cards are not accepted"),
+        ("you can also pay", "you cannot pay"),
+        ("You must keep", "You don't have to keep"),
+        ("before the sale", "after the sale"),
+        ("by email", "by letter"),
+    ],
+)
+def test_a_contrary_clause_keeps_long_answers_apart_wherever_it_stands(part: str, instead: str) -> None:
+    other = LONG.replace(part, instead)
+    assert other != LONG
+    assert not links(LONG, other)
+    assert not links(LONG, f"Of course! {other}")
+    assert not links(LONG, " ".join(reversed([f"{sentence.rstrip('.')}." for sentence in other.split(". ")])))
+
+
 def test_a_number_of_one_unit_against_another_is_different_to_an_audit() -> None:
     assert verdict("The notice period is 3 months.", "The notice period is 6 months.", 0.9) == "different"
 
@@ -244,6 +268,8 @@ def test_other_languages_are_linked_only_where_the_text_is_equal(one: str, two: 
         ("7.5k", "7,500"),
         ("seven and a half thousand", "7500"),
         ("quarter to nine in the evening", "20:45"),
+        ("the first thousand euros", "the first €1,000"),
+        ("55x40x20 cm", "55 by 40 by 20 cm"),
         ("fourteen minutes past ten in the evening", "22:14"),
     ],
 )
