@@ -138,6 +138,7 @@ def main() -> int:
         _keep(path, name, found | {"command": command, "took_s": time.monotonic() - began, "machine": where})
 
     report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "chaos.md").write_text(as_markdown(report), encoding="utf-8")
     out.print(Markdown(summary(report)))
     out.print(f"\nWritten: {asked.out / 'chaos.md'} and chaos.json")

@@ -151,8 +151,10 @@ class _Rule(Struct, frozen=True):
     """Whether it is about how a text begins."""
 
     def holds(self, reading: _Reading) -> bool:
-        if self.words.isdisjoint(reading.words):
-            return False
+        return not self.words.isdisjoint(reading.words) and self.is_found(reading)
+
+    def is_found(self, reading: _Reading) -> bool:
+        """Whether it holds for a text that has one of the words."""
         found = self.expression.match(reading.line) if self.opens else self.expression.search(reading.line)
         return found is not None
 
@@ -161,8 +163,19 @@ def _rule(words: str, *alternatives: str, opens: bool = False) -> _Rule:
     return _Rule(_set(words), re.compile("|".join(alternatives)), opens)
 
 
-def _any(rules: tuple[_Rule, ...], reading: _Reading) -> bool:
-    return any(rule.holds(reading) for rule in rules)
+class _Rules:
+    """Rules of which one is enough, found by the words of a text: hardly any has one of them."""
+
+    def __init__(self, *rules: _Rule) -> None:
+        self._rules = rules
+        self._words = frozenset[str]().union(*(rule.words for rule in rules))
+        self._by_word = {
+            word: tuple(place for place, rule in enumerate(rules) if word in rule.words) for word in self._words
+        }
+
+    def hold(self, reading: _Reading) -> bool:
+        possible = {place for word in self._words & reading.words for place in self._by_word[word]}
+        return any(self._rules[place].is_found(reading) for place in possible)
 
 
 # --- personal: who asks ---
@@ -204,7 +217,7 @@ _RECORD: Final = (
     r"|pto|leave|day off|days off|mortgage|loan|savings|flight|reminder)s?\b"
 )
 """What a company keeps about one customer."""
-_OWN_STATE: Final = (
+_OWN_STATE: Final = _Rules(
     # have I, did we, am I: what was done or is the case; not what one must or may do
     _rule(
         "have has had am was were did didn't haven't hasn't wasn't",
@@ -232,7 +245,7 @@ _OWN_STATE: Final = (
         r"\b(?:appointment|booking|order|reservation|payment|transfer|claim|ticket|request) (?:that )?(?:i|we) (?:\w+ed|made|sent|paid|bought)\b",
     ),
 )
-_OWN_FACTS: Final = (
+_OWN_FACTS: Final = _Rules(
     # tell me what I earn, when my next bill is due
     _rule(
         "number amount tell let know remind inform provide give calculate find check update advise see show verify say hear get pull bring read look retrieve go report",
@@ -335,7 +348,7 @@ _HEALTH: Final = (
     " diagnosed diagnosis miscarriage surgery rash std herpes arthritis dementia numb dizzy bleeding infection addicted addiction alcoholic insomnia"
     " psoriasis positive disabled disability schizophrenia schizophrenic pain attack pressure"
 )
-_TOLD_OF_ONESELF: Final = (
+_TOLD_OF_ONESELF: Final = _Rules(
     _rule(
         _HEALTH,
         rf"{_TOLD}[^.?!]{{0,80}}\b(?:{'|'.join(_HEALTH.split()[:-3])}|pain in|(?:chest|back|stomach|knee|abdominal) pain|heart attack|blood pressure)\b",
@@ -385,7 +398,7 @@ _FIGURES: Final = re.compile(
     r"\b\d+(?:\.\d+)? ?(?:kg|kilos?|cm|lbs?|pounds|mg|weeks|years old|years of age|months pregnant|yo)\b"
 )
 """Age, weight, dose."""
-_TO_BE_DONE: Final = (
+_TO_BE_DONE: Final = _Rules(
     # do it for me: how to do it is not asked
     _rule(
         _TO_DO + " look",
@@ -429,7 +442,7 @@ _STATUS_OF_ONE: Final = _rule(
 # --- volatile: the right answer changes from hour to hour ---
 
 _DAY: Final = "(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
-_AT_THIS_MOMENT: Final = (
+_AT_THIS_MOMENT: Final = _Rules(
     _rule(
         "now moment minute time times present far days sale sold stock",
         r"\b(?:right now|at (?:the|this) (?:moment|minute|time)|at present|as of now|just now|so far|these days|up to the minute)\b",
@@ -490,7 +503,7 @@ _NOW_WORDS: Final = re.compile(
     r"\b(?:right now|at (?:the|this) (?:moment|minute|time)|at present|currently|current|in stock|so far|still)\b"
 )
 
-_STATUS: Final = (
+_STATUS: Final = _Rules(
     _rule(
         "is are",
         r"(?:so )?(?:is|are) (?:the |your |you |all |any )?(?:(?!possible|allowed)[\w-]+ ){0,8}?(?:down|offline|online|back up|delayed|crowded|busy|degraded|failing|closed off|on time|running late|blocked|sold out|overcrowded|fully booked"
@@ -518,7 +531,7 @@ _STATUS: Final = (
     ),
 )
 """How things stand."""
-_TOPICAL: Final = (
+_TOPICAL: Final = _Rules(
     _rule(
         "weather",
         r"(?<!affect )(?<!of )(?<!bad )(?<!cold )(?<!hot )(?<!does the )(?<!affect the )\bweather\b"
@@ -605,7 +618,7 @@ _TOPICAL: Final = (
 # --- sampling: chance, or something new each time ---
 
 _PLEASE: Final = r"(?:hey |hi )?(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:just )?"
-_CHANCE: Final = (
+_CHANCE: Final = _Rules(
     _rule(
         "surprise random randomly randomised randomized flip toss roll spin shuffle pick choose draw password passwords passphrase uuid guid uuids lottery nonce",
         _PLEASE
@@ -645,7 +658,7 @@ _WORKS: Final = (
     " dialogue dialogues monologue monologues sketch slogan slogans tagline taglines headline headlines nickname nicknames character characters fairytale tale tales fictional quote"
     " quotes compliment compliments insult insults parody toast speech vows"
 )
-_CREATIVE: Final = (
+_CREATIVE: Final = _Rules(
     _rule(
         _WORKS + " fact facts conversation names name ideas idea new lines line script scripts board pickup something",
         _PLEASE
@@ -705,7 +718,7 @@ _BEGINS_IN_THE_MIDDLE: Final = re.compile(
     r"|(?:what|which|who)(?:'s| is| are| was| were)? (?:the )?(?:\w{2,}est|best|worst|better|most \w+|least \w+|cheaper|faster)(?: (?:ever|one|ones|option|type|kind|choice))*(?= (?:for|in|on|of|ever|at|and|to have)\b|\W*$)"
     r"|what other\b(?!.*\b(?:you|my|i)\b)"
 )
-_POINTS_BACK: Final = (
+_POINTS_BACK: Final = _Rules(
     _rule(
         "about else",
         r"\bwhat about (?:the|that|this|it|those|them)\b|\bwhat else\b|\bmore about (?:it|that|this|them|these|those)\b",
@@ -947,7 +960,7 @@ def _reason(text: str, has_earlier_turns: bool, shares_personal: bool = False) -
         return "other-language"
     if _lacks_antecedent(reading):
         return "follow-up"
-    if _any(_CREATIVE, reading) and reading.words.isdisjoint(_PIECE_OF_WORK):
+    if _CREATIVE.hold(reading) and reading.words.isdisjoint(_PIECE_OF_WORK):
         return "creative"
     return ""
 
@@ -1004,7 +1017,7 @@ def _identifies(reading: _Reading) -> bool:
         return True
     if reading.words.isdisjoint(_FIRST_PERSON):
         return False
-    return _any(_TOLD_OF_ONESELF, reading) or (has_marks and _FIGURES.search(reading.line) is not None)
+    return _TOLD_OF_ONESELF.hold(reading) or (has_marks and _FIGURES.search(reading.line) is not None)
 
 
 def _asks_of_oneself(reading: _Reading) -> bool:
@@ -1014,9 +1027,9 @@ def _asks_of_oneself(reading: _Reading) -> bool:
         return True
     if words.isdisjoint(_FIRST_PERSON):
         return reading.is_foreign and not words.isdisjoint(_OWN_ELSEWHERE) and not _HOW_TO_ELSEWHERE.search(line)
-    if _any(_OWN_STATE, reading) or _any(_TO_BE_DONE, reading):
+    if _OWN_STATE.hold(reading) or _TO_BE_DONE.hold(reading):
         return True
-    if _any(_OWN_FACTS, reading) and not _HOW_ONE_DOES.search(line):
+    if _OWN_FACTS.hold(reading) and not _HOW_ONE_DOES.search(line):
         return True
     return bool(_OWN_RECORD.search(line)) and not (_HOW_TO.search(line) or _IN_GENERAL.search(line))
 
@@ -1030,11 +1043,11 @@ def _is_volatile(reading: _Reading) -> bool:
     line, words = reading.line, reading.words
     if reading.is_foreign and not words.isdisjoint(_NOW_ELSEWHERE):
         return True
-    if _any(_STATUS, reading) or _any(_TOPICAL, reading):
+    if _STATUS.hold(reading) or _TOPICAL.hold(reading):
         return True
     if len(words & _CURRENCIES) > 1 and not words.isdisjoint(_CONVERTS) and words.isdisjoint(_PAYS):
         return True
-    if not _any(_AT_THIS_MOMENT, reading) and not (_DATED.holds(reading) and not _HOW_TO.search(line)):
+    if not _AT_THIS_MOMENT.hold(reading) and not (_DATED.holds(reading) and not _HOW_TO.search(line)):
         return False
     if not words.isdisjoint(_ABOUT_WORDS):
         return False
@@ -1043,7 +1056,7 @@ def _is_volatile(reading: _Reading) -> bool:
 
 
 def _asks_for_chance(reading: _Reading) -> bool:
-    return _any(_CHANCE, reading) and reading.words.isdisjoint(_PIECE_OF_WORK)
+    return _CHANCE.hold(reading) and reading.words.isdisjoint(_PIECE_OF_WORK)
 
 
 def is_follow_up(text: str) -> bool:
@@ -1054,7 +1067,7 @@ def is_follow_up(text: str) -> bool:
 
 
 def _points_back(reading: _Reading) -> bool:
-    return _BEGINS_IN_THE_MIDDLE.match(reading.line) is not None or _any(_POINTS_BACK, reading)
+    return _BEGINS_IN_THE_MIDDLE.match(reading.line) is not None or _POINTS_BACK.hold(reading)
 
 
 def _lacks_antecedent(reading: _Reading) -> bool:

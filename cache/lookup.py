@@ -91,6 +91,8 @@ class Cache(Generic[Event]):
         self._comparison = comparison or WordedComparison()
         self.on_label: Callable[[Query, Judgement, Verdict], None] = lambda *_: None
         """Told what a fresh answer says of the stored one that was not served instead."""
+        self.is_busy: Callable[[], bool] = lambda: False
+        """Whether requests want all of the processor, so that learning has to wait."""
         prior = prior or load_prior()
         self.trust = Trust(store, prior, chance or random.Random(), now_us)
         self._neighbourhood: Neighbourhood | None = None
@@ -103,7 +105,14 @@ class Cache(Generic[Event]):
         self._audits: Audits | None = None
         if self._neighbourhood is not None and encoder is not None:
             answers = Answers(self._neighbourhood, encoder, self._comparison)
-            self._learning = Learning(self._holdings, answers, self.trust, on_fault, lambda *said: self.on_label(*said))
+            self._learning = Learning(
+                self._holdings,
+                answers,
+                self.trust,
+                on_fault,
+                on_label=lambda *said: self.on_label(*said),
+                is_busy=lambda: self.is_busy(),
+            )
             self._audits = Audits(self._holdings, self._learning, self.trust, now_us)
         self._warming = Warming(self._holdings, answers, encoder, self._comparison, now_us)
         self._flights: dict[bytes, Flight[Event]] = {}
@@ -465,7 +474,13 @@ class Cache(Generic[Event]):
 
     def statistics(self) -> dict[str, Any]:
         encoder = getattr(self._encoder, "model", None)
-        return {**self._holdings.statistics(), "in_flight": len(self._flights), "encoder": encoder}
+        skipped = self._learning.skipped if self._learning is not None else 0
+        return {
+            **self._holdings.statistics(),
+            "lessons_skipped": skipped,
+            "in_flight": len(self._flights),
+            "encoder": encoder,
+        }
 
     def close(self) -> None:
         self.trust.save()

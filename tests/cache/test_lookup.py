@@ -609,6 +609,7 @@ async def test_statistics_say_what_is_there(kept: Kept) -> None:
     assert statistics.pop("bytes") > 0
     assert statistics == {
         "entries": 3,
+        "lessons_skipped": 0,
         "vectors": 2,
         "groups": 3,
         "curated": 1,

@@ -1,0 +1,52 @@
+"""While requests want all of the processor, answers are stored and nothing is learned from them; later they are."""
+
+import asyncio
+from typing import Any
+
+from msgspec.structs import replace
+
+from cache.query import Directives
+from tests.cache.asking import ANSWER, PARAPHRASE, REWORDED, Keep, Kept, ask
+
+
+async def store(kept: Kept, query: Any, text: str) -> None:
+    """A fresh answer, whatever would have been served."""
+    kept.answer(await kept(replace(query, directives=Directives(no_cache=True))), text)
+
+
+async def rounds(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_while_it_is_busy_is_stored_and_counted_and_teaches_nothing(kept: Kept) -> None:
+    await kept.learn(ask())
+    kept.cache.is_busy = lambda: True
+
+    await store(kept, ask(PARAPHRASE), REWORDED)
+    await kept.cache.settle()
+
+    assert (kept.count("entries"), kept.count("groups"), kept.count("lessons_skipped")) == (2, 2, 1)
+    assert (await kept(ask(PARAPHRASE))).payload == REWORDED.encode()
+
+
+async def test_what_waits_goes_on_waiting_until_there_is_time(kept: Kept) -> None:
+    await kept.learn(ask())
+    await store(kept, ask(PARAPHRASE), REWORDED)
+
+    kept.cache.is_busy = lambda: True
+    await rounds()
+    assert kept.count("groups") == 2
+
+    kept.cache.is_busy = lambda: False
+    await kept.cache.settle()
+    assert (kept.count("groups"), kept.count("lessons_skipped")) == (1, 0)
+
+
+async def test_whoever_closes_the_cache_does_not_wait_for_quieter_times(keep: Keep) -> None:
+    kept = keep()
+    await kept.learn(ask())
+    await store(kept, ask(PARAPHRASE), ANSWER)
+    kept.cache.is_busy = lambda: True
+
+    await asyncio.wait_for(kept.cache.settle(), 10)
