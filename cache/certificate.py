@@ -20,7 +20,7 @@ makes every bet legal. A bet depends on the past only, never on the request's ow
 
 **Which kappa.** A fixed grid, tested from strict to loose as in "Learn then Test" (Angelopoulos, Bates, Candès,
 Jordan, Lei 2021), from three starts that share delta: at the strictest kappas there may be too few requests, at the
-loosest too many wrong ones. Where they are follows from the p's before the stretch, which spend no label. A segment
+loosest too many wrong ones. They are fixed beforehand. A segment
 that is rejected whole hands its share on to the next (the fallback procedure of Wiens and Dmitrienko 2005; several
 starts: Bauer 1991). So the probability that any kappa over budget is ever certified in a stretch is at most delta if
 each kappa's risk stays on its side of the budget; for one kappa alone whatever the drift.
@@ -64,11 +64,9 @@ Alarm = Literal["drift", "over-budget", "unclear-gap", "stale", "restarted"]
 
 KAPPAS: Final = tuple(round(1 - 0.5 * 0.002 ** (step / 23), 4) for step in range(24))
 """0.5 to 0.999; 1 - kappa falls by a quarter from one to the next."""
-STARTS: Final = {0.05: 0.1, 0.2: 0.4, 0.45: 0.5}
-"""A fixed sequence starts at the strictest kappa that this share of the requests with p >= 0.5 reaches; its share of
-delta."""
-BURN_IN: Final = 50.0
-"""So many requests with p >= 0.5 only say where the starts are."""
+STARTS: Final = {bisect_right(KAPPAS, kappa) - 1: share for kappa, share in ((0.995, 0.4), (0.97, 0.35), (0.87, 0.25))}
+"""Row of the grid where a fixed sequence starts -> its share of delta. Three places, since nobody knows beforehand how
+many requests will reach which kappa: what a route has seen while it was young says little of that."""
 
 UPPER_RATIOS: Final = np.array([0.05, 0.25, 0.5, 0.75])
 UPPER_WEIGHTS: Final = np.array([0.25, 0.25, 0.3, 0.2])
@@ -94,30 +92,35 @@ MEMORY: Final = 2_000
 """Labels' worth after which a label weighs 1/e in the estimate."""
 DEMAND_MEMORY: Final = 10_000
 """Likewise, in requests, for what the model expects."""
-PRIOR_LABELS: Final = 60
-"""What the model expects weighs as many labels in the estimate."""
-PRIOR_REQUESTS: Final = 100
-"""What the shipped kappa promises weighs as many requests in what the model expects."""
-AIM: Final = 0.75
-"""Without a certificate the estimate is to be at most this share of the budget,"""
-CORRECTED: Final = 200.0
-"""So many labels, effectively, may say that a kappa is safer than the model believes."""
-BEARABLE: Final = 0.9
-"""and kappa is tightened when it is more than this one: between the two nothing moves."""
+PRIOR_WRONG: Final = 1.0
+"""The model's word weighs in the estimate like so many wrong labels at the rate that it expects: a gamma prior of this
+shape, for wrong labels that come as a Poisson process."""
 DISTRUST: Final = 2.0
-DISTRUST_LABELS: Final = 150
+DISTRUST_WRONG: Final = 3.0
 """After an alarm the model's word is replaced by so many budgets with so much weight: only labels lead back."""
+PROMISED: Final = 2.5
+"""So many budgets are expected wrong at the shipped kappa, and less in proportion to 1 - kappa, before the model has
+said what it expects of this route: on streams that look like no other the tail of p was three times too good."""
+SHIPPED_AT_MOST: Final = 0.05
+"""The largest budget that a kappa is shipped for."""
+PRIOR_REQUESTS: Final = 200
+"""That weighs as many requests in what the model expects."""
+CAUTION: Final = 0.5
+"""So many standard deviations are added to an estimate,"""
+AIM: Final = 0.9
+"""and without a certificate it is to be at most this share of the budget then."""
+BEARABLE: Final = 1.1
+"""Kappa is tightened when it is more than this one: between the two nothing moves."""
 MARGIN: Final = 1.5
 """A looser kappa must stand so far above its threshold; one in force is kept down to the threshold."""
 HOLD: Final = 100.0
 """After evidence has tightened kappa, it is not loosened for so many labels' worth,"""
 STEP: Final = 20.0
 """and an uncertified one by one step of the grid for each so many."""
-DEBT: Final = 15.0
-"""So many wrong hits more than aimed at make the aim smaller by e, until right ones have made up for them."""
-FIRST_AUDITS: Final = 60
-"""Before there is a certificate, the first hits are all audited: until so many were."""
-CONTENT: Final = 0.8
+FIRST_AUDITS: Final = 300
+"""Before there is a certificate that serves enough, the first hits are all audited; then so many in the number of hits,
+until that is the share of those without a certificate."""
+CONTENT: Final = 0.9
 """A certified route that serves this share of what the estimate thinks possible is audited least."""
 _RETHINK: Final = 50
 """Requests without a label after which tightening is looked at,"""
@@ -159,7 +162,8 @@ class Terms(Struct, frozen=True):
     per: Per = "hit"
     start: Start = "closed"
     prior_kappa: float = 0.95
-    """Where `start = prior` begins; the next stricter one of the grid is taken."""
+    """Where `start = prior` begins; the next stricter one of the grid is taken. After the first requests it is left for
+    a stricter one, see `PROMISED`, until the route's own requests and labels speak for it."""
     delta: float = 0.05
     audit_share: float = 0.05
     """The smallest share of hits to audit. A label with a smaller propensity is taken for a complaint."""
@@ -247,15 +251,6 @@ def lower_bound(wealth: Floats, risks: Floats, level: float) -> float:
     return float(risks[below - 1]) if below else 0.0
 
 
-def starts(reach: Sequence[float]) -> dict[int, float]:
-    """Row of the grid -> share of delta. `reach` is how many requests reach each kappa."""
-    found: dict[int, float] = {}
-    for part, share in STARTS.items():
-        row = max(row for row, requests in enumerate(reach) if requests >= part * reach[0])
-        found[row] = found.get(row, 0.0) + share
-    return found
-
-
 def fixed_sequence(
     evidence: Sequence[float], shares: Mapping[int, float], delta: float
 ) -> tuple[list[bool], list[float]]:
@@ -299,7 +294,6 @@ class _Snapshot(Struct, frozen=True):
     demand: bytes
     labels: bytes
     distrust: bytes
-    starts: list[dict[int, float]]
     counts: list[list[int]]
     numbers: dict[str, float]
     alarm: Alarm | None
@@ -320,8 +314,8 @@ class Certifier:
         self._risks = np.array([ratio * budget for ratio in RISKS if ratio * budget < 0.9])
         self._bets = bets(self._risks)
         self._cap = CAP / (terms.delta * min(STARTS.values()))
-        # What the shipped kappa promises: it meets the aim, and the expected risk grows with 1 - kappa.
-        self._promised = AIM * budget * (1 - np.array(KAPPAS)) / (1 - terms.prior_kappa)
+        promised = PROMISED * min(budget, SHIPPED_AT_MOST)
+        self._promised = promised * (1 - np.array(KAPPAS)) / (1 - terms.prior_kappa)
         self._begin()
 
     def _begin(self) -> None:
@@ -333,13 +327,11 @@ class Certifier:
         self._distrust = np.zeros(len(KAPPAS))  # 1 where the model's word counts no more
         self._all_requests = 0.0
         self._counts = [dict.fromkeys(_COUNTS, 0) for _ in range(2)]
-        self._starts: list[dict[int, float]] = [{}, {}]
         self._since_turn = 0.0
         self._since_label = 0  # hits
         self._since_thought = 0  # requests
         self._since_loosening = 0  # right labels
         self._hold = 0.0
-        self._debt = 0.0
         self._has_unclear = False
         self._is_paused = False
         self._is_tightened = False
@@ -385,8 +377,6 @@ class Certifier:
         self._demand *= 1 - 1 / DEMAND_MEMORY
         self._demand[0, :rows] += 1
         self._demand[1, :rows] += 1 - p
-        if not self._starts[0] and self._demand[0, 0] >= BURN_IN:
-            self._open_accounts()
         if is_served:
             self._count("hits")
             self._since_label += 1
@@ -441,7 +431,7 @@ class Certifier:
     def certificate(self) -> Certificate:
         """What is known now."""
         evidence = self._evidence()
-        _, levels = fixed_sequence(evidence, self._starts[0], self.terms.delta)
+        _, levels = fixed_sequence(evidence, STARTS, self.terms.delta)
         row = self._at
         if row == _NOTHING:
             row = max(range(len(KAPPAS)), key=lambda each: (evidence[each] * levels[each], each))
@@ -479,7 +469,6 @@ class Certifier:
             demand=self._demand.tobytes(),
             labels=self._labels.tobytes(),
             distrust=self._distrust.tobytes(),
-            starts=self._starts,
             counts=[[counts[name] for name in _COUNTS] for counts in self._counts],
             numbers={name: float(getattr(self, name)) for name in _NUMBERS},
             alarm=self._alarm,
@@ -508,7 +497,6 @@ class Certifier:
             setattr(certifier, f"_{name}", array)
         for name, number in numbers.items():
             setattr(certifier, name, number)
-        certifier._starts = state.starts
         certifier._counts = counts
         certifier._alarm = state.alarm
         return certifier
@@ -543,7 +531,6 @@ class Certifier:
             self._weigh(rows, weight, is_wrong=label == "wrong")
             if is_served:
                 self._since_label = 0
-                self._debt = max(0.0, self._debt + weight * ((label == "wrong") - self._aimed_per_hit()))
         else:
             self._leave_out(reach, weight, is_unclear=label == "unclear")
         self._since_turn += weight
@@ -594,9 +581,7 @@ class Certifier:
         self._labels[:, :rows] += np.array([[weight], [weight * is_wrong], [weight * weight]])
 
     def _open_accounts(self) -> None:
-        """Both stretches begin. Where their starts are depends on the past only."""
-        reach = self._demand[0].tolist()
-        self._starts = [starts(reach) if reach[0] >= BURN_IN else {}] * 2
+        """Both stretches begin."""
         self._wealth[:] = 1.0
         self._has_unclear = False
 
@@ -604,7 +589,6 @@ class Certifier:
         """The younger stretch takes over."""
         self._wealth[:, :, 0] = self._wealth[:, :, 1]
         self._wealth[:, :, 1] = 1.0
-        self._starts = [self._starts[1], starts(self._demand[0].tolist())]
         self._counts = [self._counts[1], dict.fromkeys(_COUNTS, 0)]
         self._since_turn = 0.0
         self._is_tightened = False
@@ -633,7 +617,7 @@ class Certifier:
         self._signal[:] = 0.0
         self._labels[:] = 0.0
         self._counts = [dict.fromkeys(_COUNTS, 0) for _ in range(2)]
-        self._since_turn = self._hold = self._debt = 0.0
+        self._since_turn = self._hold = 0.0
         self._is_tightened = self._is_certified = self._is_hopeless = False
         self._distrust[:] = 1.0
         self._alarm = alarm
@@ -645,48 +629,44 @@ class Certifier:
         if self._since_thought >= _RETHINK:
             self._decide(can_loosen=False)
 
-    def _estimates(self) -> tuple[list[float], list[float], list[float]]:
-        """For each kappa: the shrunken risk, the one that the model expects, and the effective number of labels."""
-        budget = self.terms.max_wrong
+    def _estimates(self) -> tuple[list[float], list[float]]:
+        """For each kappa the estimated risk, and a cautious one."""
         requests, expected = self._demand
-        share: Floats | float = 1.0
-        whole: Floats | float = requests
+        shares = np.ones(len(KAPPAS))  # of the requests that the budget is for
         if self.terms.per == "request":
-            whole = self._all_requests
-            share = requests / max(whole, 1.0)
-        expects: list[float] = ((expected + PRIOR_REQUESTS * self._promised) / (whole + PRIOR_REQUESTS)).tolist()
+            shares = (requests + PRIOR_REQUESTS) / (self._all_requests + PRIOR_REQUESTS)
+        expects = (expected + PRIOR_REQUESTS * self._promised) / (requests + PRIOR_REQUESTS)
         weight, wrong, squares = self._labels
         per_weight = weight / np.maximum(squares, 1e-12)  # makes weights effective numbers of labels
-        numbers: list[float] = (weight * per_weight).tolist()
-        found: list[float] = (wrong * per_weight * share).tolist()
-        estimates = []
+        means, cautious = [], []
         error = 1.0  # by how much the model errs at the next looser kappa
-        doubted = DISTRUST * budget
-        for number, wrongs, expect, distrust in zip(numbers, found, expects, self._distrust.tolist(), strict=True):
-            believed, prior = expect * error, PRIOR_LABELS
+        for expect, share, number, wrongs, distrust in zip(
+            expects.tolist(),
+            shares.tolist(),
+            (weight * per_weight).tolist(),
+            (wrong * per_weight).tolist(),
+            self._distrust.tolist(),
+            strict=True,
+        ):
+            believed, shape = expect * error, PRIOR_WRONG
             if distrust:
-                believed, prior = max(believed, doubted), DISTRUST_LABELS
-            estimate = (wrongs + prior * believed) / (number + prior)
-            error = estimate / expect if estimate > expect else 1.0
-            estimates.append(estimate)
-        return estimates, expects, numbers
+                believed, shape = max(believed, DISTRUST * self.terms.max_wrong / share), DISTRUST_WRONG
+            mean = (shape + wrongs) / (shape / believed + number)
+            error = max(1.0, mean / expect)
+            means.append(mean * share)
+            cautious.append(mean * share * (1 + CAUTION / sqrt(shape + wrongs)))
+        return means, cautious
 
     def _decide(self, *, can_loosen: bool) -> None:
         self._since_thought = 0
         evidence = self._evidence()
-        certified, levels = fixed_sequence(evidence, self._starts[0], self.terms.delta)
-        estimates, expected, numbers = self._estimates()
-        # The model's word is a floor of the risk until there are labels enough to correct it.
-        worse = [
-            estimate if number >= CORRECTED or estimate > expect else expect
-            for estimate, expect, number in zip(estimates, expected, numbers, strict=True)
-        ]
-        aim = self._aim()
-        fits = [each <= aim for each in worse]
+        certified, levels = fixed_sequence(evidence, STARTS, self.terms.delta)
+        estimates, cautious = self._estimates()
+        fits = [each <= AIM * self.terms.max_wrong for each in cautious]
         before = self._at
         if before < _NOTHING and not certified[before]:
-            self._at = self._fall_back(certified, fits, worse[before])
-            if self._at > before:
+            self._at = self._fall_back(certified, fits, cautious[before])
+            if self._at > before and self._labels[1, before]:  # else out of caution alone
                 self._hold = HOLD
                 self._is_tightened = self._at < _NOTHING
         possible = next((row for row, fit in enumerate(fits) if fit), _NOTHING)
@@ -713,10 +693,10 @@ class Certifier:
         """Whether each kappa that something is known of is over budget, one that many requests reach among them."""
         known = ((self._labels[0] >= _ENOUGH) | (self._distrust > 0)).tolist()
         over = [estimate > self.terms.max_wrong for estimate in estimates]
-        starting = min(self._starts[0], default=0)
+        starting = min(STARTS)
         return known[starting] and over[starting] and all(over[row] for row in range(len(KAPPAS)) if known[row])
 
-    def _fall_back(self, certified: list[bool], fits: list[bool], worse: float) -> int:
+    def _fall_back(self, certified: list[bool], fits: list[bool], estimate: float) -> int:
         """The row to serve at when the one in force is not certified (any more). Never a looser one."""
         here = self._at
         stricter = range(here + 1, _NOTHING)
@@ -725,7 +705,7 @@ class Certifier:
             return best
         if self._is_certified and best < _NOTHING:
             return best
-        if worse <= self._aim() * BEARABLE / AIM:
+        if estimate <= BEARABLE * self.terms.max_wrong:
             return here
         return min(best, next((row for row in stricter if fits[row]), _NOTHING))
 
@@ -749,16 +729,6 @@ class Certifier:
     def _is_content(self, row: int, possible: int) -> bool:
         """Whether serving at this row serves most of what is thought possible."""
         return possible >= row or float(self._demand[0, row]) >= CONTENT * float(self._demand[0, possible])
-
-    def _aim(self) -> float:
-        """What the estimate is to meet: less while more was wrong lately than aimed at."""
-        return AIM * self.terms.max_wrong * exp(-self._debt / DEBT)
-
-    def _aimed_per_hit(self) -> float:
-        aim = AIM * self.terms.max_wrong
-        if self.terms.per == "request" and self._guarded < _NOTHING:
-            aim *= self._all_requests / max(float(self._demand[0, self._guarded]), 1.0)
-        return aim
 
     def _audit_share(self, possible: int) -> float:
         if self._is_certified and self._is_content(self._at, possible):
@@ -804,7 +774,6 @@ _NUMBERS: Final[dict[str, type[float] | type[int] | type[bool]]] = {
     "_since_thought": int,
     "_since_loosening": int,
     "_hold": float,
-    "_debt": float,
     "_has_unclear": bool,
     "_is_paused": bool,
     "_is_tightened": bool,
@@ -818,5 +787,5 @@ _NUMBERS: Final[dict[str, type[float] | type[int] | type[bool]]] = {
 
 def _fingerprint(terms: Terms, model: str) -> bytes:
     """Of everything that gives old accounts their meaning."""
-    meaning = (terms, model, KAPPAS, RISKS, UPPER_RATIOS.tolist(), LOWER_RATIOS.tolist())
+    meaning = (terms, model, KAPPAS, STARTS, RISKS, UPPER_RATIOS.tolist(), LOWER_RATIOS.tolist())
     return blake2b(msgspec.msgpack.encode(meaning), digest_size=16).digest()

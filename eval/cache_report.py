@@ -19,9 +19,11 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
+from cache.certificate import Certifier
 from cache.decision import Prior, load_prior
 from cache.encoder import Encoder
 from cache.sameness import shipped_weights
+from cache.trust import terms_of
 from eval import adversarial, conversations, drift, encoders, fitting, sameness
 from eval.baselines import (
     THRESHOLDS,
@@ -491,10 +493,10 @@ def evaluate(
             for budget in plan.budgets
         ),
         pairs=tuple(adversarial.by_category(tricks[0], adversarial.CATEGORIES)),
-        pairs_kappa=priors.shipped.kappa(_ADVERSARIAL_BUDGET),
+        pairs_kappa=_first_kappa(priors.shipped),
         traps=tuple(adversarial.by_category(tricks[1], adversarial.TRAPS)),
         traps_in_full=tuple(adversarial.by_category(tricks[2], adversarial.TRAPS)),
-        traps_kappa=priors.of[FAQ].kappa(_ADVERSARIAL_BUDGET),
+        traps_kappa=_first_kappa(priors.of[FAQ]),
         are_traps_in_view=priors.whole is None,
         cacheability=measure_cacheability(OWN / "cacheability" / "prompts.jsonl", "test"),
         follow_ups=follow_ups,
@@ -507,6 +509,11 @@ def evaluate(
         prior_changes=tuple(fitting.changes(priors.shipped, priors.whole)) if priors.whole is not None else (),
         fitted_on=priors.sources,
     )
+
+
+def _first_kappa(prior: Prior) -> float:
+    """What the adversarial suites are served at."""
+    return Certifier(terms_of(policy_of(_ADVERSARIAL_BUDGET, "prior"), prior)).kappa
 
 
 def stream_figures(

@@ -19,6 +19,7 @@ from cache.certificate import (
     LOWER_WEIGHTS,
     RISKS,
     STALE_HITS,
+    STARTS,
     UPPER_WEIGHTS,
     Certificate,
     Certifier,
@@ -31,9 +32,9 @@ from cache.certificate import (
     fixed_sequence,
     lower_bound,
     settle,
-    starts,
     upper_bound,
 )
+from cache.decision import TWIN, load_prior
 
 BUDGET = 0.01
 UPPER = len(UPPER_WEIGHTS)
@@ -210,7 +211,6 @@ def test_a_kappa_over_budget_is_certified_in_no_more_than_delta_of_the_runs(
     risk = risk_of(np.arange(rows).astype(float))
     true = np.cumsum(risk[::-1])[::-1] / np.arange(rows, 0, -1)  # of all with p >= kappa, each row as frequent
     over = true >= BUDGET - 1e-12
-    shares = starts(list(range(rows, 0, -1)))
     coefficients = bets(np.array([BUDGET]))[:, :UPPER]
     wealth = np.ones((runs, rows, UPPER))
     failed = np.zeros(runs, dtype=bool)
@@ -222,7 +222,7 @@ def test_a_kappa_over_budget_is_certified_in_no_more_than_delta_of_the_runs(
         if step % 10 == 0:
             evidence = wealth @ UPPER_WEIGHTS
             for run in np.flatnonzero((evidence[:, over] >= 20).any(axis=1) & ~failed):
-                certified, _ = fixed_sequence(evidence[run].tolist(), shares, 0.05)
+                certified, _ = fixed_sequence(evidence[run].tolist(), STARTS, 0.05)
                 failed[run] = any(certified[each] for each in np.flatnonzero(over))
     assert failed.mean() <= 0.05
 
@@ -253,9 +253,13 @@ def test_less_evidence_never_certifies_more(evidence: list[float], row: int, fac
     assert all(before[each] or not after[each] for each in range(24))
 
 
-def test_the_starts_are_where_requests_are_and_share_delta() -> None:
-    assert sum(starts([100.0] * 24).values()) == pytest.approx(1)
-    assert list(starts([100.0] * 10 + [0.0] * 14)) == [9]
+def test_the_starts_share_delta() -> None:
+    assert sum(STARTS.values()) == pytest.approx(1)
+
+
+def test_what_a_route_saw_while_it_was_young_does_not_keep_it_from_being_certified_later() -> None:
+    young = [free(p=0.6), free("wrong", p=0.6)] * 200
+    assert fed([*young, *[free(p=0.999)] * 1_500]).state == "certified"
 
 
 # The life of a route
@@ -318,8 +322,8 @@ def test_audits_alone_certify_too() -> None:
 def test_a_certified_route_is_audited_less() -> None:
     certifier = Certifier(Terms(start="prior"))
     shares = [certifier.audit_propensity(1.0)]
-    for label in (None, "right"):
-        for _ in range(700):
+    for label, hits in ((None, 1_500), ("right", 700)):
+        for _ in range(hits):
             certifier.record(audit(label))
         shares.append(certifier.audit_propensity(1.0))
     assert shares == pytest.approx([1.0, 0.2, 0.05])  # the first hits, uncertified, certified
@@ -329,6 +333,31 @@ def test_a_prior_route_serves_at_the_shipped_kappa_and_says_uncertified() -> Non
     certifier = Certifier(Terms(start="prior", prior_kappa=0.93))
     assert certifier.state == "uncertified"
     assert certifier.kappa == min(kappa for kappa in KAPPAS if kappa >= 0.93)
+
+
+def test_a_prior_route_soon_grows_stricter_until_its_own_requests_and_labels_speak_for_the_shipped_kappa() -> None:
+    certifier = fed([free(p=0.6), audit(p=0.95, propensity=1.0)] * 10, start="prior", prior_kappa=0.93)
+    assert (certifier.state, certifier.kappa > 0.97) == ("uncertified", True)
+    for _ in range(600):
+        certifier.record(free(p=0.97))
+        certifier.record(audit(p=0.99, propensity=1.0))
+    assert certifier.kappa <= 0.93
+
+
+def test_a_prior_route_serves_what_has_the_same_words_however_cautious() -> None:
+    for budget, kappa in load_prior().kappas.items():
+        if budget >= 0.01:
+            certifier = fed([free(p=0.6)] * 10, start="prior", max_wrong=budget, prior_kappa=kappa)
+            assert kappa < certifier.kappa <= TWIN
+
+
+def test_a_wrong_label_makes_a_young_route_strict_until_right_ones_have_made_up_for_it() -> None:
+    certifier = fed([audit(p=0.998)] * 100 + [audit("wrong", p=0.998)], start="prior", prior_kappa=0.97)
+    strict = certifier.kappa
+    assert strict > KAPPAS[-8]
+    for _ in range(50):
+        certifier.record(audit(p=0.998))
+    assert certifier.kappa > 0.97
 
 
 def test_a_prior_route_whose_model_errs_tightens() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cache
-from cache.decision import FEATURES, TWIN, GroupView, Judgement, Neighbour, Prior, judge, load_prior
+from cache.decision import FEATURES, OPPOSING, TWIN, GroupView, Judgement, Neighbour, Prior, judge, load_prior
 from cache.index import Vector
 from tests.cache.asking import PLAIN, pointing, weights_of
 
@@ -102,6 +102,12 @@ def test_nothing_is_served_that_this_caller_may_not_have() -> None:
     assert judgement.p > 0.99
 
 
+def test_of_a_doubted_answer_nothing_is_served_not_even_for_the_same_words() -> None:
+    judgement = judged(near(0), text=f"Hello, {RESET}", views={1: GroupView(is_doubted=True)})
+    assert (judgement.reason, judgement.neighbour, judgement.claim) == ("doubted", None, 0)
+    assert judgement.p > 0.99  # which the fresh answer is compared by
+
+
 def test_another_groups_answer_is_never_served_for_the_candidates() -> None:
     judgement = judged(near(1, 1, is_servable=False), near(5, 2))
     assert judgement.group == 1
@@ -134,6 +140,17 @@ def test_behind_a_blocked_anchor_a_clean_one_of_its_group_serves() -> None:
     assert judgement.neighbour == clean[0]
     assert judgement.blocked_by is None
     assert feature(judgement, "clean_gap") > 0
+
+
+@pytest.mark.parametrize(("text", "other", "kind"), [each for each in MISMATCHES if each[2] in OPPOSING])
+def test_the_opposite_of_a_groups_nearest_question_is_served_by_none_of_its_others(
+    text: str, other: str, kind: str
+) -> None:
+    judgement = judged(near(5, text=text), near(12, text="What does the guide say of it?"), text=other)
+    assert (judgement.reason, judgement.blocked_by, judgement.claim) == (f"{kind}-mismatch", kind, 0)
+    overruling = {1: GroupView(overruled=frozenset({kind}))}
+    again = judged(near(5, text=text), near(12, text="What does the guide say of it?"), text=other, views=overruling)
+    assert again.reason == "near"
 
 
 def test_a_clean_anchor_that_may_not_serve_does_not_let_a_blocked_one_serve() -> None:
@@ -268,6 +285,12 @@ def test_the_same_words_with_other_case_punctuation_or_politeness_are_almost_sur
     judgement = judged(near(60, 1), near(5, 2, "How do I change my name?"), text=text)
     assert judgement.group == 1
     assert judgement.claim >= TWIN
+
+
+def test_a_number_of_the_other_sign_is_not_the_same_word() -> None:
+    warm, cold = "Does it work at 10 degrees?", "Does it work at -10 degrees?"
+    assert judged(near(60, text=warm), text=cold).claim < TWIN
+    assert judged(near(60, text=cold), text=warm).claim < TWIN
 
 
 @pytest.mark.parametrize("text", ["How do I reset his password?", "Do I reset my password how?", "Thanks!"])

@@ -227,6 +227,20 @@ async def test_a_wrong_hit_lowers_its_group(audited: Kept) -> None:
     assert after.confidence < before.confidence - 0.0005
 
 
+async def test_after_a_wrong_hit_its_group_serves_nothing_until_a_fresh_answer_says_the_same(keep: Keep) -> None:
+    wordings = [f"{THIRD} {word}" for word in ("Anybody?", "Anyone?", "Please?")]
+    kept = keep(Compass({**BETWEEN.directions, **dict.fromkeys(wordings, 6.0)}))
+    await kept.learn(ask(), ANSWER)
+    await kept.learn(ask(PARAPHRASE), REWORDED)
+    await kept.audit(await kept(ask(wordings[0], may_audit=True)), OTHER)
+    kept.cache.purge(id=(await kept(ask(wordings[0]))).entry.id)  # type: ignore[union-attr]
+    miss = await kept(ask(wordings[1]))
+    assert disposed(miss) == ("miss", "doubted")
+    kept.answer(miss, REWORDED)
+    await kept.cache.settle()
+    assert (await kept(ask(wordings[2]))).judgement.claim > 0.99  # type: ignore[union-attr]
+
+
 async def test_behind_a_quarantined_anchor_a_clean_one_of_the_group_serves(audited: Kept) -> None:
     hit = await audited(ask(THIRD))
     assert hit.judgement is not None
