@@ -288,9 +288,12 @@ class Exchange(Struct, kw_only=True):
         counted: Usage | None,
         upstream_request_id: str | None,
     ) -> LedgerRow:
-        """An upstream call that was hung up on because another one was faster, at what is known of it: the input, and
-        the `events` that had come, as the provider has counted them or as they were `counted` here."""
+        """An upstream call that was hung up on because another one was faster. A stream is booked at what is known of
+        it: the input, and the `events` that had come, as the provider has counted them or as they were `counted` here.
+        How much of a JSON body was written when we hung up nobody knows: that is booked at its reservation."""
         told = next((event.usage for event in reversed(events) if event.usage is not None), None)
+        if told is None and not self.request.stream:
+            return self.to_attempt_row(reserved, "HedgeLost", upstream_request_id, is_billed=True)
         begun = next((event.begun for event in reversed(events) if event.begun is not None), None)
         usage = told or self._estimated(events, counted, begun)
         paid = reserved.deployment.priced.effective_prices(self.arrived_at, usage.all_input)

@@ -81,13 +81,13 @@ def test_a_late_first_deployment_is_overtaken_by_the_second_and_hung_up_on(
     eventually(lambda: provider.calls_to("large-a")[0].is_hung_up.is_set())
 
 
-def test_both_are_booked_the_loser_at_an_estimate_of_what_is_known_of_it(
+def test_both_are_booked_the_loser_of_a_stream_at_what_is_known_of_it(
     gateway: RunningGateway, key: str, provider: Provider
 ) -> None:
     provider.script("large-a", [HANG])
-    provider.script("large-b", json_reply(chat_body("The second one answers."), x_request_id="up-b"))
+    provider.script("large-b", stream_reply(streamed(["The second one answers."])))
 
-    answer = gateway.chat(key, "What did it cost?", model="large")
+    answer = gateway.chat(key, "What did it cost?", model="large", stream=True)
 
     lost, served = sorted(rows_of(gateway, answer), key=lambda row: row.kind)
     assert (lost.kind, lost.attempt, lost.error_class, lost.deployment) == ("attempt", 1, "HedgeLost", "hedged/large-a")
@@ -95,8 +95,21 @@ def test_both_are_booked_the_loser_at_an_estimate_of_what_is_known_of_it(
     assert (lost.output_tokens, lost.actual_nano) == (0, lost.input_tokens * 10_000)  # it had not begun to answer
     assert 0 < lost.actual_nano < lost.reserved_nano
     assert (served.kind, served.attempt, served.status, served.deployment) == ("request", 2, "ok", "hedged/large-b")
-    assert (lost.upstream_request_id, served.upstream_request_id) == (None, "up-b")
     assert 'thriftgate_hedges_total{first="hedged/large-a"}' in gateway.request("GET", "/metrics").text
+
+
+def test_the_loser_of_a_json_race_is_booked_at_its_reservation_since_nobody_knows_what_it_had_written(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    provider.script("large-a", [HANG])
+    provider.script("large-b", json_reply(chat_body("The second one answers."), x_request_id="up-b"))
+
+    answer = gateway.chat(key, "What did the other one cost?", model="large")
+
+    lost, served = sorted(rows_of(gateway, answer), key=lambda row: row.kind)
+    assert (lost.error_class, lost.usage_source, lost.pricing) == ("HedgeLost", "reserved", "unknown")
+    assert lost.actual_nano == lost.reserved_nano > 0
+    assert (lost.upstream_request_id, served.upstream_request_id) == (None, "up-b")
 
 
 def test_the_first_may_still_win(gateway: RunningGateway, key: str, provider: Provider) -> None:
