@@ -616,7 +616,7 @@ def test_feedback_after_a_restart_is_in_the_ledger_and_teaches_no_more(
     assert (row.score, row.served_model, row.actual_nano) == (0.25, served(answer), 0)
 
 
-def test_feedback_on_a_model_that_a_reload_has_added_is_taken(gateway: RunningGateway, provider: Provider) -> None:
+def test_feedback_on_a_model_that_a_reload_has_added_counts(gateway: RunningGateway, provider: Provider) -> None:
     with gateway.configuration.open("a", encoding="utf-8") as file:
         file.write(model("novel", "novel-a") + off("novel", "novel"))
     gateway.admin("POST", "/admin/reload")
@@ -624,7 +624,7 @@ def test_feedback_on_a_model_that_a_reload_has_added_is_taken(gateway: RunningGa
 
     answer = ask(gateway, key)
 
-    assert feedback(gateway, key, answer, thumb="down")["counted"] is False
+    assert feedback(gateway, key, answer, thumb="down")["counted"]
     assert gateway.row(kind="feedback", refers_to=answer.headers["x-request-id"]).served_model == "novel"
 
 
