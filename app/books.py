@@ -206,7 +206,8 @@ class Books:
         """Books an attempt that was hung up on because another one was faster: at what is known of it. These events had
         come."""
         counts = None
-        if "messages" in exchange.request.mapping and all(event.usage is None for event in events):
+        is_counted = exchange.request.stream and all(event.usage is None for event in events)
+        if is_counted and "messages" in exchange.request.mapping:
             written = "".join(event.written for event in events)
             counts = await self._counter.count(exchange.request.mapping, written)
         counted = Usage(input=counts[0], output=counts[1]) if counts is not None else None

@@ -20,10 +20,10 @@ makes every bet legal. A bet depends on the past only, never on the request's ow
 
 **Which kappa.** A fixed grid, tested from strict to loose as in "Learn then Test" (Angelopoulos, Bates, Candès,
 Jordan, Lei 2021), from three starts that share delta: at the strictest kappas there may be too few requests, at the
-loosest too many wrong ones. They are fixed beforehand. A segment
-that is rejected whole hands its share on to the next (the fallback procedure of Wiens and Dmitrienko 2005; several
-starts: Bauer 1991). So the probability that any kappa over budget is ever certified in a stretch is at most delta if
-each kappa's risk stays on its side of the budget; for one kappa alone whatever the drift.
+loosest too many wrong ones. The starts are fixed beforehand. A segment that is rejected whole hands its share on to
+the next (the fallback procedure of Wiens and Dmitrienko 2005; several starts: Bauer 1991). So the probability that
+any kappa over budget is ever certified in a stretch is at most delta if each kappa's risk stays on its side of the
+budget; for one kappa alone whatever the drift.
 
 **What is recent.** Two stretches of evidence overlap by half; the older one decides. It holds between `WINDOW / 2`
 and `WINDOW` labels' worth (an audit at the smallest propensity in use, or a free label while nothing is served,
