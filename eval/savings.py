@@ -25,7 +25,7 @@ Booking = Literal["priced", "unpriced", "attempt", "maybe_billed", "died"]
 
 - `priced`: a request whose baseline, list and actual cost are all known.
 - `unpriced`: a request that lacks one of the three; it has a cost at most.
-- `attempt`: a row beside the answer (a failed upstream call) whose cost is known.
+- `attempt`: a row beside the answer (an audit, a failed upstream call) whose cost is known.
 - `maybe_billed`: such a row that the provider may have billed, booked at its reservation.
 - `died`: a request that was under way when the process died, booked at its reservation.
 """
@@ -37,12 +37,12 @@ UNCERTIFIED: Final = "uncertified"
 
 FOOTNOTES: Final = (
     "Spend is the actual cost of every row. It has five parts that do not overlap: priced requests; unpriced "
-    "requests, as far as their cost is known; failed attempts whose cost is known; failed attempts that may have "
+    "requests, as far as their cost is known; audits and failed attempts whose cost is known; attempts that may have "
     "been billed; and requests that were under way when the process died. The last two are booked at their "
     "reservation, an upper bound, and are together the spend that is called unknown.",
     "Baseline, avoided cost and savings are taken over priced requests only. There, baseline minus spend is the "
     "sum of the avoided parts, for each row and to the nano-dollar. A negative part is a cost, not a saving.",
-    "Overhead is what was paid beside the answers. Failed attempts are in the spend already; overhead is "
+    "Overhead is what was paid beside the answers, audits and failed attempts. It is in the spend already; it is "
     "subtracted from the avoided cost once, and never added to the spend a second time.",
     "Net savings = avoided cost - overhead. Rationing, a cheaper model that a budget forced, is in it and listed "
     "apart, because it is not efficiency.",

@@ -49,7 +49,7 @@ REASON_LABELS: Final[dict[Reason, str]] = {
 BOOKING_LABELS: Final[dict[Booking, str]] = {
     "priced": "Spend on priced requests",
     "unpriced": "Unpriced requests, as far as known",
-    "attempt": "Failed attempts",
+    "attempt": "Audits, failed attempts",
     "maybe_billed": "Attempts, maybe billed",
     "died": "Requests cut by a crash",
 }
