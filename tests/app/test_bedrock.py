@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def bedrock(upstream: Bedrock) -> Bedrock:
 # --- the simulator, as AWS's own SDK sees it ------------------------------------------------------------------------
 
 
-def aws_client(simulator: Bedrock, secret: str = SECRET) -> Any:
-    return boto3.client(
+@contextmanager
+def aws_client(simulator: Bedrock, secret: str = SECRET) -> Iterator[Any]:
+    client = boto3.client(
         "bedrock-runtime",
         region_name=REGION,
         endpoint_url=simulator.base_url,
@@ -77,11 +79,14 @@ def aws_client(simulator: Bedrock, secret: str = SECRET) -> Any:
         aws_session_token=TOKEN,
         config=Config(retries={"total_max_attempts": 1}),
     )
+    with closing(client):
+        yield client
 
 
 @pytest.fixture
-def aws(bedrock: Bedrock) -> Any:
-    return aws_client(bedrock)
+def aws(bedrock: Bedrock) -> Iterator[Any]:
+    with aws_client(bedrock) as client:
+        yield client
 
 
 HELLO: Any = [{"role": "user", "content": [{"text": "Hello"}]}]
@@ -111,7 +116,8 @@ def test_the_sdk_reads_a_stream_however_it_is_cut(aws: Any, bedrock: Bedrock) ->
     raw = b"".join([start(), *REASONING, text(UNICODE, 1), block_stop(1), stop(), metadata()])
     bedrock.script(SONNET, streamed(*cut_up(raw, 7)))
 
-    events = list(aws.converse_stream(modelId=SONNET, messages=HELLO)["stream"])
+    with closing(aws.converse_stream(modelId=SONNET, messages=HELLO)["stream"]) as stream:
+        events = list(stream)
 
     deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
     assert deltas[-1] == {"text": UNICODE}
@@ -126,13 +132,19 @@ def test_the_sdk_reads_errors_before_and_inside_a_stream(aws: Any, bedrock: Bedr
     assert failed.value.response["Error"]["Code"] == "ThrottlingException"
 
     bedrock.script(SONNET, streamed(start(), exception("modelStreamErrorException", "The model failed.")))
-    with pytest.raises(EventStreamError, match="The model failed"):
-        list(aws.converse_stream(modelId=SONNET, messages=HELLO)["stream"])
+    with (
+        closing(aws.converse_stream(modelId=SONNET, messages=HELLO)["stream"]) as stream,
+        pytest.raises(EventStreamError, match="The model failed"),
+    ):
+        list(stream)
 
 
 def test_the_simulator_turns_away_a_wrong_signature(bedrock: Bedrock) -> None:
-    with pytest.raises(ClientError, match="UnrecognizedClientException"):
-        aws_client(bedrock, secret="wrong").converse(modelId=SONNET, messages=HELLO)
+    with (
+        aws_client(bedrock, secret="wrong") as stranger,
+        pytest.raises(ClientError, match="UnrecognizedClientException"),
+    ):
+        stranger.converse(modelId=SONNET, messages=HELLO)
 
 
 # --- what the configuration says of it ------------------------------------------------------------------------------

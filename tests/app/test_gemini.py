@@ -57,8 +57,9 @@ def gemini(upstream: Gemini) -> Gemini:
 
 
 @pytest.fixture
-def google(gemini: Gemini) -> genai.Client:
-    return genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=gemini.root))
+def google(gemini: Gemini) -> Iterator[genai.Client]:
+    with genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=gemini.root)) as client:
+        yield client
 
 
 def test_the_sdk_reads_a_whole_answer(google: genai.Client, gemini: Gemini) -> None:
@@ -152,9 +153,10 @@ def test_the_sdk_reads_errors_and_blocks(google: genai.Client, gemini: Gemini) -
 
 
 def test_the_simulator_turns_away_a_wrong_key(gemini: Gemini) -> None:
-    client = genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=gemini.root))
-
-    with pytest.raises(errors.ClientError, match="API key not valid"):
+    with (
+        genai.Client(api_key="wrong", http_options=types.HttpOptions(base_url=gemini.root)) as client,
+        pytest.raises(errors.ClientError, match="API key not valid"),
+    ):
         client.models.generate_content(model="m", contents="Hello")
 
 

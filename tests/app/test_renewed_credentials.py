@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,9 @@ def test_awss_sdk_takes_a_containers_credentials(
         monkeypatch.setenv(name, value)
     bedrock.script("anthropic.claude", aws.whole({"text": "Hello"}))
     session = boto3.session.Session()
-    client = session.client("bedrock-runtime", region_name=REGION, endpoint_url=bedrock.base_url)
 
-    answer = client.converse(modelId="anthropic.claude", messages=[{"role": "user", "content": [{"text": "Hi"}]}])
+    with closing(session.client("bedrock-runtime", region_name=REGION, endpoint_url=bedrock.base_url)) as client:
+        answer = client.converse(modelId="anthropic.claude", messages=[{"role": "user", "content": [{"text": "Hi"}]}])
 
     assert answer["output"]["message"]["content"] == [{"text": "Hello"}]
     assert list(container.given) == [session.get_credentials().access_key]
