@@ -98,18 +98,18 @@ shape, for wrong labels that come as a Poisson process."""
 DISTRUST: Final = 2.0
 DISTRUST_WRONG: Final = 3.0
 """After an alarm the model's word is replaced by so many budgets with so much weight: only labels lead back."""
-PROMISED: Final = 2.5
+PROMISED: Final = 4.0
 """So many budgets are expected wrong at the shipped kappa, and less in proportion to 1 - kappa, before the model has
 said what it expects of this route: on streams that look like no other the tail of p was three times too good."""
 SHIPPED_AT_MOST: Final = 0.05
 """The largest budget that a kappa is shipped for."""
 PRIOR_REQUESTS: Final = 200
 """That weighs as many requests in what the model expects."""
-CAUTION: Final = 0.5
+CAUTION: Final = 0.15
 """So many standard deviations are added to an estimate,"""
-AIM: Final = 0.9
+AIM: Final = 0.95
 """and without a certificate it is to be at most this share of the budget then."""
-BEARABLE: Final = 1.1
+BEARABLE: Final = 1.2
 """Kappa is tightened when it is more than this one: between the two nothing moves."""
 MARGIN: Final = 1.5
 """A looser kappa must stand so far above its threshold; one in force is kept down to the threshold."""

@@ -46,6 +46,7 @@ _PHRASES: Final = tuple(
         ("shut shutting", r"shut(?:ting)? (?:down|off)", "close"),
         ("on", r"(?:turn|switch|power|put|leav)(?:e|ing|ed|s|es)?((?: (?!off|on|to)[^\s.?!]+){0,5}?) on(?!to| (?:my|the|an?|your|our)\b)", r"enable\1"),
         ("off", r"(?:turn|switch|power|put|go|goes)(?:ing|ed|s|es)?((?: (?!off|on|to)[^\s.?!]+){0,5}?) off", r"disable\1"),
+        ("of", r"(?:turn|switch)(?:ing|ed)?(?: it| them| this| that)? of(?= *$| *[.?!,;:])", "disable"),
         ("off", r"(?<!day )(?<!days )off(?= *$| *[.?!,;:])", "disable"),
         ("on", r"on(?= *$| *[.?!;:])", "enable"),
         ("up", r"top(?:ping|ped|s)?[ -]?up", "topup"),
@@ -279,6 +280,7 @@ _OPPOSITES: Final = _pairs(
     restore recover undelete reinstate reactivate reopen unarchive retrieve|delete erase cancel clear close remove deactivate archive;
     redeem|undo; save keep store retain preserve|delete discard erase remove;
     raise increase upgrade boost enlarge strengthen grow gain improve rise|decrease lower downgrade reduce weaken shrink lessen cut drop fall lose worsen;
+    more|decrease reduce lower lessen; less fewer|increase raise boost;
     maximize maximise|minimize minimise; quickly rapidly|slowly; thicken|thin; heat warm|cool chill; heated|unheated;
     brighten lighten|darken dim; new|old existing current; newest latest|oldest; better|worse; best|worst;
     cheapest lowest|priciest highest dearest; fill|empty drain; overflow overfull|empty;
@@ -892,9 +894,10 @@ def _graded(word: str) -> tuple[str, ...]:
     return (word, base + "er", base + "est", word + "ly")
 
 
-_POLES: Final = _sided(
-    (*_CONVERSES, *_QUALITIES, *_OPPOSITES), range(len(_CONVERSES), len(_CONVERSES) + len(_QUALITIES))
-)
+_OF_QUALITIES: Final = range(len(_CONVERSES), len(_CONVERSES) + len(_QUALITIES))
+_POLES: Final = _sided((*_CONVERSES, *_QUALITIES, *_OPPOSITES), _OF_QUALITIES)
+_WISHED: Final = 1_000
+"""Added to the number of a pair: what the text wants it to be, not what it is. One below zero is an excess."""
 _COUNTERPARTS: Final = _sided(_COUNTERPART_PAIRS)
 
 
@@ -1234,9 +1237,14 @@ def _stopped(terms: list[str], index: int) -> tuple[int, ...]:
 def _poles_of(terms: list[str], stems: list[str], denied: frozenset[int]) -> frozenset[tuple[int, bool]]:
     found: set[tuple[int, bool]] = set()
     for index, word in enumerate(stems):
-        if word in _POLES and index not in denied:
-            is_excess = index > 0 and terms[index - 1] in ("too", "so")  # too small: what is asked for is the opposite
-            found.update((~number if is_excess else number, is_left) for number, is_left in _POLES[word])
+        if word not in _POLES or index in denied:
+            continue
+        before = terms[index - 1] if index else ""
+        is_excess = before in ("too", "so")
+        found.update((~number if is_excess else number, is_left) for number, is_left in _POLES[word])
+        if before == "too" or terms[index].endswith("er"):  # who says "too small" wishes for "bigger"
+            wishes = (side for side in _POLES[word] if side[0] in _OF_QUALITIES)
+            found.update((_WISHED + number, is_left != is_excess) for number, is_left in wishes)
     return _one_sided(found)
 
 

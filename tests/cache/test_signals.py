@@ -65,6 +65,9 @@ Is it cheaper in summer? | Is it more expensive in summer?
 I blocked him by mistake, how do I unblock him? | How do I block him so that he cannot call?
 How do I keep the cake from rising? | How do I make the cake rise?
 My soup is too thin | My soup is too thick
+The letters are too small | Can you make the letters smaller?
+How do I decrease the sensitivity of the sensor? | make the sensor more sensitive
+turn on the login with a code | login with a code - how to turn it of
 Which drinks are sugar-free? | Which drinks contain sugar?
 I want to borrow money from a friend | I want to lend money to a friend
 What are the advantages of a lease? | What are the disadvantages of a lease?
