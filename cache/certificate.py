@@ -117,9 +117,9 @@ HOLD: Final = 100.0
 """After evidence has tightened kappa, it is not loosened for so many labels' worth,"""
 STEP: Final = 20.0
 """and an uncertified one by one step of the grid for each so many."""
-FIRST_AUDITS: Final = 300
+FIRST_AUDITS: Final[Mapping[Start, int]] = {"prior": 300, "closed": 1_500}
 """Before there is a certificate that serves enough, the first hits are all audited; then so many in the number of hits,
-until that is the share of those without a certificate."""
+until that is the share of those without a certificate. A closed route has only its labels to open further with."""
 CONTENT: Final = 0.9
 """A certified route that serves this share of what the estimate thinks possible is audited least."""
 _RETHINK: Final = 50
@@ -736,7 +736,7 @@ class Certifier:
         few = self.terms.audit_share_uncertified
         if self._at < _NOTHING and self._labels[0, self._at] >= _MANY:
             return sqrt(self.terms.audit_share * few)
-        return max(few, min(1.0, FIRST_AUDITS / max(self._counts[0]["hits"], 1)))
+        return max(few, min(1.0, FIRST_AUDITS[self.terms.start] / max(self._counts[0]["hits"], 1)))
 
     def _alarms(self, counts: dict[str, int], bound: float, with_unclear: float) -> tuple[Alarm, ...]:
         alarms: list[Alarm] = [self._alarm] if self._alarm else []
