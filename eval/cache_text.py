@@ -164,8 +164,8 @@ def verdicts(report: CacheReport) -> list[str]:
         worst = max(unannounced, key=lambda each: each.audited_until_last)
         found.append(
             f"{'Kept' if worst.audited_until_last <= _NOTICED else 'Broken'}: when answers change unannounced, the "
-            f"last stale hit comes after {worst.audited_until_last} audited hits ({worst.change}, order {worst.seed}, "
-            f"{worst.stale} stale in all)."
+            f"last stale hit comes {worst.audited_until_last} audited hits after the first ({worst.change}, "
+            f"order {worst.seed}, {worst.stale} stale in all)."
         )
     if report.conversations is not None:
         crossed = report.conversations.crossed
@@ -538,7 +538,7 @@ def _drift(report: CacheReport) -> Sheet:
         "knowledge version ends them.",
         (
             "Change, order", "Hits before", "Audited until closed", "Stale until closed",
-            "Audited until the last stale", "Stale in all", "Stale, last tenth", "Stale, same text",
+            "Audited from the first stale to the last", "Stale in all", "Stale, last tenth", "Stale, same text",
             "Right hits again",
         ),
         tuple(

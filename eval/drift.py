@@ -36,7 +36,7 @@ class DriftFigures(Struct, frozen=True, kw_only=True):
     stale_until_closed: int
     """Stale hits until then, or all."""
     audited_until_last: int
-    """Audited hits until the last stale one."""
+    """Audited hits from the first stale one to the last: before the first there is nothing to notice."""
     stale: int
     stale_exact: int
     """Repetitions of an old text: its old answer is served until its time is over or it is purged."""
@@ -105,7 +105,7 @@ def _count(
         hits_before=sum(outcome.disposition == "semantic" for outcome in before),
         audited_until_closed=None if closed is None else _audited(after[:closed]),
         stale_until_closed=sum(closed is None or place < closed for place in stale),
-        audited_until_last=_audited(after[: stale[-1] + 1]) if stale else 0,
+        audited_until_last=_audited(after[stale[0] : stale[-1] + 1]) if stale else 0,
         stale=len(stale),
         stale_exact=sum(outcome.disposition == "exact" and _is_old(outcome) for outcome in concerned),
         stale_last_tenth=sum(place >= last_tenth for place in stale),
