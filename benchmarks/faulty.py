@@ -33,6 +33,7 @@ PERIOD_S: Final = 0.2
 SLOWER: Final = 20
 """By how much latency grows where that is the fault."""
 _DRIP_S: Final = 1.0
+_LEAVING_S: Final = 0.05
 _STATUSES: Final = (500, 502, 503, 504, 520, 529)
 
 Level = Literal["request", "connection", "port", "key"]
@@ -413,7 +414,7 @@ class Upstream:
         self._faults: Sequence[Fault] = ()
         self._rate = 0.0
         self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._is_listening = False
         self._toggling: asyncio.Task[None] | None = None
         # Not by cancelling it, which would leave a port half closed.
         self._ends_toggling = asyncio.Event()
@@ -435,7 +436,9 @@ class Upstream:
 
     async def stop(self) -> None:
         await self.misbehave((), 0.0)
-        await self._close_port(drops=True)
+        self._close_port(drops=False)
+        if self._serving:  # whose client has left ends by itself
+            await asyncio.wait(list(self._serving), timeout=_LEAVING_S)
         while self._serving:
             self._drop(also_busy=True)
             await asyncio.wait(list(self._serving), timeout=1)
@@ -447,14 +450,14 @@ class Upstream:
             self._ends_toggling.set()
             await self._toggling
             self._toggling = None
-        if self._listener is None or self._accepting is None:
+        if not self._is_listening:
             self._open()
         if self.closes_connections:
             self._drop(also_busy=False)
         closing = [fault for fault in self._faults if fault.level == "port"]
         if closing and rate > 0:
             drops = RESTART in closing
-            await self._refuse(drops=drops)
+            self._refuse(drops=drops)
             self._ends_toggling.clear()
             self._toggling = asyncio.create_task(self._toggle(self._share(closing[0]), drops=drops))
 
@@ -490,21 +493,20 @@ class Upstream:
             self._listener = _bound(self.port)
             self.port = self._listener.getsockname()[1]
         self._listener.listen(1024)
-        self._accepting = asyncio.create_task(self._accept(self._listener))
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+        self._is_listening = True
 
-    async def _refuse(self, *, drops: bool) -> None:
+    def _refuse(self, *, drops: bool) -> None:
         """Refuses connections from now on. The port stays bound, so that nobody else gets it, but nobody listens."""
-        await self._close_port(drops=drops)
+        self._close_port(drops=drops)
         self._listener = _bound(self.port)
 
-    async def _close_port(self, *, drops: bool) -> None:
+    def _close_port(self, *, drops: bool) -> None:
         """Closes idle connections, and with `drops` those in the middle of an answer."""
-        if self._accepting is not None:
-            # Awaited, because its file descriptor must not be watched any more when it is closed.
-            self._accepting.cancel()
-            await asyncio.wait([self._accepting])
-            self._accepting = None
         if self._listener is not None:
+            if self._is_listening:
+                asyncio.get_running_loop().remove_reader(self._listener)
+            self._is_listening = False
             self._listener.close()
             self._listener = None
         self._drop(also_busy=drops)
@@ -522,7 +524,7 @@ class Upstream:
             self._open()
             if await self._toggling_ends_within(PERIOD_S * (1 - rate) * self.chance.uniform(0.5, 1.5)):
                 return
-            await self._refuse(drops=drops)
+            self._refuse(drops=drops)
 
     async def _toggling_ends_within(self, seconds: float | None) -> bool:
         with suppress(TimeoutError):
@@ -530,13 +532,14 @@ class Upstream:
                 return await self._ends_toggling.wait()
         return False
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            with suppress(OSError):
-                connection, _ = await loop.sock_accept(listener)
+    def _accept(self, listener: socket.socket) -> None:
+        """All who wait. Nothing is awaited: a connection that was accepted cannot be forgotten when the port closes."""
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            while True:
+                connection, _ = listener.accept()
+                connection.setblocking(False)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                task = loop.create_task(self._serve(connection))
+                task = asyncio.get_running_loop().create_task(self._serve(connection))
                 self._serving[task] = None
                 task.add_done_callback(functools.partial(self._served, connection))
 

@@ -151,6 +151,7 @@ class Provider:
     async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0.01)  # who was accepted last has a connection by then, and can be hung up on
         for connection in list(self._connections):
             await connection.close()
 
