@@ -110,8 +110,8 @@ CAUTION: Final = 0.15
 AIM: Final = 0.95
 """and without a certificate it is to be at most this share of the budget then."""
 BEARABLE: Final = 1.2
-"""Kappa is tightened when it is more than this one: between the two nothing moves. (Replayed on thirty streams: doubting
-the model at first, see `PROMISED`, costs small streams less than to be cautious for ever costs large ones.)"""
+"""Kappa is tightened when it is more than this one: between the two nothing moves. (Replayed on thirty streams: to
+doubt the model at first, see `PROMISED`, costs small streams less than to be cautious for ever costs large ones.)"""
 MARGIN: Final = 1.5
 """A looser kappa must stand so far above its threshold; one in force is kept down to the threshold."""
 HOLD: Final = 100.0
