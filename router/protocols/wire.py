@@ -17,6 +17,7 @@ from msgspec import Struct
 from router.catalogue import Deployment
 from router.chat import ChatEvent, ChatRequest
 from router.errors import RequestInvalid, UpstreamMalformed, UpstreamRejected
+from router.nesting import is_too_deep
 
 T = TypeVar("T")
 
@@ -95,6 +96,8 @@ def decoded_object(payload: bytes) -> dict[str, Any]:
         raise UpstreamMalformed("The provider's answer is not valid JSON.", billed="unknown") from None
     if not isinstance(data, dict):
         raise UpstreamMalformed("The provider's answer is not a JSON object.", billed="unknown")
+    if is_too_deep(payload, data):
+        raise UpstreamMalformed("The provider's answer is nested too deeply.", billed="unknown")
     return data
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from router.chat import ChatEvent, ChatRequest
 from router.errors import RequestInvalid
+from router.nesting import DEEPEST, is_too_deep
 
 
 class Failure(Struct, frozen=True):
@@ -70,9 +71,11 @@ def decoded_mapping(body: bytes) -> dict[str, Any]:
     try:
         mapping = msgspec.json.decode(body)
     except RecursionError:
-        raise RequestInvalid("The body is nested too deeply.") from None
+        raise RequestInvalid(f"The body is nested more than {DEEPEST} deep.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestInvalid(f"The body is not valid JSON: {error}.") from None
     if not isinstance(mapping, dict):
         raise RequestInvalid("The body must be a JSON object.")
+    if is_too_deep(body, mapping):
+        raise RequestInvalid(f"The body is nested more than {DEEPEST} deep.")
     return mapping
