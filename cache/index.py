@@ -450,9 +450,10 @@ class _Cells:
             self._index.invlists.resize(cell, 0)
 
     def filled(self, similarities: Vector) -> None:
-        """From now on a vector is a stray that is less near to a centroid than nearly all of these."""
+        """From now on a vector is a stray that is less near to a centroid than nearly all of these, of which there are
+        none if the scope was emptied meanwhile."""
         self._exact_centroids = None
-        if self._index.nlist > 1:
+        if self._index.nlist > 1 and len(similarities):
             self._stray_below = float(np.quantile(similarities, _STRAY_SHARE))
 
     def add(self, ids: Sequence[int], rows: Vectors) -> None:
