@@ -11,7 +11,7 @@ DATASETS ?=
 MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup encoder run demo test check format coverage lock bench chaos soak eval clean
+.PHONY: help setup encoder run demo test explore check format coverage lock bench chaos soak eval clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ demo: setup ## Replay a support bot's traffic against a simulated provider and r
 
 test: setup ## Run the tests
 	THRIFTGATE_ENCODER_DIR=$(ENCODER) $(BIN)/python -m pytest -q
+
+explore: setup ## Run the property tests on examples never tried before
+	THRIFTGATE_ENCODER_DIR=$(ENCODER) $(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=explore
 
 check: $(VENV)/.installed ## Format, lint and type checks
 	@$(BIN)/ruff format --check --quiet .

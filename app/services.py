@@ -387,6 +387,7 @@ async def open_services(
             development_key=_development_key(folder, keys) if settings.simulates else None,
         )
         cache.is_busy = lambda: services.gate.lateness.is_overload
+        cache.is_alone = lambda: services.gate.in_flight <= 1
         beside = [
             asyncio.create_task(keep_checking(fleet, upstream)),
             asyncio.create_task(services.gate.watch()),

@@ -66,8 +66,8 @@ class Encodes(Protocol):
     dim: int
     fingerprint: str
 
-    async def encode(self, text: str) -> Vector:
-        """Raises TextTooLong."""
+    async def encode(self, text: str, *, here: bool = False) -> Vector:
+        """With `here`, on the caller's own thread if the text is short. Raises TextTooLong."""
         ...
 
 

@@ -36,6 +36,9 @@ GRAPH_INPUT: Final = "input_ids"
 GRAPH_OUTPUT: Final = "sentence"
 NEXT_STEP: Final = "run `make encoder` or `python -m cache.export --out DIR` in an environment with the `export` extra"
 
+HERE_AT_MOST: Final = 200
+"""Characters, some 50 tokens: one pass takes less than 3 ms."""
+
 # int8 kernels of CPUs without VNNI may saturate (onnxruntime's documentation on quantisation, "U8S8");
 # other differences between CPUs are rounding, far below this.
 _PROBE_MIN_COSINE: Final = 0.99
@@ -244,18 +247,28 @@ class Encoder:
         unit.flags.writeable = False  # one array is handed to every caller of the same text
         return unit
 
-    def encode(self, text: str) -> Coroutine[Any, Any, NDArray[np.float32]]:
+    def encode(self, text: str, *, here: bool = False) -> Coroutine[Any, Any, NDArray[np.float32]]:
         """`encode_now` off the event loop, begun at once and not only when it is awaited; callers of the same text
-        share one pass and its vector."""
+        share one pass and its vector. With `here` a short text is encoded on this thread, before the coroutine is
+        returned: for a caller with nobody beside him, who would only wait for two threads to wake up."""
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         running = self._passes.get(key)
         if running is None or _failed(running):  # failed: all who waited for it had left
-            running = self._passes[key] = self._pool.submit(self.encode_now, text)
+            is_here = here and len(text) <= HERE_AT_MOST
+            running = self._passes[key] = self._pass_here(text) if is_here else self._pool.submit(self.encode_now, text)
             if len(self._passes) > self._memo_texts:
                 self._passes.popitem(last=False)
         else:
             self._passes.move_to_end(key)
         return self._vector_of(key, running)
+
+    def _pass_here(self, text: str) -> Future[NDArray[np.float32]]:
+        done: Future[NDArray[np.float32]] = Future()
+        try:
+            done.set_result(self.encode_now(text))
+        except Exception as error:  # noqa: BLE001  raised where the vector is awaited
+            done.set_exception(error)
+        return done
 
     async def _vector_of(self, key: bytes, running: Future[NDArray[np.float32]]) -> NDArray[np.float32]:
         try:

@@ -93,6 +93,8 @@ class Cache(Generic[Event]):
         """Told what a fresh answer says of the stored one that was not served instead."""
         self.is_busy: Callable[[], bool] = lambda: False
         """Whether requests want all of the processor, so that learning has to wait."""
+        self.is_alone: Callable[[], bool] = lambda: False
+        """Whether a request that is being looked up has nobody beside it whom its own work could hold up."""
         prior = prior or load_prior()
         self.trust = Trust(store, prior, chance or random.Random(), now_us)
         self._neighbourhood: Neighbourhood | None = None
@@ -225,7 +227,7 @@ class Cache(Generic[Event]):
         """The ticket with the vector of its text, if it may be served semantically and is not too long."""
         if allowed.level != "semantic" or self._encoder is None:
             return ticket
-        encoding = self._encoder.encode(ticket.text)
+        encoding = self._encoder.encode(ticket.text, here=self.is_alone())
         traits(ticket.text)  # remembered; read while the encoder's thread wakes up
         try:
             return msgspec.structs.replace(ticket, vector=await encoding)

@@ -43,7 +43,7 @@ class Precomputed:
         self.fingerprint = fingerprint
         self.model = "precomputed"
 
-    async def encode(self, text: str) -> Vector:
+    async def encode(self, text: str, *, here: bool = False) -> Vector:
         found = self._vectors.get(text)
         if found is not None:
             return found

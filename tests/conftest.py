@@ -5,11 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cache.encoder import NEXT_STEP
 from tests.running import ENCODER, ROOT, SIMULATED, RunningGateway, running_gateway
 
 __all__ = ["ROOT"]
+
+# The same examples in every run: what a run says of a change is due to the change. `make explore` draws new ones.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", _UNTIMED, derandomize=True)
+settings.register_profile("explore", _UNTIMED, derandomize=False)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

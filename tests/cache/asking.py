@@ -114,7 +114,7 @@ class Compass:
         self.fingerprint = fingerprint
         self.encoded: list[str] = []
 
-    async def encode(self, text: str) -> Vector:
+    async def encode(self, text: str, *, here: bool = False) -> Vector:
         self.encoded.append(text)
         degrees = self.directions.get(text, 180 + zlib.crc32(text.encode()) % 90)
         if degrees is None:

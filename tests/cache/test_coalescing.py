@@ -143,7 +143,7 @@ async def test_who_looked_up_while_the_answer_was_stored_gets_it(keep: Keep) -> 
     """Between the encoder pass and the decision the same question was answered."""
 
     class Meanwhile(Compass):
-        async def encode(self, text: str) -> Any:
+        async def encode(self, text: str, *, here: bool = False) -> Any:
             vector = await super().encode(text)
             if self.encoded.count(QUESTION) == 2 and text == QUESTION:  # the second who asks is being encoded
                 kept.answer(leader)

@@ -35,11 +35,13 @@ class GatedSession:
 
     def __init__(self, session: Session) -> None:
         self.passes = 0
+        self.threads: list[int] = []
         self.gate = threading.Event()
         self._session = session
 
     def run(self, output_names: Sequence[str], input_feed: dict[str, NDArray[np.int64]]) -> Sequence[Any]:
         self.passes += 1
+        self.threads.append(threading.get_ident())
         assert self.gate.wait(10)
         return self._session.run(output_names, input_feed)
 
@@ -228,7 +230,40 @@ async def test_a_failed_pass_is_not_remembered(encoder_folder: Path) -> None:
         await encoder.encode("again")
     session.broken = False
     assert (await encoder.encode("again")).shape == (encoder.dim,)
+    session.broken = True
+    with pytest.raises(RuntimeError, match="no memory"):
+        await encoder.encode("once more", here=True)
+    session.broken = False
+    assert (await encoder.encode("once more", here=True)).shape == (encoder.dim,)
     encoder.close()
+
+
+async def test_who_has_nobody_beside_him_gets_a_short_text_encoded_on_his_own_thread(
+    gated: tuple[Encoder, GatedSession],
+) -> None:
+    encoder, session = gated
+    session.gate.set()
+    short, long = "How do I reset my password?", "word " * 41
+    vector = await encoder.encode(short, here=True)
+    assert session.threads == [threading.get_ident()]
+    assert await encoder.encode(short) is vector
+    assert await encoder.encode(short, here=True) is vector
+    assert np.array_equal(vector, encoder.encode_now(short))
+    session.threads.clear()
+    await encoder.encode(long, here=True)
+    await encoder.encode("not here")
+    assert len(session.threads) == 2
+    assert threading.get_ident() not in session.threads
+
+
+async def test_a_pass_under_way_is_waited_for_and_not_done_again_here(gated: tuple[Encoder, GatedSession]) -> None:
+    encoder, session = gated
+    first = asyncio.create_task(encoder.encode("the same"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(encoder.encode("the same", here=True))
+    session.gate.set()
+    assert await first is await second
+    assert session.passes == 1
 
 
 async def test_the_event_loop_runs_on_during_a_pass(gated: tuple[Encoder, GatedSession]) -> None:

@@ -190,6 +190,21 @@ async def test_a_text_that_is_exact_only_is_not_encoded(keep: Keep) -> None:
     assert "refund" not in encoder.encoded
 
 
+async def test_only_who_is_alone_is_encoded_on_his_own_thread(keep: Keep) -> None:
+    told: list[bool] = []
+
+    class Told(Compass):
+        async def encode(self, text: str, *, here: bool = False) -> Any:
+            told.append(here)
+            return await super().encode(text)
+
+    kept = keep(Told({QUESTION: 0, PARAPHRASE: 10}))
+    await kept(ask(QUESTION))
+    kept.cache.is_alone = lambda: True
+    await kept(ask(PARAPHRASE))
+    assert told == [False, True]
+
+
 async def test_an_exact_hit_needs_no_encoder_pass(keep: Keep) -> None:
     encoder = Compass({QUESTION: 0})
     kept = keep(encoder)
@@ -484,7 +499,7 @@ async def test_a_rationed_answer_never_takes_the_place_of_a_better_one(kept: Kep
 class Broken(Compass):
     """Fails for every text."""
 
-    async def encode(self, text: str) -> Any:
+    async def encode(self, text: str, *, here: bool = False) -> Any:
         raise RuntimeError("no encoder today")
 
 
@@ -499,7 +514,7 @@ async def test_a_broken_encoder_costs_a_hit_and_is_counted_but_is_no_error(keep:
 
 async def test_an_answer_that_cannot_be_compared_is_stored_and_counted_as_a_fault(keep: Keep) -> None:
     class Forgetful(Compass):
-        async def encode(self, text: str) -> Any:
+        async def encode(self, text: str, *, here: bool = False) -> Any:
             if text not in self.directions:
                 raise RuntimeError("questions only")
             return await super().encode(text)
@@ -514,7 +529,7 @@ async def test_an_answer_that_cannot_be_compared_is_stored_and_counted_as_a_faul
 
 async def test_an_answer_longer_than_the_encoder_reads_is_no_fault(keep: Keep) -> None:
     class Short(Compass):
-        async def encode(self, text: str) -> Any:
+        async def encode(self, text: str, *, here: bool = False) -> Any:
             if text not in self.directions:
                 raise TextTooLong(300, 256)
             return await super().encode(text)
@@ -577,7 +592,7 @@ async def test_an_answer_that_cannot_be_stored_is_counted_but_is_no_error(keep: 
 
 async def test_a_client_who_leaves_during_the_lookup_is_not_a_fault(keep: Keep) -> None:
     class Slow(Compass):
-        async def encode(self, text: str) -> Any:
+        async def encode(self, text: str, *, here: bool = False) -> Any:
             await asyncio.Event().wait()
 
     kept = keep(Slow({}))

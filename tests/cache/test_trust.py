@@ -286,7 +286,7 @@ async def test_a_failed_audit_is_no_evidence_and_leaves_everything_as_it_was(aud
 
 async def test_an_audit_that_breaks_is_a_failed_one_and_a_counted_fault(keep: Keep) -> None:
     class Tiring(Compass):
-        async def encode(self, text: str):  # type: ignore[no-untyped-def]
+        async def encode(self, text: str, *, here: bool = False):  # type: ignore[no-untyped-def]
             if text == "forgot: too much":
                 raise RuntimeError("enough")
             return await super().encode(text)
