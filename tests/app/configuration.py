@@ -11,6 +11,7 @@ ENVIRONMENT: Final = {"SCRIPTED_KEY": SECRET}
 PRICES: Final = {"large": (10, 40), "medium": (2, 8), "small": (1, 4)}
 _TIERS: Final = {"large": "premium", "medium": "mid", "small": "economy"}
 MAX_OUTPUT_TOKENS: Final = 1000
+NO_CHANCE: Final[dict[str, str | bool | float]] = {"explore_share": 0.0, "holdout_share": 0.0}
 
 
 def scripted(provider: Provider, **settings: str | int | float) -> str:
@@ -32,12 +33,12 @@ def model(name: str, *upstream: str, provider: str = "scripted", tier: str | Non
     return f'[models.{name}]\ntier = "{rank}"\nmax_output_tokens = {MAX_OUTPUT_TOKENS}\n{deployments}'
 
 
-def route(name: str, *models: str, cache: str = "", **settings: str | bool) -> str:
-    """[routes.NAME] with its cache settings as inline TOML."""
+def route(name: str, *models: str, cache: str = "", **settings: str | bool | float) -> str:
+    """[routes.NAME] with its cache settings as inline TOML. What `auto` chooses is left to chance only if a test says
+    so."""
     names = ", ".join(f'"{known}"' for known in models or PRICES)
-    lines = [
-        f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in settings.items()
-    ]
+    given = (NO_CHANCE | settings).items()
+    lines = [f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in given]
     return f"[routes.{name}]\nmodels = [{names}]\n" + "\n".join(lines) + f"\n[routes.{name}.cache]\n{cache}\n"
 
 

@@ -16,7 +16,6 @@ from tests.running import RunningGateway
 
 HARD = "Prove step by step and explain why this design and its trade-offs are optimal, then critique it: number {}."
 OPEN = {"mid_from": 2.0, "economy_from": 3.0, "soft_from": 4.0}
-NO_CHANCE = {"explore_share": False, "holdout_share": False}
 A_LARGE_ANSWER = 40_000 * 200
 """200 tokens, in nano-dollars."""
 
@@ -41,9 +40,9 @@ def ask(gateway: RunningGateway, key: str, number: int) -> httpx.Response:
 def configured(provider: Provider, nano: int, **settings: Any) -> str:
     for name in ("large", "medium", "small"):
         provider.script(f"{name}-2025", two_hundred_tokens)
-    text = scripted(provider) + route("default", cache='mode = "off"', strategy="balanced", **NO_CHANCE)
+    text = scripted(provider) + route("default", cache='mode = "off"', strategy="balanced")
     text += budget("teams.support", nano, period="day", time_zone=early_zone(), **OPEN, **settings)
-    return text.replace("'false'", "false").replace("_share = false", "_share = 0")
+    return text.replace("'false'", "false")
 
 
 def test_a_short_budget_is_paced_and_serves_everybody(

@@ -39,7 +39,6 @@ CAP = 10**9
 DEAR = 1000
 ZONE = "Asia/Kathmandu"
 """15 minutes off every full hour: no other zone has its midnight."""
-STILL: dict[str, Any] = {"explore_share": 0.0, "holdout_share": 0.0}
 OPEN: dict[str, Any] = {"soft_from": 4.0, "mid_from": 5.0, "economy_from": 6.0}
 CHAT = "What is the delivery time?"
 REASONING = "Prove step by step that the sum of two even numbers is even, and derive the general rule."
@@ -58,7 +57,7 @@ def late_zone() -> str:
 
 
 def off(name: str, *models: str, **settings: Any) -> str:
-    return route(name, *models, cache='mode = "off"', **(STILL | settings))
+    return route(name, *models, cache='mode = "off"', **settings)
 
 
 def deployments(name: str, *given: str, tier: str = "economy", **fields: Any) -> str:

@@ -15,20 +15,19 @@ from tests.app.provider import Provider, Received, Reply, chat_body, json_reply
 from tests.running import RunningGateway, eventually, running_gateway
 
 OFF = 'mode = "off"'
-STILL: dict[str, Any] = {"explore_share": 0.0, "holdout_share": 0.0}
 CLASSES = '[routes.classes.classes]\ncode = ["large"]\n'
 WEIGHTS = "[routes.split.weights]\nlarge = 1\nsmall = 3\n"
 CONFIGURATION = (
-    route("plain", cache=OFF, **STILL)
-    + route("listed", "medium", "large", "small", cache=OFF, strategy="failover-first", **STILL)
-    + route("split", "large", "small", cache=OFF, strategy="weighted", **STILL)
+    route("plain", cache=OFF)
+    + route("listed", "medium", "large", "small", cache=OFF, strategy="failover-first")
+    + route("split", "large", "small", cache=OFF, strategy="weighted")
     + WEIGHTS
-    + route("classes", cache=OFF, **STILL)
+    + route("classes", cache=OFF)
     + CLASSES
-    + route("curious", cache=OFF, explore_share=0.1, holdout_share=0.0)
-    + route("measured", cache=OFF, explore_share=0.0, holdout_share=0.1, baseline="large")
-    + route("judged", cache=OFF, judge="medium", judge_share=1.0, baseline="large", **STILL)
-    + route("strict", cache=OFF, max_quality_loss=0.05, **STILL)
+    + route("curious", cache=OFF, explore_share=0.1)
+    + route("measured", cache=OFF, holdout_share=0.1, baseline="large")
+    + route("judged", cache=OFF, judge="medium", judge_share=1.0, baseline="large")
+    + route("strict", cache=OFF, max_quality_loss=0.05)
     + budget("teams.poor", 10**10, judges_share=0.0)
 )
 REASONING = "Prove step by step that the sum of two even numbers is even, and derive the general rule."

@@ -12,7 +12,7 @@ from tests.running import RunningGateway, eventually, running_gateway
 OFF = 'mode = "off"'
 CONFIGURATION = (
     model("twice", "first-2025", "second-2025")
-    + route("default", cache=OFF, explore_share=0.0, holdout_share=0.0, strategy="pinned")
+    + route("default", cache=OFF, strategy="pinned")
     + route("twice", "twice", cache=OFF)
     + '[teams.strict.service_level]\nerror_rate = 0.1\naction = "throttle"\n'
     + '[teams.hasty.service_level]\np95_ms = 0.001\naction = "faster-model"\n'
