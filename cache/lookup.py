@@ -228,7 +228,7 @@ class Cache(Generic[Event]):
         if allowed.level != "semantic" or self._encoder is None:
             return ticket
         encoding = self._encoder.encode(ticket.text, here=self.is_alone())
-        traits(ticket.text)  # remembered; read while the encoder's thread wakes up
+        traits(ticket.text)  # remembered; where another thread encodes, read while that wakes up
         try:
             return msgspec.structs.replace(ticket, vector=await encoding)
         except TextTooLong:
