@@ -87,8 +87,9 @@ def test_at_the_lower_bound_so_many_successes_are_just_as_unlikely_as_stated(cou
     assert at_least(successes, trials, Fraction(lower_bound(successes, trials))) == pytest.approx(0.05, rel=1e-9)
 
 
-@given(st.floats(0, 1), st.floats(0.5, 500), st.floats(0.5, 500))
+@given(st.integers(0, 2**40).map(lambda parts: parts / 2**40), st.floats(0.5, 500), st.floats(0.5, 500))
 def test_the_beta_function_is_symmetric(x: float, a: float, b: float) -> None:
+    assert 1 - (1 - x) == x
     assert regularised_beta(x, a, b) + regularised_beta(1 - x, b, a) == pytest.approx(1, abs=1e-9)
 
 
