@@ -120,6 +120,13 @@ def judge_everything(query: Query, parts: Split) -> Cacheability:
     return Cacheability("semantic", "") if parts.text else Cacheability("none", "empty")
 
 
+def open_store(on_fault: Callable[[Exception], None], max_entries: int = 1_000_000) -> EntryStore:
+    """An empty store in memory."""
+    engine = sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    tables.metadata.create_all(engine)
+    return EntryStore(engine, max_entries=max_entries, max_bytes=2**40, payload_bytes=2**24, on_error=on_fault)
+
+
 def open_cache(
     vectors: Vectors, prior: Prior, *, comparison: Comparison | None = None, screen: Screen = cacheability,
     encode: Callable[[str], Vector] | None = None, seed: int = 1, on_fault: Callable[[Exception], None] | None = None,
@@ -130,12 +137,9 @@ def open_cache(
     def fail(error: Exception) -> None:
         raise error
 
-    engine = sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    tables.metadata.create_all(engine)
-    store = EntryStore(engine, max_entries=max_entries, max_bytes=2**40, payload_bytes=2**24, on_error=on_fault or fail)
     ticks = iter(range(_START_US, 2**62, 1000))
     return Cache(
-        store,
+        open_store(on_fault or fail, max_entries),
         Precomputed(vectors, encode=encode),
         clock or (lambda: next(ticks)),
         on_fault or fail,

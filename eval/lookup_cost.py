@@ -14,7 +14,6 @@ import itertools
 import json
 import random
 import statistics
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,14 +26,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from app.database import CACHE_MIGRATIONS, open_database
 from cache.encoder import Encoder
-from cache.entries import EntryStore
 from cache.lookup import Cache
 from cache.query import CachePolicy
 from cache.scope import scope_of, split
 from cache.transfer import Kept, Prompt
-from eval.cache import query_of
+from eval.cache import open_store, query_of
 
 FAQ: Final = Path(__file__).parent.parent / "data" / "faq" / "questions.jsonl"
 _OPENINGS: Final = ("", "so ", "well ", "ok ", "then ", "and ", "um ", "listen, ", "look, ", "just asking: ")
@@ -140,25 +137,19 @@ async def run(folder: Path, entries: int, asked: int, console: Console) -> Cost:
     texts = list(itertools.islice(wordings(random.Random(7)), entries + asked + _WARM_UP))
     if len(texts) < entries + asked + _WARM_UP:
         raise SystemExit(f"The FAQ has {len(texts):,} wordings: too few. Next step: ask for fewer entries.")
-    with tempfile.TemporaryDirectory() as temporary, Progress(console=console) as progress:
-        store = EntryStore(
-            open_database(Path(temporary) / "cache.db", CACHE_MIGRATIONS),
-            max_entries=entries + 1,
-            max_bytes=1 << 40,
-            payload_bytes=1 << 26,
-            on_error=lambda error: console.print(f"[red]{error!r}"),
-        )
-        faults: list[Exception] = []
-        cache: Cache[Any] = Cache(store, encoder, lambda: time.time_ns() // 1000, faults.append)
-        try:
+    faults: list[Exception] = []
+    store = open_store(faults.append)
+    cache: Cache[Any] = Cache(store, encoder, lambda: time.time_ns() // 1000, faults.append)
+    try:
+        with Progress(console=console) as progress:
             task = progress.add_task("Storing entries", total=entries)
             await fill(cache, texts[:entries], lambda: progress.advance(task))
-            cost = await measured(cache, encoder, [text for text, _ in texts[entries:]], len(store))
-        finally:
-            cache.close()
-            encoder.close()
-        if faults:
-            raise faults[0]
+        cost = await measured(cache, encoder, [text for text, _ in texts[entries:]], len(store))
+    finally:
+        cache.close()
+        encoder.close()
+    if faults:
+        raise faults[0]
     return cost
 
 
