@@ -566,14 +566,17 @@ def _breaker(breaker: BreakerSettings) -> BreakerPolicy:
 
 def _simulated_answers(path: str | None) -> dict[str, tuple[str, ...]]:
     """Question -> wordings of its answer, from JSON Lines with `question` (or `text`), `answer`, and perhaps other
-    `wordings` of it and `paraphrases` of the question."""
+    `wordings` of it and `paraphrases` of the question. Equal answers are kept once."""
     if path is None:
         return {}
     answers: dict[str, tuple[str, ...]] = {}
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        item = json.loads(line)
-        for text in (item.get("question") or item["text"], *item.get("paraphrases", ())):
-            answers[text] = (item["answer"], *item.get("wordings", ()))
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    with Path(path).open(encoding="utf-8") as lines:
+        for line in lines:
+            item = json.loads(line)
+            wordings = (item["answer"], *item.get("wordings", ()))
+            for text in (item.get("question") or item["text"], *item.get("paraphrases", ())):
+                answers[text] = known.setdefault(wordings, wordings)
     return answers
 
 
