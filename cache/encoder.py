@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +38,9 @@ GRAPH_OUTPUT: Final = "sentence"
 NEXT_STEP: Final = "run `make encoder` or `python -m cache.export --out DIR` in an environment with the `export` extra"
 
 HERE_AT_MOST: Final = 200
-"""Characters, some 50 tokens: one pass takes less than 3 ms."""
+"""Bytes of a text that may be encoded on its caller's thread: some 50 tokens, with the default encoder 3 ms."""
+_PROBE_AT_MOST_S: Final = 0.003
+"""How long the probe's nine tokens may take for that: a larger encoder would hold up who comes meanwhile."""
 
 # int8 kernels of CPUs without VNNI may saturate (onnxruntime's documentation on quantisation, "U8S8");
 # other differences between CPUs are rounding, far below this.
@@ -184,6 +187,8 @@ class Encoder:
         memo_texts: int = 256,
     ) -> None:
         """`memo_texts` is how many recent vectors are remembered, at 4 * dim bytes each."""
+        self.is_quick = True
+        """Whether a short text may be encoded on its caller's thread."""
         self.dim = description.dim
         self.max_tokens = description.max_tokens
         self.model = description.model
@@ -213,6 +218,7 @@ class Encoder:
                 memo_texts=memo_texts,
             )
             cosine = float(encoder.encode_now(description.probe_text) @ unpack_vector(description.probe_vector))
+            encoder.is_quick = encoder._pass_s(description.probe_text) <= _PROBE_AT_MOST_S
         # Broad: tokenizers raises bare Exception, onnxruntime classes without a public base.
         except Exception as error:
             raise EncoderUnavailable(
@@ -251,16 +257,26 @@ class Encoder:
         """`encode_now` off the event loop, begun at once and not only when it is awaited; callers of the same text
         share one pass and its vector. With `here` a short text is encoded on this thread, before the coroutine is
         returned: for a caller with nobody beside him, who would only wait for two threads to wake up."""
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        written = text.encode("utf-8", "surrogatepass")
+        key = hashlib.blake2b(written, digest_size=16).digest()
         running = self._passes.get(key)
         if running is None or _failed(running):  # failed: all who waited for it had left
-            is_here = here and len(text) <= HERE_AT_MOST
+            is_here = here and self.is_quick and len(written) <= HERE_AT_MOST
             running = self._passes[key] = self._pass_here(text) if is_here else self._pool.submit(self.encode_now, text)
             if len(self._passes) > self._memo_texts:
                 self._passes.popitem(last=False)
         else:
             self._passes.move_to_end(key)
         return self._vector_of(key, running)
+
+    def _pass_s(self, text: str) -> float:
+        """The least time that a pass takes, of three."""
+        times = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            self.encode_now(text)
+            times.append(time.perf_counter() - begun)
+        return min(times)
 
     def _pass_here(self, text: str) -> Future[NDArray[np.float32]]:
         done: Future[NDArray[np.float32]] = Future()

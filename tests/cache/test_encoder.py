@@ -243,7 +243,7 @@ async def test_who_has_nobody_beside_him_gets_a_short_text_encoded_on_his_own_th
 ) -> None:
     encoder, session = gated
     session.gate.set()
-    short, long = "How do I reset my password?", "word " * 41
+    short, long, wide = "How do I reset my password?", "word " * 41, "密码" * 34
     vector = await encoder.encode(short, here=True)
     assert session.threads == [threading.get_ident()]
     assert await encoder.encode(short) is vector
@@ -251,8 +251,11 @@ async def test_who_has_nobody_beside_him_gets_a_short_text_encoded_on_his_own_th
     assert np.array_equal(vector, encoder.encode_now(short))
     session.threads.clear()
     await encoder.encode(long, here=True)
+    await encoder.encode(wide, here=True)
     await encoder.encode("not here")
-    assert len(session.threads) == 2
+    encoder.is_quick = False
+    await encoder.encode("a large encoder", here=True)
+    assert len(session.threads) == 4
     assert threading.get_ident() not in session.threads
 
 
