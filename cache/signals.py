@@ -1515,7 +1515,7 @@ def _use_antonyms(one: Traits, two: Traits) -> bool:
             number >= len(_CONVERSES) or number < 0 or _do_both(one, two, number)
         ):
             return True
-    return _opposes(one, two) or _opposes(two, one)
+    return _opposes(one, two) or _opposes(two, one) or _want_opposites(one, two)
 
 
 def _opposes(one: Traits, two: Traits) -> bool:
@@ -1539,6 +1539,18 @@ def _do_both(one: Traits, two: Traits, number: int) -> bool:
         any((number, is_left) in _POLES[deed] for deed in text.deeds.mine & _POLES.keys() for is_left in (True, False))
         for text in (one, two)
     )
+
+
+def _want_opposites(one: Traits, two: Traits) -> bool:
+    """Whether both ask how to do something, and one the opposite of the other, whatever else is named: how to resume
+    after a pause, and how to pause."""
+    wanted = [text.deeds.mine & _POLES.keys() for text in (one, two) if "how" in text.deeds.acts]
+    if [len(deeds) for deeds in wanted] != [1, 1]:
+        return False
+    ((mine,), (theirs,)) = wanted
+    if mine in one.denials.negated or theirs in two.denials.negated:
+        return False
+    return any((number, not is_left) in _POLES[theirs] for number, is_left in _POLES[mine])
 
 
 def _undoes(one: Traits, two: Traits) -> bool:
