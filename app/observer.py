@@ -38,7 +38,7 @@ _ROUTES: Final = {
     "hits_audited": "Semantic hits with a clear label, in the evidence in force",
     "hits_unaudited": "Semantic hits without one",
     "hits_wrong": "Semantic hits that an audit found wrong",
-    "hits_unclear": "Labels that said neither right nor wrong",
+    "hits_unclear": "Audits that said neither right nor wrong",
     "stale": "1 if too many hits were served since the last clear label",
     "alarms": "Alarms that stand",
     "doubts_open": "Hits that wait for a person to judge them",

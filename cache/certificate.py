@@ -211,8 +211,9 @@ class Certificate(Struct, frozen=True):
     unclear: int
     failed: int
     free: int
-    """Clear labels of requests that were not served; `free_wrong` of them were wrong."""
+    """Clear labels of requests that were not served; `free_wrong` of them were wrong, `free_unclear` came on top."""
     free_wrong: int
+    free_unclear: int
     complaints: int
     estimate: float | None
     bound: float
@@ -284,7 +285,7 @@ _NOTHING: Final = len(KAPPAS)
 """The row in force when nothing is served."""
 _REALISED: Final = 0
 """The account of what was served, whatever kappa was; those of the kappas follow."""
-_COUNTS: Final = ("requests", "hits", "audited", "wrong", "unclear", "failed", "free", "free_wrong", "complaints")
+_COUNTS: Final = tuple("requests hits audited wrong unclear failed free free_wrong complaints free_unclear".split())
 
 
 class _Snapshot(Struct, frozen=True):
@@ -386,8 +387,10 @@ class Certifier:
             self._is_paused = False  # what is not served labels itself, and that is all there is
         if label is None and (observation.propensity == 1 or not (is_served or observation.propensity)):
             label = "failed"
-        if label == "unclear" or label == "failed":
-            self._count(label)
+        if label == "failed":
+            self._count("failed")
+        elif label == "unclear":
+            self._count("unclear" if is_served else "free_unclear")
         elif label is not None and is_served:
             self._count("audited")
             self._count("wrong", int(label == "wrong"))
@@ -489,7 +492,8 @@ class Certifier:
                 name: np.frombuffer(getattr(state, name)).reshape(getattr(certifier, f"_{name}").shape).copy()
                 for name in ("wealth", "signal", "demand", "labels", "distrust")
             }
-            counts = [dict(zip(_COUNTS, each, strict=True)) for each in state.counts]
+            # What is counted since a later version was not counted before.
+            counts = [dict.fromkeys(_COUNTS, 0) | dict(zip(_COUNTS, each, strict=False)) for each in state.counts]
             numbers = {name: kind(state.numbers[name]) for name, kind in _NUMBERS.items()}
         except (zlib.error, msgspec.MsgspecError, ValueError, KeyError):
             certifier._alarm = "restarted"
@@ -741,8 +745,9 @@ class Certifier:
 
     def _alarms(self, counts: dict[str, int], bound: float, with_unclear: float) -> tuple[Alarm, ...]:
         alarms: list[Alarm] = [self._alarm] if self._alarm else []
-        labels = counts["audited"] + counts["free"] + counts["unclear"]
-        if bound <= self.terms.max_wrong < with_unclear or (labels >= 20 and counts["unclear"] > 0.1 * labels):
+        unclear = counts["unclear"] + counts["free_unclear"]
+        labels = counts["audited"] + counts["free"] + unclear
+        if bound <= self.terms.max_wrong < with_unclear or (labels >= 20 and unclear > 0.1 * labels):
             alarms.append("unclear-gap")
         if self.is_stale:
             alarms.append("stale")

@@ -1,6 +1,7 @@
 """What a certificate promises: the bounds hold whenever one looks, and kappa follows from evidence alone."""
 
 import ast
+import zlib
 from collections.abc import Callable, Iterable
 from math import inf
 from pathlib import Path
@@ -497,7 +498,10 @@ def test_unclear_labels_are_shown_both_ways_and_the_route_acts_on_the_one_withou
     assert shown.state == "certified"
     assert shown.bound <= BUDGET < shown.bound_with_unclear
     assert "unclear-gap" in shown.alarms
-    assert shown.unclear == 400
+    assert (shown.unclear, shown.free_unclear) == (0, 400)
+    certifier.record(audit("unclear"))
+    shown = certifier.certificate()
+    assert (shown.unclear, shown.free_unclear) == (1, 400)
 
 
 def test_without_unclear_labels_both_bounds_are_one() -> None:
@@ -598,6 +602,16 @@ def test_one_more_wrong_label_never_opens_a_closed_route(errors: list[bool], fli
 
 
 # Keeping and showing
+
+
+def test_a_snapshot_from_before_something_was_counted_keeps_all_else() -> None:
+    certifier = fed([free()] * 1_000 + [free("unclear")])
+    state = msgspec.msgpack.decode(zlib.decompress(certifier.snapshot()))
+    state["counts"] = [counts[:-1] for counts in state["counts"]]
+    again = Certifier.restore(zlib.compress(msgspec.msgpack.encode(state)), certifier.terms)
+    shown = certifier.certificate()
+    assert shown.free_unclear == 1
+    assert again.certificate() == msgspec.structs.replace(shown, free_unclear=0)
 
 
 def test_a_snapshot_goes_on_where_it_was_taken() -> None:

@@ -117,7 +117,9 @@ async def test_a_closed_route_serves_no_semantic_hit_and_labels_itself(kept: Kep
     assert disposed(await kept(ask(policy=CLOSED))) == ("exact", "same-text")
 
 
-@pytest.mark.parametrize(("answer", "label"), [(REWORDED, "free"), (OTHER, "free_wrong"), ("unclear: x", "unclear")])
+@pytest.mark.parametrize(
+    ("answer", "label"), [(REWORDED, "free"), (OTHER, "free_wrong"), ("unclear: x", "free_unclear")]
+)
 async def test_the_fresh_answer_of_a_miss_says_whether_the_stored_one_would_have_been_right(
     kept: Kept, answer: str, label: str
 ) -> None:
