@@ -6,7 +6,7 @@ Each command goes through the admin API of the server on the data folder if one 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,7 +142,12 @@ def certify(as_json: bool) -> None:
     for place, figure in enumerate(_FIGURES):
         table.add_row(figure, *(column[place] for column in cells.values()))
     out.print(table)
-    for name, route in found.items():
+    print_trust(found)
+
+
+def print_trust(routes: Mapping[str, RouteTrust]) -> None:
+    """A line for each route: what it does, and why."""
+    for name, route in routes.items():
         out.print(Text(f"{name}: {_reason(name, route)}"))
 
 
@@ -174,7 +179,8 @@ def _certificate_cells(route: RouteTrust) -> list[str]:
 def _reason(name: str, route: RouteTrust) -> str:
     if route.certificate is None:
         return "It serves the same words only." if route.mode == "exact" else "It uses no cache."
-    doubts = f" `thriftgate cache inspect --route {name}` shows {route.doubts} doubtful hits." if route.doubts else ""
+    hits = "a doubtful hit" if route.doubts == 1 else f"{route.doubts} doubtful hits"
+    doubts = f" `thriftgate cache inspect --route {name}` shows {hits}." if route.doubts else ""
     return route.certificate.reason + doubts
 
 

@@ -18,11 +18,13 @@ import click
 import msgspec
 import sqlalchemy as sa
 from rich.console import Console
+from rich.text import Text
 
 from app import __version__
 from app.budget_commands import budgets_group, print_budgets
 from app.budgets import budget_status, restored_budgets
-from app.cache_commands import cache_group
+from app.cache_commands import cache_group, print_trust
+from app.certificates import RouteTrust
 from app.eval_commands import eval_group
 from app.keys import Key, Keys
 from app.price_commands import prices_group
@@ -181,8 +183,19 @@ def status(as_json: bool) -> None:
             print_budgets(value)
         elif name == "deployments":
             _print_deployments(value)
+        elif name == "certificates":
+            print_trust(msgspec.convert(value, dict[str, RouteTrust]))
+        elif isinstance(value, dict):
+            parts = (f"{part.replace('_', ' ')} {_said(each)}" for part, each in value.items())
+            out.print(Text(f"{name}: {', '.join(parts)}"))
         else:
-            out.print(f"{name}: {value if not isinstance(value, dict) else json.dumps(value)}")
+            out.print(Text(f"{name.replace('_', ' ')}: {_said(value)}"))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _print_deployments(states: list[dict[str, Any]]) -> None:

@@ -213,12 +213,12 @@ class Certificate(Struct, frozen=True):
     free: int
     """Clear labels of requests that were not served; `free_wrong` of them were wrong, `free_unclear` came on top."""
     free_wrong: int
-    free_unclear: int
     complaints: int
     estimate: float | None
     bound: float
     bound_with_unclear: float
     lower: float
+    free_unclear: int = 0
 
 
 def bets(risks: Floats) -> Floats:
