@@ -208,7 +208,8 @@ def inspect(route: str | None, limit: int, as_json: bool) -> None:
     if not found:
         out.print("No hit waits for your judgement.")
         return
-    out.print(f"{len(found)} hits. Judge each one: thriftgate cache rule {found[0].id} right|wrong")
+    count = f"{len(found)} hits. Judge each one" if len(found) > 1 else "Judge it"
+    out.print(f"{count}: thriftgate cache rule {found[0].id} right|wrong")
 
 
 def _print_doubt(doubt: Doubt) -> None:
