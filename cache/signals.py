@@ -146,6 +146,7 @@ _IRREGULAR: Final = {
             "|mouse mice|mean meant|shut shuts shutting|lie lying|die died dies dying|tie tied tying|use using used uses"
             "|ride rode ridden|draw drew drawn|throw threw thrown|fly flew flown|swim swam swum|sing sang sung|beat beaten"
             "|understand understood|become became|undo undid undone|unbind unbound|rebuild rebuilt|resend resent|quit quitting"
+            "|raise upped upping"
         ).split("|"),
     )
     for form in forms
@@ -1542,15 +1543,21 @@ def _do_both(one: Traits, two: Traits, number: int) -> bool:
 
 
 def _want_opposites(one: Traits, two: Traits) -> bool:
-    """Whether both ask how to do something, and one the opposite of the other, whatever else is named: how to resume
+    """Whether what one asks to have done is the opposite of what the other does, whatever else is named: how to resume
     after a pause, and how to pause."""
-    wanted = [text.deeds.mine & _POLES.keys() for text in (one, two) if "how" in text.deeds.acts]
+    wanted = [_wanted(text) for text in (one, two)]
     if [len(deeds) for deeds in wanted] != [1, 1]:
         return False
     ((mine,), (theirs,)) = wanted
-    if mine in one.denials.negated or theirs in two.denials.negated:
-        return False
-    return any((number, not is_left) in _POLES[theirs] for number, is_left in _POLES[mine])
+    return any(
+        number >= len(_CONVERSES) and (number, not is_left) in _POLES[theirs] for number, is_left in _POLES[mine]
+    )
+
+
+def _wanted(text: Traits) -> set[str]:
+    """What is to be done, of what has an opposite."""
+    acts = {_SYNONYMS.get(act, act) for act in text.deeds.acts} | text.deeds.mine
+    return (acts & _POLES.keys()) - text.denials.negated
 
 
 def _undoes(one: Traits, two: Traits) -> bool:

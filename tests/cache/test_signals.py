@@ -57,6 +57,8 @@ How do I pause my membership? | How do I end my membership?
 How do I open a port? | How do I close a port?
 How do I resume home internet after a pause? | How do I pause home internet while I'm away?
 How do I open a closed port? | How do I close a port?
+How do I lower the monthly limit? | upping the monthly maximum
+Allow Wi-Fi again for one blocked device | Deny Wi-Fi to one device
 Which plans come with a contract? | Which plans come without a contract?
 Can I bring a friend who is a member? | Can I bring a friend who isn't a member?
 Which dishes can dogs eat? | Which dishes can't dogs eat?
