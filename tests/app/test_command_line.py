@@ -307,7 +307,7 @@ def test_a_key_is_kept_as_a_hash_only(running: RunningGateway) -> None:
 def test_status_says_whether_the_server_runs(running: RunningGateway, stopped: RunningGateway) -> None:
     told = done(running, "status")
     assert "not running" not in told
-    assert "development: Served on an estimate" in told
+    assert "default: Nothing is served semantically until" in told
     assert "{" not in told
     assert json.loads(done(running, "status", "--json"))["ready"] is True
     assert "not running" in done(stopped, "status")
