@@ -1024,7 +1024,7 @@ def packed(read: Traits) -> bytes:
     return _PACK.encode(read)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def unpacked(kept: bytes) -> Traits:
     """The reverse of `packed`, in a fifth of the time that reading the text takes; remembered for what is met often."""
     return _UNPACK.decode(kept)
