@@ -414,7 +414,6 @@ class Upstream:
         self._faults: Sequence[Fault] = ()
         self._rate = 0.0
         self._listener: socket.socket | None = None
-        self._is_listening = False
         self._toggling: asyncio.Task[None] | None = None
         # Not by cancelling it, which would leave a port half closed.
         self._ends_toggling = asyncio.Event()
@@ -450,8 +449,7 @@ class Upstream:
             self._ends_toggling.set()
             await self._toggling
             self._toggling = None
-        if not self._is_listening:
-            self._open()
+        self._open()
         if self.closes_connections:
             self._drop(also_busy=False)
         closing = [fault for fault in self._faults if fault.level == "port"]
@@ -494,7 +492,6 @@ class Upstream:
             self.port = self._listener.getsockname()[1]
         self._listener.listen(1024)
         asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
-        self._is_listening = True
 
     def _refuse(self, *, drops: bool) -> None:
         """Refuses connections from now on. The port stays bound, so that nobody else gets it, but nobody listens."""
@@ -504,9 +501,7 @@ class Upstream:
     def _close_port(self, *, drops: bool) -> None:
         """Closes idle connections, and with `drops` those in the middle of an answer."""
         if self._listener is not None:
-            if self._is_listening:
-                asyncio.get_running_loop().remove_reader(self._listener)
-            self._is_listening = False
+            asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
         self._drop(also_busy=drops)

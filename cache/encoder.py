@@ -37,7 +37,7 @@ GRAPH_INPUT: Final = "input_ids"
 GRAPH_OUTPUT: Final = "sentence"
 NEXT_STEP: Final = "run `make encoder` or `python -m cache.export --out DIR` in an environment with the `export` extra"
 
-HERE_AT_MOST: Final = 200
+_HERE_AT_MOST: Final = 200
 """Bytes of a text that may be encoded on its caller's thread: some 50 tokens, with the default encoder 3 ms."""
 _PROBE_AT_MOST_S: Final = 0.003
 """How long the probe's nine tokens may take for that: a larger encoder would hold up who comes meanwhile."""
@@ -261,7 +261,7 @@ class Encoder:
         key = hashlib.blake2b(written, digest_size=16).digest()
         running = self._passes.get(key)
         if running is None or _failed(running):  # failed: all who waited for it had left
-            is_here = here and self.is_quick and len(written) <= HERE_AT_MOST
+            is_here = here and self.is_quick and len(written) <= _HERE_AT_MOST
             running = self._passes[key] = self._pass_here(text) if is_here else self._pool.submit(self.encode_now, text)
             if len(self._passes) > self._memo_texts:
                 self._passes.popitem(last=False)

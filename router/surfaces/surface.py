@@ -4,7 +4,7 @@ Protocols (`router/protocols`) are the other side: what providers speak.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +12,8 @@ from msgspec import Struct
 from router.chat import ChatEvent, ChatRequest
 from router.errors import RequestInvalid
 from router.nesting import DEEPEST, is_too_deep
+
+_TOO_DEEP: Final = f"The body is nested more than {DEEPEST} deep."
 
 
 class Failure(Struct, frozen=True):
@@ -71,11 +73,11 @@ def decoded_mapping(body: bytes) -> dict[str, Any]:
     try:
         mapping = msgspec.json.decode(body)
     except RecursionError:
-        raise RequestInvalid(f"The body is nested more than {DEEPEST} deep.") from None
+        raise RequestInvalid(_TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestInvalid(f"The body is not valid JSON: {error}.") from None
     if not isinstance(mapping, dict):
         raise RequestInvalid("The body must be a JSON object.")
     if is_too_deep(body, mapping):
-        raise RequestInvalid(f"The body is nested more than {DEEPEST} deep.")
+        raise RequestInvalid(_TOO_DEEP)
     return mapping
