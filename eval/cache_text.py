@@ -164,8 +164,8 @@ def verdicts(report: CacheReport) -> list[str]:
         worst = max(unannounced, key=lambda each: each.audited_until_last)
         found.append(
             f"{'Kept' if worst.audited_until_last <= _NOTICED else 'Broken'}: when answers change unannounced, the "
-            f"last stale hit comes {worst.audited_until_last} audited hits after the first ({worst.change}, "
-            f"order {worst.seed}, {worst.stale} stale in all)."
+            f"last stale hit comes {worst.audited_until_last} audited hits on changed answers after the first "
+            f"({worst.change}, order {worst.seed}, {worst.stale} stale in all)."
         )
     if report.conversations is not None:
         crossed = report.conversations.crossed
@@ -538,8 +538,8 @@ def _drift(report: CacheReport) -> Sheet:
         "knowledge version ends them.",
         (
             "Change, order", "Hits before", "Audited until closed", "Stale until closed",
-            "Audited from the first stale to the last", "Stale in all", "Stale, last tenth", "Stale, same text",
-            "Right hits again",
+            "Audited from the first stale to the last", "Of other answers meanwhile", "Stale in all",
+            "Stale, last tenth", "Stale, same text", "Right hits again",
         ),
         tuple(
             (
@@ -548,6 +548,7 @@ def _drift(report: CacheReport) -> Sheet:
                 _NOTHING if each.audited_until_closed is None else str(each.audited_until_closed),
                 str(each.stale_until_closed),
                 str(each.audited_until_last),
+                str(each.others_audited),
                 str(each.stale),
                 str(each.stale_last_tenth),
                 str(each.stale_exact),

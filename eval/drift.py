@@ -36,7 +36,10 @@ class DriftFigures(Struct, frozen=True, kw_only=True):
     stale_until_closed: int
     """Stale hits until then, or all."""
     audited_until_last: int
-    """Audited hits from the first stale one to the last: before the first there is nothing to notice."""
+    """Audited hits on changed answers from the first stale one to the last: before the first there is nothing to
+    notice."""
+    others_audited: int
+    """Audited hits on all other answers meanwhile; they show nothing of the change."""
     stale: int
     stale_exact: int
     """Repetitions of an old text: its old answer is served until its time is over or it is purged."""
@@ -97,6 +100,8 @@ def _count(
         (place for place, outcome in enumerate(after) if outcome.kappa is not None and math.isinf(outcome.kappa)), None
     )
     concerned = [outcome for outcome, counts in zip(after, is_changed, strict=True) if counts]
+    meanwhile = slice(stale[0], stale[-1] + 1) if stale else slice(0)
+    noticing = _audited([each for each, counts in zip(after[meanwhile], is_changed[meanwhile], strict=True) if counts])
     last_tenth = len(after) - (len(before) + len(after)) // 10
     return DriftFigures(
         change=change,
@@ -105,7 +110,8 @@ def _count(
         hits_before=sum(outcome.disposition == "semantic" for outcome in before),
         audited_until_closed=None if closed is None else _audited(after[:closed]),
         stale_until_closed=sum(closed is None or place < closed for place in stale),
-        audited_until_last=_audited(after[stale[0] : stale[-1] + 1]) if stale else 0,
+        audited_until_last=noticing,
+        others_audited=_audited(after[meanwhile]) - noticing,
         stale=len(stale),
         stale_exact=sum(outcome.disposition == "exact" and _is_old(outcome) for outcome in concerned),
         stale_last_tenth=sum(place >= last_tenth for place in stale),

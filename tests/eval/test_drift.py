@@ -27,6 +27,8 @@ def test_unannounced_changes_are_noticed_and_announced_ones_do_no_harm(prior: Pr
     assert 30 < one.asked < 70
     assert every.stale > 0
     assert every.audited_until_last <= 200
+    assert every.others_audited == 0
+    assert one.audited_until_last + one.others_audited <= 200
     assert every.stale_last_tenth == 0
     assert (announced.stale, announced.stale_exact) == (0, 0)
     assert announced.served_again > 0
