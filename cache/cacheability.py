@@ -442,6 +442,11 @@ _STATUS_OF_ONE: Final = _rule(
 # --- volatile: the right answer changes from hour to hour ---
 
 _DAY: Final = "(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
+_A_PROCESS: Final = (
+    r"(?! (?:for|until|till|before) (?:[\w-]+ ){0,4}?(?:transfer|card|refund|payment|money|top[- ]?up|fund|delivery|order|package|parcel|cheque|deposit|approval|response|reply|result"
+    r"|visa|passport|replacement|activation|withdrawal|transaction|account|verification)s?\b)"
+)
+"""Whose duration is asked for, not how long the queue is."""
 _AT_THIS_MOMENT: Final = _Rules(
     _rule(
         "now moment minute time times present far days sale sold stock",
@@ -465,7 +470,7 @@ _AT_THIS_MOMENT: Final = _Rules(
     ),
     _rule(
         "waiting wait queue hold busy crowded full long until till before",
-        r"\b(?:what's|what is|how long is) the (?:\w+ )?(?:wait(?:ing)?|queue|hold) times?\b|\bhow (?:busy|crowded|full) (?:is|are)\b|\bhow long (?:is|are) the (?:\w+ )?(?:queue|line|wait|delay)s?\b",
+        rf"\b(?:what's|what is|how long is) the (?:\w+ )?(?:wait(?:ing)?|queue|hold) times?\b{_A_PROCESS}|\bhow (?:busy|crowded|full) (?:is|are)\b|\bhow long (?:is|are) the (?:\w+ )?(?:queue|line|wait|delay)s?\b{_A_PROCESS}",
         r"\bhow many (?:days|weeks|hours) (?:until|till|to|before) (?:the )?(?:christmas|easter|halloween|new year|summer|ramadan|thanksgiving)\b|\bdays until\b",
     ),
 )
@@ -473,7 +478,7 @@ _AT_THIS_MOMENT: Final = _Rules(
 _DATED: Final = _rule(
     "tomorrow tomorrow's yesterday yesterday's night morning afternoon evening currently forecast current year's month's week's week weekend weekend's month year summer winter season"
     " monday tuesday wednesday thursday friday saturday sunday latest newest recent interest",
-    r"\b(?:tomorrow|yesterday|last night|this (?:morning|afternoon|evening)|currently|weather forecast"
+    r"\b(?:tomorrow|yesterday|last night|this (?:morning|afternoon|evening)|currently(?! (?:support|accept|offer|operate|serve)\b)|weather forecast"
     r"|(?:the|any|your|a|is|are|what's|what) current (?!(?:in|through|of|flow\w*|drawn|is|carrying)\b)\w+|this (?:month|year)'s"
     rf"|(?:next|last|this) (?:week|weekend|month|year|summer|winter|season|{_DAY}))(?:'s)?\b",
     rf"\b(?:latest|newest|most recent)\b|\b(?:cheapest|price|cost|costs|fare|free|room|table|tickets?|flight|train|show|vacanc\w+)\b[^?]{{0,60}}\b(?:on|for|this|next) {_DAY}\b",
@@ -494,13 +499,19 @@ _CONVERTS: Final = _set("much many rate conversion worth convert converted trade
 _PAYS: Final = _set("account accounts transfer fee fees charge card top hold holding support accept accepted pay cost")
 _NARRATED: Final = re.compile(
     r"(?<!do )(?<!did )(?<!am )(?<!have )(?<!can )(?<!should )\b(?:i|we|he|she|they|someone)(?:'ve| have)? (?:just |finally |also |already |only |recently )?"
-    r"(?:was|were|had|tried|made|bought|paid|used|got|went|took|sent|saw|withdrew|did|forgot|lost|broke|left|(?!need)\w{2,}ed)\b"
+    r"(?:was|were|had|tried|made|bought|paid|used|got|went|took|sent|saw|withdrew|did|forgot|lost|found|broke|left|felt|gave|put|been \w+ing|(?!need)\w{2,}ed)\b"
     r"|\b(?:wouldn't|didn't|wasn't|couldn't|got|was|were) (?:\w+ ){0,8}(?:today|yesterday|last|this)\b(?<!what was)"
 )
 """The day only tells when something befell."""
+_URGENT: Final = re.compile(
+    r"\b(?:i|and|but) (?:really |desperately |urgently |also )?(?:need|want) (?!(?:to )?(?:know|see|find|check|hear|look|watch|be|you|what|get a hold|an update|the (?:latest|current))\b)\w+[^?.!]{0,60}\bright now\b"
+    r"|^(?:can|could|may|should) i (?!see|watch|get|buy|book|know|find|hear|check|have)\w+[^?.!]{0,40}\bright now\W*$"
+)
+"""How soon something is to be done, not when it is true."""
 _ASKS_FOR_FACTS: Final = _set("what what's how who who's which check")
 _NOW_WORDS: Final = re.compile(
-    r"\b(?:right now|at (?:the|this) (?:moment|minute|time)|at present|currently|current|in stock|so far|still)\b"
+    r"\b(?:right now|at (?:the|this) (?:moment|minute|time)|at present|currently|current|in stock"
+    r"|so far(?! (?:but|and|until)\b)(?!,)|still(?! (?:be |is |being )?(?:pending|listed|waiting|showing|shows?|says?|processing|not|there|see|\w+n't|don't|in)\b))\b"
 )
 
 _STATUS: Final = _Rules(
@@ -526,7 +537,7 @@ _STATUS: Final = _Rules(
     ),
     _rule(
         "many going status stock working",
-        r"\bhow many\b[^?]{0,60}\b(?:are|is)(?: there)?(?: still)? (?:left|free|remaining|available|open)\b|\bgoing on\W*$|\bback in stock\b|\bhas a [^?]{0,40}working\b",
+        r"\bhow many\b[^?]{0,60}\b(?:are|is)(?: there)?(?: still)? (?:left|free|remaining|available|open)\b|^(?!.*\b(?:i|i'm|i've|my)\b).*\bgoing on\W*$|\bback in stock\b|\bhas a [^?]{0,40}working\b",
         r"\b(?:system|service|server|api|network) status\b|\bstatus of (?:the |your )(?:service|system|servers?|api|network|platform|line)\b",
     ),
 )
@@ -555,7 +566,7 @@ _TOPICAL: Final = _Rules(
     ),
     _rule(
         "exchange mortgage",
-        r"\bexchange rate (?:between|from|of|for) [^?]{1,30} (?:and|to)\b|\b\w+ to (?:\w+ )?\w+ exchange rate\b|\bwhat(?:'s| is) the exchange rate(?: like)?(?: of \w+)?\W*$|\bwhat are (?:\w+ )?mortgage rates\W*$",
+        r"\bexchange rate (?:between|from|of|for) (?!my\b|an? (?:item|purchase|payment)\b|the (?:item|purchase|payment)\b)[^?]{1,30} (?:and|to)\b|\b\w+ to (?!(?:\w+ )?(?:the|an?|your|my) exchange)(?:\w+ )?\w+ exchange rate\b|\bwhat(?:'s| is) the exchange rate(?: like)?(?: of \w+)?\W*$|\bwhat are (?:\w+ )?mortgage rates\W*$",
     ),
     _rule(
         "time date",
@@ -582,7 +593,7 @@ _TOPICAL: Final = _Rules(
     ),
     _rule(
         "busy crowded packed wait crowd table",
-        r"\b(?:is|will|does|are) [\w' ]{2,30}? (?:be |get )?(?:busy|crowded|packed)\b|\bhow (?:long|bad) (?:is|will|should) [\w' ]{0,20}\bwait\b|\b(?:the|a) wait (?:at|for a table|to be seated|time at)\b|\bhow long [^?]{0,40}\b(?:a|to get a) table\b|\bcrowd like\b",
+        rf"\b(?:is|will|does|are) [\w' ]{{2,30}}? (?:be |get )?(?:busy|crowded|packed)\b|\bhow (?:long|bad) (?:is|will|should) [\w' ]{{0,20}}\bwait\b(?! ti? \w)(?! to \w){_A_PROCESS}|\b(?:the|a) wait (?:at|for a table|to be seated|time at)\b|\bhow long [^?]{{0,40}}\b(?:a|to get a) table\b|\bcrowd like\b",
     ),
     _rule(
         "song track music",
@@ -713,7 +724,7 @@ _BEGINS_IN_THE_MIDDLE: Final = re.compile(
     r"|(?:why|why not|how come|really|are you sure|since when|how so|such as|like what|for example|which one|until when|for how long|how long|how many|how much|where|when|who)\W*$"
     r"|really\b|(?:not the|instead of(?: the)?|without(?: the)?) [\w ]{1,25}(?:,|\W*$)|in [\w ]{1,25}\W*$|(?:as|into) (?:a|an) \w+(?: \w+)?\W*$|now (?:do|make|try|write|one|with|in|the same|add|explain)\b"
     r"|.{0,30}\b(?:instead|as well|either|too)\W*$|(?:does|do|is|are|will|did|has|would|can)(?! (?:i|we|you)\b)(?: \w+){1,2}? also\b"
-    r"|(?:that|this) (?:is|was|did|does|didn't|doesn't|isn't|won't|wasn't)\b|that's\b|it's (?:not|still|wrong)\b|(?:which|what|any|those|these) ones?\b"
+    r"|(?:that|this) (?:is(?! (?:very |so |really )?(?:urgent|frustrating|ridiculous|annoying|unacceptable|crazy|an emergency)\b.{20})|was|did|does|didn't|doesn't|isn't|won't|wasn't)\b|that's\b|it's (?:not(?! (?:letting|allowing) me \w+ \w+)|still|wrong)\b|(?:which|what|any|those|these) ones?\b"
     # a comparison of things that are not named
     r"|(?:what|which|who)(?:'s| is| are| was| were)? (?:the )?(?:\w{2,}est|best|worst|better|most \w+|least \w+|cheaper|faster)(?: (?:ever|one|ones|option|type|kind|choice))*(?= (?:for|in|on|of|ever|at|and|to have)\b|\W*$)"
     r"|what other\b(?!.*\b(?:you|my|i)\b)"
@@ -725,7 +736,8 @@ _POINTS_BACK: Final = _Rules(
     ),
     _rule(
         "you your",
-        r"\byou (?:just |have |already |also )?(?:said|say|mentioned|told|wrote|suggested|described|forgot|missed|skipped|gave|listed|recommended|meant)\b",
+        r"\byou (?:just |have |already |also )?(?:said|mentioned|told|wrote|suggested|described|forgot|missed|skipped|gave|listed|recommended|meant)\b",
+        r"\b(?:as|like|what|when|if|since) you say\b|\byou say (?:it|so|again)\b|\byou say (?:that|this)\W*$",
         r"\bdid you (?:just )?(?:say|mention|suggest|mean|write|recommend|get this|get that)\b|\bdo you mean\b|\bdo you recommend\W*$|\bwould you (?:recommend|suggest|choose|pick)\W*$",
         r"\byour (?:last|previous|first|second|latest|own)? ?(?:answer|code|reply|response|example|suggestion|explanation|solution|summary|translation|script)\b",
     ),
@@ -742,19 +754,31 @@ _POINTS_BACK: Final = _Rules(
     _rule("case that besides", r"\b(?:in that case|after that|before that|besides)\W*$"),
     _rule(
         "tell say explain go more comparison",
-        r"\b(?:tell me|say|explain) (?:more|again|that|this|it)\b.{0,12}$|\bgo on\b(?=\W*$| please\W*$)|\bmore (?:details?|examples?|please)\W*$|\bin comparison\W*$",
+        r"\b(?:tell me|say|explain) (?:more|again)\b.{0,12}$|\bsay (?:that|it|this)\b.{0,12}$|\bgo on\b(?=\W*$| please\W*$)|\bmore (?:details?|examples?|please)\W*$|\bin comparison\W*$",
     ),
     _rule(
         "them those these two bug mistake error",
-        r"\bof (?:them|those|these|the two)\b|\bthe (?:bug|mistake|error) in (?:the|your) (?:code|text|script)\b",
+        # unless something was named before, or one of many is meant that everybody knows
+        r"\bof the two\b|^[^.!?,]*\bof them\b|^[^.!?]*(?<!\bone )\bof (?:those|these)\b|\bthe (?:bug|mistake|error) in (?:the|your) (?:code|text|script)\b",
     ),
 )
+_ABOUT_THE_ASSISTANT: Final = re.compile(
+    r"\b(?:who|what|where|how (?:old|young|tall|big|smart)) (?:exactly )?(?:are|were) you\b(?! (?:\w+ing|on about|sure|from that|at)\b)|\bhow (?:old|young|tall|big) (?:you are|will you be)\b"
+    r"|\bwhere (?:do|did|have) (?:you|they) (?:come|make|made|call|get)\b(?: you)?(?: from)?\W*$|\b(?:who|whom) (?:do|are|is) (?:it )?you (?:work|working)(?: for)?\W*$|\bare you (?:from|an? (?!good|better)\w+|alive|real|human|young|old)\b"
+    r"|\bwhat (?:all |else )?can you (?:do|help)(?: (?:for )?me)?(?: with)?\W*$|\bthings? (?:that )?(?:can you|you can) (?:do|help)(?: (?:for )?me)?(?: with)?\W*$|\btell me what you can (?:do|help)(?: (?:for )?me)?(?: with)?\W*$"
+    r"|\bwhat (?:do|should|can|may|would) (?:you|they|i|we) (?:like to be |be |go |call )(?:called|by|you)\b|\bwhat (?:you are|are you|should you be) called\b|\b(?:when|where) (?:\w+ )?(?:is it |was it )?(?:were |are )?you (?:were |are )?(?:born|made|from|invented)\b"
+)
+"""The one who is spoken to needs no name."""
 _EXPLETIVE: Final = re.compile(
     # it that stands for what comes later in the sentence, or for nothing
-    r"\b(?:is|was|be|would|isn't) (?:it|this) (?:still |also |really )?(?:possible|allowed|permitted|ok|okay|legal|illegal|forbidden|necessary|required|mandatory|compulsory)\b(?= \w+ \w+)"
+    r"\b(?:is|was|be|would|isn't) (?:it|this) (?:still |also |really )?(?:possible|allowed|permitted|ok|okay|legal|illegal|forbidden|necessary|required|mandatory|compulsory)(?: that)?\b(?= \w+ \w+)"
     r"|\b(?:is|was|be|would) it (?:(?!related|similar|linked|connected|compared|due|close|closer|equal|used)\w+ ){0,3}(?:to|that|if|when)\b(?= \w+ \w+)(?![^?.!]* than\b)|\b(?:is|was|be|would) it (?:\w+ )?(?:called|like|possible|true|normal|safe|worth|better|cheaper)\b(?= \w+ \w+)"
+    r"|\bit(?:'s| is| has|s)? (?:only |just |already |now )?been (?:\w+ ){1,3}(?:minutes?|hours?|days?|weeks?|months?|years?|time|while|long)\b|\b(?:has|'s) it been\b(?= since\b)"
+    r"|\b(?:long|much time|soon) (?:does it|it|will it|would it|it will|it would) (?:\w+ly )?takes?\b(?=[^?.!]{0,150} (?:to|for|before|until|till)\b \w+ ?\w+|(?: \w+){0,2} (?:an?|the|my) \w+(?: \w+)? to\b)"
+    r"|\b(?:it(?:'s| is|s)?(?: not| doesn't| does not| didn't| won't| will not| never)*|(?:isn't|won't|doesn't|didn't|is|does|did|will) it(?: not)?) (?:lets?|letting|allows?|allowing) me\b(?= \w+ \w+)"
+    r"|\bdoes it (?:still |always |keep )?(?:say|show)(?:ing)?(?: that)?\b(?= \w+ \w+)|\bone of (?:those|these)\b(?= \w+)|\bwhy is it (?:that )?(?=(?:i|my|we|our|you|the)\b)|\bit(?:'s| is) (?:very |so |really |quite )?urgent\b"
     r"|\b(?:does|do|did|will|would) it (?:take|cost|matter|mean|help|make sense|feel|work)\b(?=[^?.!,]{0,150} (?:to|if|when|for|until|till|before|being)\b \w+ ?\w+)"
-    r"|\bit(?:'s| is| was) (?:\w+ )?\w+ (?:to|that|if)\b|\bit (?:takes?|costs?|says?|seems?|looks like|should be|would be|hurts when|comes to|rains|snows)\b"
+    r"|\bit(?:'s| is| was) (?:\w+ )?\w+ (?:to|that|if)\b|\bit (?:takes?|costs?|says?|seems?|appears?(?: that)?|looks? (?:like|as if|as though)|should be|would be|hurts when|comes to|rains|snows)\b"
     r"|\bdo they (?:speak|use|call|say|filter|drive on)\b(?= \w+ ?\w*)|\bwho is they\b|\bthey say\b"
     # this before a noun names something that lies at hand
     r"|\bthis (?:app|site|website|service|page|card|company|account|product|device|phone|chat|bot|message|number|year|week|month|store|shop|hotel|restaurant|bank|portal|system|tool|way|time|form|platform|programme|program)\b"
@@ -1045,13 +1069,15 @@ def _is_volatile(reading: _Reading) -> bool:
         return True
     if _STATUS.hold(reading) or _TOPICAL.hold(reading):
         return True
+    is_narrated = reading.order[:1] != [] and reading.order[0] not in _ASKS_FOR_FACTS and bool(_NARRATED.search(line))
     if len(words & _CURRENCIES) > 1 and not words.isdisjoint(_CONVERTS) and words.isdisjoint(_PAYS):
-        return True
+        return not is_narrated
     if not _AT_THIS_MOMENT.hold(reading) and not (_DATED.holds(reading) and not _HOW_TO.search(line)):
         return False
     if not words.isdisjoint(_ABOUT_WORDS):
         return False
-    is_narrated = reading.order[0] not in _ASKS_FOR_FACTS and _NARRATED.search(line) is not None
+    if "now" in words and _URGENT.search(line) is not None:
+        return False
     return not is_narrated or _NOW_WORDS.search(line) is not None
 
 
@@ -1074,7 +1100,7 @@ def _lacks_antecedent(reading: _Reading) -> bool:
     if reading.words <= _GENERIC:
         somebody = _ASKER if len(reading.order) > 3 else _OF_SOMEBODY
         if reading.words.isdisjoint(somebody) and not _COMPARED.search(reading.line):
-            return True
+            return _ABOUT_THE_ASSISTANT.search(reading.line) is None
     if reading.words.isdisjoint(_PRONOUNS):
         return False
     line = _EXPLETIVE.sub(" ", reading.line)

@@ -331,6 +331,60 @@ def test_a_word_alone_makes_nothing_volatile_personal_or_a_follow_up(text: str) 
     assert judged(ask(text)) == Cacheability("semantic", "")
 
 
+TOLD = """\
+I tried to top up my card but it is still pending. What's going on?
+My card payment was declined this morning. Why?
+I made a transfer the day before yesterday and it is still not showing up.
+I found my card in my jacket this morning, so how do I reactivate it?
+I'm abroad and really need to change my PIN right now
+How long is the wait for a money transfer to show up?
+What is the wait time for a replacement card?
+Which countries do you currently support?
+It's been two weeks, why has the payment not been reversed?
+It won't let me verify my identity.
+It appears that my top-up was cancelled.
+Is it possible that my payment was reverted?
+How long does it usually take for a parcel to arrive?
+Why does it still say that my transfer is pending?
+This is urgent, I typed the wrong account number into a transfer.
+There is a fee on my statement, can you explain this to me?
+I'd like one of those virtual cards
+How do you say goodbye in Spanish?
+Would you say that I need new tyres every winter?
+Who are you?
+How old are you?
+Where do you come from?
+What can you do for me?
+What are you called?""".splitlines()
+
+NOT_TOLD_BUT_ASKED = """\
+Is your app down or what is going on?
+I tried to log in, is the site currently down?
+I need to know what the queue looks like right now
+How long is the wait at the hotline?
+What is the current exchange rate?
+What would you say?
+Could you say that again?
+Explain it to me
+Which one of these is better?
+Can life exist on either of them?
+What are examples of these predators?
+It's not working
+It won't let me
+That's not right""".splitlines()
+
+
+@pytest.mark.parametrize("text", TOLD)
+def test_a_trouble_that_is_told_is_a_question_of_its_own_whenever_it_befell(text: str) -> None:
+    """On a route whose bot knows nobody: else some of these are personal."""
+    assert judged(ask(text, policy=CachePolicy(personal="share"))).level == "semantic"
+
+
+@pytest.mark.parametrize("text", NOT_TOLD_BUT_ASKED)
+def test_a_question_that_needs_the_moment_or_the_context_stays_out(text: str) -> None:
+    assert judged(ask(text, policy=CachePolicy(personal="share"))).level == "none"
+
+
 @pytest.mark.parametrize("text", OTHER_LANGUAGES)
 def test_what_the_rules_cannot_read_is_exact_only(text: str) -> None:
     assert judged(ask(text)) == Cacheability("exact", "other-language")
