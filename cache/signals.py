@@ -282,6 +282,7 @@ _OPPOSITES: Final = _pairs(
     redeem|undo; save keep store retain preserve|delete discard erase remove;
     raise increase upgrade boost enlarge strengthen grow gain improve rise|decrease lower downgrade reduce weaken shrink lessen cut drop fall lose worsen;
     more|decrease reduce lower lessen; less fewer|increase raise boost;
+    bigger larger higher louder brighter|decrease reduce shrink lessen; smaller quieter|increase raise boost enlarge;
     maximize maximise|minimize minimise; quickly rapidly|slowly; thicken|thin; heat warm|cool chill; heated|unheated;
     brighten lighten|darken dim; new|old existing current; newest latest|oldest; better|worse; best|worst;
     cheapest lowest|priciest highest dearest; fill|empty drain; overflow overfull|empty;
@@ -1243,7 +1244,8 @@ def _poles_of(terms: list[str], stems: list[str], denied: frozenset[int]) -> fro
         before = terms[index - 1] if index else ""
         is_excess = before in ("too", "so")
         found.update((~number if is_excess else number, is_left) for number, is_left in _POLES[word])
-        if before == "too" or terms[index].endswith("er"):  # who says "too small" wishes for "bigger"
+        is_wished = terms[index].endswith("er") and terms[index + 1 : index + 2] != ["than"]
+        if before == "too" or is_wished:  # who says "too small" wishes for "bigger"
             wishes = (side for side in _POLES[word] if side[0] in _OF_QUALITIES)
             found.update((_WISHED + number, is_left != is_excess) for number, is_left in wishes)
     return _one_sided(found)

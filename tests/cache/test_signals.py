@@ -70,6 +70,9 @@ I blocked him by mistake, how do I unblock him? | How do I block him so that he 
 How do I keep the cake from rising? | How do I make the cake rise?
 My soup is too thin | My soup is too thick
 The letters are too small | Can you make the letters smaller?
+How do I make the text in the app smaller? | increase text size
+how to make photos smaller | How do I enlarge a photo?
+make the volume higher | reduce the volume
 How do I decrease the sensitivity of the sensor? | make the sensor more sensitive
 turn on the login with a code | login with a code - how to turn it of
 Which drinks are sugar-free? | Which drinks contain sugar?
@@ -139,6 +142,8 @@ How do I get a refund? | كيف أسترد أموالي؟
 Is there a discount for students? | Gibt es a discount für Studenten, bitte?""".splitlines()
 
 SAME = """\
+first invoice too high?? | Why is the first bill higher than the following ones?
+opening bill bigger than expected | first invoice too high??
 How do I reset my password? | How can I reset my password?
 How do I reset my password? | I forgot my password, what now?
 What does shipping cost? | How much is shipping?
