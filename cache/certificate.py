@@ -88,6 +88,8 @@ _DUST: Final = 1e-100
 WINDOW: Final = 20_000
 ALARM: Final = 10_000.0
 STALE_HITS: Final = 2_000
+AUDITS_MISSED: Final = 3.0
+"""After as many hits as have so many audits on average, without a clear label, kappa is not loosened."""
 MEMORY: Final = 2_000
 """Labels' worth after which a label weighs 1/e in the estimate."""
 DEMAND_MEMORY: Final = 10_000
@@ -117,7 +119,8 @@ MARGIN: Final = 1.5
 HOLD: Final = 100.0
 """After evidence has tightened kappa, it is not loosened for so many labels' worth,"""
 STEP: Final = 20.0
-"""and an uncertified one by one step of the grid for each so many."""
+"""and an uncertified one once for each so many: to the next looser one that fits, whose risk is that of all it would
+serve."""
 FIRST_AUDITS: Final[Mapping[Start, int]] = {"prior": 300, "closed": 1_500}
 """Before there is a certificate that serves enough, the first hits are all audited; then so many in the number of hits,
 until that is the share of those without a certificate. A closed route has only its labels to open further with."""
@@ -355,6 +358,12 @@ class Certifier:
     def is_stale(self) -> bool:
         """Whether too many hits were served since the last audit with a clear label."""
         return self._since_label >= STALE_HITS
+
+    @property
+    def _lacks_audits(self) -> bool:
+        """Whether hits had no clear label for so long that audits must be failing: the labels of what is not served
+        alone never loosen kappa."""
+        return self.is_stale or self._since_label * self._share > AUDITS_MISSED
 
     @property
     def state(self) -> State:
@@ -675,7 +684,7 @@ class Certifier:
                 self._hold = HOLD
                 self._is_tightened = self._at < _NOTHING
         possible = next((row for row, fit in enumerate(fits) if fit), _NOTHING)
-        if can_loosen and not self.is_stale and self._at == before:
+        if can_loosen and not self._lacks_audits and self._at == before:
             sure = [
                 each and value * level >= MARGIN for each, value, level in zip(certified, evidence, levels, strict=True)
             ]

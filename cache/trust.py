@@ -50,8 +50,13 @@ class Trust:
         return {name: each.certifier.certificate() for name, each in self._routes.items()}
 
     def open(self, route: str, policy: CachePolicy) -> None:
-        """Makes the route known, with the evidence of earlier runs."""
-        self._route(route, policy)
+        """Makes the route known, with the evidence of earlier runs, on the terms that the operator states now: on other
+        terms than before it begins anew, since old evidence says nothing of them."""
+        each = self._route(route, policy)
+        terms = terms_of(policy, self._prior)
+        if each.terms != terms:
+            anew = Certifier.restore(each.certifier.snapshot(), terms, self._prior.fingerprint)
+            self._routes[route] = _Route(anew, terms)
 
     def draw(self, route: str, policy: CachePolicy, judgement: Judgement, *, may_audit: bool) -> float | None:
         """Whether to audit this hit: the propensity if chance chose it, else None; the hit is then recorded. While

@@ -2,11 +2,13 @@
 
 import random
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from cache import tables
+from cache.certificate import Label
 from cache.decision import Judgement, Neighbour
 from cache.entries import EntryStore
 from cache.query import CachePolicy
@@ -106,6 +108,38 @@ def test_right_labels_of_what_is_not_served_open_a_closed_route(trust: Trust) ->
     certificate = trust.certificates()["a"]
     assert certificate.is_certified
     assert certificate.bound <= 0.01
+
+
+def test_a_route_that_is_reloaded_on_other_terms_begins_anew(trust: Trust) -> None:
+    trust.open("a", PRIOR)
+    for _ in range(50):
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "right")
+    trust.open("a", CLOSED)
+    assert trust.kappa("a", CLOSED) > 1
+    assert trust.certificates()["a"].audited == 0
+    assert "restarted" in trust.certificates()["a"].alarms
+    assert trust.kappa("a", PRIOR) > 1  # a request that came before the reload
+
+
+def test_a_route_that_is_reloaded_on_the_same_terms_keeps_its_evidence(trust: Trust) -> None:
+    trust.open("a", PRIOR)
+    for _ in range(50):
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "right")
+    trust.open("a", msgspec.structs.replace(PRIOR, ttl_s=5))
+    assert trust.certificates()["a"].audited == 50
+
+
+@pytest.mark.parametrize("label", ["failed", "unclear"])
+def test_while_audits_bring_nothing_labels_of_what_is_not_served_never_loosen(trust: Trust, label: Label) -> None:
+    for _ in range(10):
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, label)
+    before = trust.kappa("a", PRIOR)
+    for _ in range(1_000):
+        trust.miss_labelled("a", PRIOR, claiming(0.97), "right")
+    assert trust.kappa("a", PRIOR) >= before
+    for _ in range(10):
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "right")
+    assert trust.kappa("a", PRIOR) < before
 
 
 # --- Which hits are audited -----------------------------------------------------------------------------------
