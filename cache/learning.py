@@ -35,6 +35,8 @@ _LABELLED_FROM: Final = 0.5
 _WAITING_AT_MOST: Final = 200
 _STANDS_BACK_S: Final = 0.1
 _CURATED_ANCHORS_AT_MOST: Final = 100
+_LIKELY: Final = 0.6
+"""A less likely question has perhaps only been refused in the words of a curated answer."""
 _STEP_S: Final = 200e-6
 """After so much work requests go first;"""
 _PATIENCE: Final = 32
@@ -154,7 +156,7 @@ class Learning:
                 self._on_label(ticket.query, judgement, verdict)
         if verdict != "unclear":
             self.teach(ticket, judgement, is_right=verdict == "same")
-        if verdict == "same" and ticket.vector is not None:
+        if verdict == "same" and ticket.vector is not None and judgement.p >= _LIKELY:
             self._extend_curated(ticket, judgement.group, ticket.vector)
 
     # --- links ---
@@ -193,10 +195,11 @@ class Learning:
 
     def _extend_curated(self, ticket: Ticket, group_id: int, vector: Vector) -> None:
         """A fresh answer has agreed with a curated one that was near but not sure enough: its question becomes an
-        anchor of the curated entry."""
+        anchor of the curated entry. That leads everybody there, so nobody does it alone where an answer is shared only
+        after several have asked for it."""
         store = self._holdings.store
         entry = next((each for each in store.entries_of_group(group_id) if each.is_curated), None)
-        if entry is None or not ticket.may_write:
+        if entry is None or not ticket.may_write or ticket.query.policy.min_askers > 1:
             return
         key = exact_key(entry.scope, ticket.text)
         if store.by_key(key) is None and len(store.anchors_of(entry.id)) < _CURATED_ANCHORS_AT_MOST:

@@ -264,6 +264,8 @@ class Cache(Generic[Event]):
             found = self._store.by_key(key or exact_key(scope, ticket.text))
             if found is None or found[0].is_quarantined or not _served_to(ticket.query, self._now_us())(found[1]):
                 continue
+            if scope == curated and self._store.anchors_of(found[1].id)[0].id != found[0].id:
+                continue  # no operator has written this question: it is judged like any other
             if (hit := self._hit("exact", "same-text", found[1], ticket)) is not None:
                 hit.confidence = 1.0
                 if ticket.query.policy.mode == "semantic":

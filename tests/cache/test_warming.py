@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cache.decision import TWIN
 from cache.query import CachePolicy, Directives
 from tests.cache.asking import (
     FAR,
@@ -110,13 +111,34 @@ async def test_on_a_closed_route_only_the_same_words_are_served_it_and_others_la
     assert kept.cache.certificates()["faq"].free == 1
 
 
-async def test_a_question_whose_fresh_answer_agrees_is_served_the_curated_one_from_then_on(kept: Kept) -> None:
+async def test_a_question_whose_fresh_answer_agrees_leads_to_the_curated_one_as_a_semantic_hit(kept: Kept) -> None:
     closed = CachePolicy(start="closed")
     await kept.warm(QUESTION, CURATED)
     kept.answer(await kept(ask(PARAPHRASE, policy=closed)), REWORDED)
     await kept.cache.settle()
-    found = await kept(ask(PARAPHRASE, policy=closed, model="another"))
-    assert (found.disposition, served(found)) == ("exact", CURATED)
+    kept.cache.trust.open("faq", CachePolicy(start="prior"))
+    found = await kept(ask(PARAPHRASE, model="another"))
+    assert (found.disposition, served(found)) == ("semantic", CURATED)
+    assert (found.confidence or 0.0) >= TWIN
+    kept.cache.trust.open("faq", closed)
+    assert disposed(await kept(ask(PARAPHRASE, policy=closed, model="another"))) == ("miss", "learning")
+
+
+async def test_where_several_must_have_asked_nobody_leads_questions_to_curated_answers_alone(kept: Kept) -> None:
+    several = CachePolicy(start="closed", min_askers=2)
+    await kept.warm(QUESTION, CURATED, ask(policy=several))
+    kept.answer(await kept(ask(PARAPHRASE, policy=several, asker="one")), REWORDED)
+    await kept.cache.settle()
+    (entry,) = kept.store.select(is_curated=True)
+    assert [anchor.text for anchor in kept.store.anchors_of(entry.id)] == [QUESTION]
+
+
+async def test_an_unlikely_question_that_is_refused_in_a_curated_answer_s_words_does_not_lead_to_it(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    kept.answer(await kept(ask(FAR)), CURATED)
+    await kept.cache.settle()
+    (entry,) = kept.store.select(is_curated=True)
+    assert [anchor.text for anchor in kept.store.anchors_of(entry.id)] == [QUESTION]
 
 
 async def test_an_app_that_may_not_write_leads_no_questions_to_curated_answers(kept: Kept) -> None:
