@@ -55,7 +55,7 @@ class Audits:
         query = ticket.query
         if not query.request_id:
             return
-        ticket = msgspec.structs.replace(ticket, judgement=judgement).trimmed()
+        ticket = msgspec.structs.replace(ticket, judgement=judgement, vector=None).trimmed()
         assert ticket.judgement is not None
         self._hits[query.request_id] = RecentHit(query.route, query.policy, ticket.judgement, ticket, entry_id)
         if len(self._hits) > _HITS_REMEMBERED:
