@@ -57,6 +57,8 @@ DEVELOPMENT: Final = FAMILIES / "families-dev.jsonl"
 HELD_BACK: Final = FAMILIES / "families-test.jsonl"
 NATURAL: Final = FAMILIES / "wordings-dev.jsonl"
 NATURAL_HELD_BACK: Final = FAMILIES / "wordings-test.jsonl"
+OTHERS: Final = FAMILIES / "wordings-others.jsonl"
+"""Natural wordings, written by others than those of the development families, who had not seen them."""
 QUESTIONS: Final = FAMILIES.parent / "faq" / "questions.jsonl"
 WEIGHTS: Final = FAMILIES.parent.parent / "cache" / "sameness.json"
 
@@ -745,6 +747,10 @@ def main() -> None:
         found = measure(read_families(natural), weights, encoder, with_neighbours=True)
         console.print(to_text(found, "natural wordings"))
         console.print(to_text(measure(read_families(made), weights, encoder, faq=QUESTIONS), "made to be mistaken"))
+        if given.held_back:
+            console.print(
+                to_text(measure(read_families(OTHERS), weights, encoder, with_neighbours=True), "by other writers")
+            )
     encoder.close()
 
 

@@ -19,6 +19,7 @@ from eval.sameness import (
     HELD_BACK,
     NATURAL,
     NATURAL_HELD_BACK,
+    OTHERS,
     QUESTIONS,
     WORDINGS,
     Family,
@@ -155,7 +156,9 @@ def test_variations_are_paired_with_their_text_and_with_each_other() -> None:
     assert any(pair.kind.endswith("twice") for pair in pairs)
 
 
-@pytest.mark.parametrize(("development", "held_back"), [(DEVELOPMENT, HELD_BACK), (NATURAL, NATURAL_HELD_BACK)])
+@pytest.mark.parametrize(
+    ("development", "held_back"), [(DEVELOPMENT, HELD_BACK), (NATURAL, NATURAL_HELD_BACK), (NATURAL, OTHERS)]
+)
 def test_the_held_back_families_share_no_name_with_the_development_ones(development: Path, held_back: Path) -> None:
     names = {family.id for family in read_families(development)}
     assert names.isdisjoint(family.id for family in read_families(held_back))
