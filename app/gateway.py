@@ -147,6 +147,7 @@ class Gateway:
             app=caller.app,
             asker=end_user or caller.key_id,
             request_id=inbound.request_id,
+            echoed=request.echoed,
             may_audit=self._budgets.has_room_for_audits(caller.budgets, arrived_at),
         )
         return Exchange(

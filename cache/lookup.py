@@ -521,14 +521,20 @@ def _served_to(query: Query, now_us: int) -> Callable[[Entry], bool]:
 
 
 def _may_share(leader: Query, query: Query) -> bool:
-    """Whether what the leader gets would be acceptable here: same output limit, same acceptable models."""
-    return leader.output_limit == query.output_limit and leader.acceptance == query.acceptance
+    """Whether what the leader gets would be acceptable here: same output limit, same acceptable models, and nothing
+    of the leader's own in it."""
+    return _demands(leader) == _demands(query)
 
 
 def _joining_key(query: Query, key: bytes) -> bytes:
-    """Who may share an answer that is still being made: the same question under the same output limit, from
-    callers for whom the same models are acceptable."""
-    return hashlib.sha256(key + msgspec.json.encode([query.output_limit, query.acceptance])).digest()
+    """Who may share an answer that is still being made: the same question from callers with the same demands."""
+    return hashlib.sha256(key + msgspec.json.encode(_demands(query), order="deterministic")).digest()
+
+
+def _demands(query: Query) -> list[Any]:
+    """What must be equal for an answer that is still being made to be good for both: the output limit, the acceptable
+    models, and what of the request comes back in the answer."""
+    return [query.output_limit, query.acceptance, query.echoed]
 
 
 def directives_from(header: str | None) -> Directives:

@@ -88,5 +88,7 @@ class Query(Struct, frozen=True):
     asker: str = ""
     """Who asks, hashed; equal for the same end user."""
     request_id: str = ""
+    echoed: dict[str, Any] = {}
+    """Fields outside the scope that may come back in an answer as it is made: others' are nobody's business."""
     may_audit: bool = True
     """Whether there is money for sending a hit upstream as well."""

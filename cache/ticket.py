@@ -48,7 +48,7 @@ class Ticket(Struct, frozen=True):
         judgement = self.judgement
         if judgement is not None:
             judgement = structs.replace(judgement, around=(), features=())
-        return structs.replace(self, query=structs.replace(self.query, mapping={}), judgement=judgement)
+        return structs.replace(self, query=structs.replace(self.query, mapping={}, echoed={}), judgement=judgement)
 
 
 class FollowUp(Struct, frozen=True):

@@ -55,6 +55,8 @@ class ChatRequest(Struct, frozen=True):
     """Headers that belong to the request in its own dialect."""
     has_unseen_input: bool = False
     """Whether the provider adds input that is not in the request: turns that it keeps, what its own tools find."""
+    echoed: dict[str, Any] = {}
+    """Fields that change no answer but come back in one, where a provider of the same dialect made it."""
     names: dict[str, str] = {}
     """Path in the canonical form -> what the client wrote instead, for what it is told of its request."""
     continues: dict[str, str] = {}

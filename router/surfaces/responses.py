@@ -117,6 +117,7 @@ _CONVERTED: Final = frozenset(
     "top_logprobs store".split()
 )
 _LOGPROBS: Final = "message.output_text.logprobs"
+_ECHOED: Final = ("user", "metadata")
 _KEPT_BY_PROVIDER: Final = ("previous_response_id", "conversation", "prompt")
 
 
@@ -158,6 +159,7 @@ def decode_request(body: bytes, forwarded: Mapping[str, str]) -> ChatRequest:
         dialect=DIALECT,
         original=asked,
         forwarded=dict(forwarded),
+        echoed={name: asked[name] for name in _ECHOED if asked.get(name)},
         names=_NAMES | conversation.names,
         continues=_continued(asked),
         has_unseen_input=kept or bool(conversation.native) or not all(map(_is_function, asked.get("tools") or ())),

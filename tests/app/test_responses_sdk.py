@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from tests.app.provider import (
     CUT,
     DONE,
     Provider,
+    Received,
     chat_body,
     chat_chunk,
     error_reply,
@@ -605,6 +607,32 @@ def test_a_stored_answer_serves_both_apis_in_their_own_form(client: OpenAI, prov
     assert chat.parse().choices[0].message.content == "Paris is the capital."
     assert again.parse().id != first.id
     assert len(provider.calls) == 1
+
+
+def test_nobody_is_given_the_user_or_the_metadata_of_somebody_else(
+    gateway: RunningGateway, key: str, provider: Provider
+) -> None:
+    gate = provider.gate()
+
+    def reply(received: Received) -> list[Any]:
+        asked = received.json
+        return [gate, *whole(message("Paris."), metadata=asked["metadata"], user=asked["user"])]
+
+    provider.script("native-2025", reply)
+    question = "What is the largest city of France, please?"
+
+    def ask(who: str) -> httpx.Response:
+        return post(gateway, key, model="native", input=question, metadata={"customer": who}, user=who)
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = {who: pool.submit(ask, who) for who in ("ann", "bob")}
+        eventually(lambda: gate.arrived == 2)
+        gate.open()
+    stored = ask("cleo")
+
+    assert stored.headers["x-thriftgate-cache"] == "exact"
+    for who, answer in {"cleo": stored, **{who: each.result() for who, each in asked.items()}}.items():
+        assert (answer.json()["metadata"], answer.json()["user"]) == ({"customer": who}, who)
 
 
 def test_an_answer_to_chats_serves_other_words_of_a_response(

@@ -59,6 +59,7 @@ def ask(
     app: str = "bot",
     asker: str = "",
     may_audit: bool = False,
+    echoed: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Query:
     """A request as the gateway hands it to the cache; `fields` are further fields of the body."""
@@ -76,6 +77,7 @@ def ask(
         asker=asker,
         request_id=f"req_{next(_request_ids)}",
         may_audit=may_audit,
+        echoed=echoed or {},
     )
 
 

@@ -36,6 +36,7 @@ OTHER_DEMANDS: list[dict[str, Any]] = [
     {"messages": [{"role": "system", "content": "In verse."}, {"role": "user", "content": QUESTION}]},
     {"policy": CachePolicy(start="prior", knowledge_version="2")},
     {"directives": NO_CACHE},
+    {"echoed": {"user": "bob"}},
     {"seed": 1},
 ]
 
@@ -81,6 +82,21 @@ async def test_only_callers_with_the_same_demands_join(kept: Kept, other: dict[s
 async def test_streams_and_non_streams_join_each_other(kept: Kept) -> None:
     await kept(ask(stream=True))
     assert (await kept(ask(stream=False))).disposition == "coalesced"
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["identical", "equivalent"])
+async def test_an_answer_that_repeats_what_was_asked_beside_the_question_is_joined_by_who_asks_with_the_same(
+    kept: Kept, text: str
+) -> None:
+    leader = await kept(ask(echoed={"user": "ann", "metadata": {"a": 1, "b": 2}}))
+    assert (await kept(ask(text, echoed={"user": "bob", "metadata": {"a": 1, "b": 2}}))).disposition == "miss"
+    follower = await kept(ask(text, echoed={"metadata": {"b": 2, "a": 1}, "user": "ann"}))
+    assert follower.flight is leader.flight
+
+
+async def test_the_user_of_a_chat_comes_back_in_no_answer_so_that_it_keeps_nobody_from_joining(kept: Kept) -> None:
+    await kept(ask(user="ann"))
+    assert (await kept(ask(user="bob"))).disposition == "coalesced"
 
 
 async def test_who_may_not_join_neither_joins_nor_is_joined(kept: Kept) -> None:
