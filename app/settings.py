@@ -276,9 +276,10 @@ class RouteCacheSettings(Struct, frozen=True):
     personal: Literal["bypass", "share"] = "bypass"
     """`share` only for bots that know nothing of who asks: they answer personal questions in general terms."""
     writers: list[str] = []
-    """Apps whose answers are stored; by default all."""
+    """Apps whose answers are stored, and shared with others while they are being made; by default all."""
     min_askers: int = 1
-    """So many different end users must have got an answer before it is served to others."""
+    """So many different end users must have got an answer before it is served to others. Above 1, who asks at the same
+    time does not share an answer with anybody else either."""
     shared: str | None = None
     """A group name under which several teams share the answers of this route."""
     scope_fields: list[Literal["user", "metadata"]] = []

@@ -199,7 +199,7 @@ class Learning:
         after several have asked for it."""
         store = self._holdings.store
         entry = next((each for each in store.entries_of_group(group_id) if each.is_curated), None)
-        if entry is None or not ticket.may_write or ticket.query.policy.min_askers > 1:
+        if entry is None or not ticket.query.may_write or ticket.query.policy.min_askers > 1:
             return
         key = exact_key(entry.scope, ticket.text)
         if store.by_key(key) is None and len(store.anchors_of(entry.id)) < _CURATED_ANCHORS_AT_MOST:

@@ -144,7 +144,7 @@ class Cache(Generic[Event]):
         scope = scope_of(query, parts.context)
         key = exact_key(scope, parts.text)
         text = normalised(parts.text)
-        joining = _joining_key(query, key) if may_join and not query.directives.no_cache else None
+        joining = _joining_keys(query, key) if may_join and not query.directives.no_cache else ()
         ticket = Ticket(query, scope, key, joining, text, None, self._holdings.purges)
         if query.directives.no_cache:
             return self._miss(await self._with_vector(ticket, allowed), "no-cache")
@@ -193,7 +193,9 @@ class Cache(Generic[Event]):
         would have to. Decided without that answer; counted and audited as a semantic hit."""
         query, vector = ticket.query, ticket.vector
         leaders = self._leaders.get(ticket.scope)
-        if not leaders or ticket.joining is None or vector is None or kappa > 1 or self._neighbourhood is None:
+        if not leaders or not ticket.joining or vector is None or kappa > 1 or self._neighbourhood is None:
+            return None
+        if query.policy.min_askers > 1:  # nobody has got that answer yet
             return None
         near = [
             (float(vector @ leader.vector), leader, flight)
@@ -309,18 +311,18 @@ class Cache(Generic[Event]):
                 hit.follow_up = FollowUp("refresh", ticket, entry_id=entry.id)
         return hit
 
-    def _flight(self, joining: bytes | None) -> Flight[Event] | None:
-        flight = self._flights.get(joining) if joining is not None else None
-        return flight if flight is not None and flight.is_open else None
+    def _flight(self, joining: tuple[bytes, ...]) -> Flight[Event] | None:
+        found = (self._flights.get(key) for key in joining)
+        return next((flight for flight in found if flight is not None and flight.is_open), None)
 
     def _miss(
         self, ticket: Ticket, reason: str, judgement: Judgement | None = None, kappa: float | None = None
     ) -> Lookup[Event]:
         """A miss, which the caller leads: whoever asks the same from now on joins its flight."""
         flight: Flight[Event] = Flight(is_kept=True)
-        if ticket.joining is not None and not ticket.query.directives.only_if_cached:
-            self._flights[ticket.joining] = flight
-            if ticket.vector is not None:
+        if ticket.joining and not ticket.query.directives.only_if_cached:
+            self._flights[ticket.joining[-1]] = flight
+            if ticket.vector is not None and ticket.query.may_write:
                 self._leaders.setdefault(ticket.scope, {})[ticket.key] = (ticket, flight)
         confidence = judgement.p if judgement is not None and judgement.group is not None else None
         return Lookup(
@@ -334,8 +336,8 @@ class Cache(Generic[Event]):
 
     def land(self, ticket: Ticket, flight: Flight[Event]) -> None:
         """The flight has ended: nobody can join it any more."""
-        if ticket.joining is not None and self._flights.get(ticket.joining) is flight:
-            del self._flights[ticket.joining]
+        if ticket.joining and self._flights.get(ticket.joining[-1]) is flight:
+            del self._flights[ticket.joining[-1]]
         leaders = self._leaders.get(ticket.scope, {})
         if ticket.key in leaders and leaders[ticket.key][1] is flight:
             del leaders[ticket.key]
@@ -358,7 +360,7 @@ class Cache(Generic[Event]):
         is_worse = older is not None and fresh.is_rationed and not older[1].is_rationed
         if ticket.purges != holdings.purges:
             return None
-        if not ticket.may_write or is_worse:
+        if not query.may_write or is_worse:
             self._learn(Lesson(ticket, fresh.text))
             return None
         now_us = self._now_us()
@@ -526,9 +528,14 @@ def _may_share(leader: Query, query: Query) -> bool:
     return _demands(leader) == _demands(query)
 
 
-def _joining_key(query: Query, key: bytes) -> bytes:
-    """Who may share an answer that is still being made: the same question from callers with the same demands."""
-    return hashlib.sha256(key + msgspec.json.encode(_demands(query), order="deterministic")).digest()
+def _joining_keys(query: Query, key: bytes) -> tuple[bytes, ...]:
+    """Under which a request finds an answer that is still being made for the same question and the same demands; it
+    leads under the last one. An app whose answers are not stored is joined by itself only. Where several end users must
+    have got an answer before others are served it, each joins only what the same one has asked for."""
+    asker = query.asker if query.policy.min_askers > 1 else None
+    groups: list[list[str]] = [[]] if query.may_write else [[], [query.team, query.app]]
+    named = (msgspec.json.encode([*_demands(query), asker, group], order="deterministic") for group in groups)
+    return tuple(hashlib.sha256(key + name).digest() for name in named)
 
 
 def _demands(query: Query) -> list[Any]:

@@ -41,9 +41,10 @@ class CachePolicy(Struct, frozen=True):
     personal: Literal["bypass", "share"] = "bypass"
     """`share` is for bots that know nothing of who asks: their answers to personal questions are general ones."""
     writers: tuple[str, ...] = ()
-    """Apps whose answers are stored; empty = all."""
+    """Apps whose answers are stored, and shared with others while they are being made; empty = all."""
     min_askers: int = 1
-    """How many different end users must have got the same answer before others are served it."""
+    """How many different end users must have got the same answer before others are served it. Above 1, nobody joins
+    what somebody else is being answered either."""
 
 
 class Directives(Struct, frozen=True):
@@ -92,3 +93,8 @@ class Query(Struct, frozen=True):
     """Fields outside the scope that may come back in an answer as it is made: others' are nobody's business."""
     may_audit: bool = True
     """Whether there is money for sending a hit upstream as well."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the answer may be stored: the route may name the apps whose answers are."""
+        return not self.policy.writers or self.app in self.policy.writers

@@ -28,20 +28,15 @@ class Ticket(Struct, frozen=True):
     query: Query
     scope: bytes
     key: bytes
-    joining: bytes | None
-    """Under which others may join while the answer is being made; None = nobody may."""
+    joining: tuple[bytes, ...]
+    """Under which to look for an answer that is being made; others may join this one under the last. Empty:
+    it neither joins nor is joined."""
     text: str
     vector: Vector | None
     purges: int
     """How many purges there had been when the request came: an answer from before one is not stored after it."""
     judgement: Judgement | None = None
     """What would have been served, had it been trusted."""
-
-    @property
-    def may_write(self) -> bool:
-        """Whether the answer may be stored: the route may name the apps whose answers are."""
-        writers = self.query.policy.writers
-        return not writers or self.query.app in writers
 
     def trimmed(self) -> "Ticket":
         """Without what only the lookup needed, for tickets that wait or are remembered: there are many of them."""

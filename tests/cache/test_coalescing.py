@@ -25,6 +25,8 @@ from tests.cache.asking import (
 
 NO_CACHE = Directives(no_cache=True)
 CLOSED = CachePolicy(start="closed")
+SEVERAL = CachePolicy(start="prior", min_askers=2)
+WRITTEN = CachePolicy(start="prior", writers=("trusted",))
 OTHER_DEMANDS: list[dict[str, Any]] = [
     {"output_limit": 50},
     {"lowest_tier": PREMIUM},
@@ -168,6 +170,48 @@ async def test_who_looked_up_while_the_answer_was_stored_gets_it(keep: Keep) -> 
     kept = keep(Meanwhile({QUESTION: 0}))
     leader = await kept(ask(), may_join=False)
     assert disposed(await kept(ask())) == ("exact", "same-text")
+
+
+# --- Where not everybody is served what everybody gets ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["identical", "equivalent"])
+async def test_where_several_must_have_got_an_answer_nobody_joins_somebody_elses(kept: Kept, text: str) -> None:
+    await kept(ask(asker="ann", policy=SEVERAL))
+    assert (await kept(ask(text, asker="bob", policy=SEVERAL))).disposition == "miss"
+
+
+async def test_where_several_must_have_got_an_answer_each_still_joins_their_own(kept: Kept) -> None:
+    leader, other = [await kept(ask(asker=asker, policy=SEVERAL)) for asker in ("ann", "bob")]
+    assert (await kept(ask(asker="ann", policy=SEVERAL))).flight is leader.flight
+    assert (await kept(ask(asker="bob", policy=SEVERAL))).flight is other.flight
+    assert (await kept(ask(PARAPHRASE, asker="ann", policy=SEVERAL))).disposition == "miss"
+
+
+@pytest.mark.parametrize("other", [{"app": "trusted"}, {"app": "stranger"}], ids=lambda other: other["app"])
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["identical", "equivalent"])
+async def test_nobody_joins_an_app_whose_answers_are_not_stored(kept: Kept, text: str, other: dict[str, Any]) -> None:
+    await kept(ask(app="unknown", policy=WRITTEN))
+    assert (await kept(ask(text, policy=WRITTEN, **other))).disposition == "miss"
+
+
+async def test_an_app_whose_answers_are_not_stored_joins_itself_in_the_same_words(kept: Kept) -> None:
+    leader = await kept(ask(app="unknown", policy=WRITTEN))
+    assert (await kept(ask(app="unknown", policy=WRITTEN))).flight is leader.flight
+    assert (await kept(ask(PARAPHRASE, app="unknown", policy=WRITTEN))).disposition == "miss"
+
+
+async def test_apps_of_one_name_in_two_teams_are_two(kept: Kept) -> None:
+    shared = CachePolicy(start="prior", writers=("trusted",), shared="all-support")
+    await kept(ask(team="sales", app="unknown", policy=shared))
+    assert (await kept(ask(team="support", app="unknown", policy=shared))).disposition == "miss"
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["identical", "equivalent"])
+async def test_every_app_joins_one_whose_answers_are_stored(kept: Kept, text: str) -> None:
+    await kept(ask(app="unknown", policy=WRITTEN))
+    leader = await kept(ask(app="trusted", policy=WRITTEN))
+    assert (await kept(ask(text, app="stranger", policy=WRITTEN))).flight is leader.flight
 
 
 # --- Equivalent questions -------------------------------------------------------------------------------------
