@@ -90,7 +90,7 @@ class Books:
             return _worst_nano(request, input_tokens, output_tokens, prices, tools) or 0
 
         output_tokens, clamped = request.output_at_most or candidate.model.max_output_tokens, None
-        is_brief = chosen.is_brief(candidate, routing, failed=has_failed)
+        is_brief, is_clamped = chosen.is_brief(candidate, routing, failed=has_failed), False
         if is_brief and output_tokens > _BRIEF_TOKENS:
             output_tokens = clamped = _BRIEF_TOKENS
         free_nano = self._budgets.free_nano(budgets, at, candidate.model.tier)
@@ -100,6 +100,7 @@ class Books:
             payable = (free_nano - worst_nano(0)) * 1_000_000 // (dearest * request.choices) - 1
             if payable >= _CLAMP_AT_LEAST_TOKENS:
                 output_tokens = clamped = payable
+                is_clamped = True
         name = f"{exchange.request_id}/{exchange.attempts + 1}"
         money = self._budgets.reserve(
             budgets,
@@ -118,6 +119,7 @@ class Books:
             model=candidate.model,
             output_limit=clamped,
             is_brief=is_brief,
+            is_clamped=is_clamped,
             is_rationed=refused or chosen.is_rationed(candidate.model),
             route_reason=chosen.reason_for(candidate.model, refused=refused, failed=has_failed),
         )

@@ -59,6 +59,8 @@ class Reserved(Struct, frozen=True):
     """A limit that the gateway set: the budget was short, or all better models had failed."""
     is_brief: bool
     """Whether this is short-answer mode."""
+    is_clamped: bool
+    """Whether a budget has lowered the output limit."""
     is_rationed: bool
     """Whether a budget ruled a better model out."""
     route_reason: str
@@ -149,6 +151,11 @@ class Exchange(Struct, kw_only=True):
         if self.reserved is not None:
             return self.reserved.route_reason
         return self.plan.reason if self.plan is not None else None
+
+    @property
+    def is_clamped(self) -> bool:
+        """Whether the answer may end early because the caller's budget is short."""
+        return self.reserved is not None and self.reserved.is_clamped
 
     @property
     def is_hit(self) -> bool:

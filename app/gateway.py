@@ -185,13 +185,15 @@ class Gateway:
         return self._recorded(exchange, _one(openai.event_from_body(body)))
 
     async def _join(self, exchange: Exchange) -> AsyncIterator[ChatEvent] | None:
-        """Joins an answer that is being made. None if its leader failed, or if its model is not acceptable
-        here: the caller then looks again, and leads if nobody else does."""
+        """Joins an answer that is being made. None if its leader failed, if its budget has cut it short, or if its
+        model is not acceptable here: the caller then looks again, and leads if nobody else does."""
         flight = exchange.lookup.flight
         assert flight is not None
         try:
             await flight.first()
         except (RouterError, FlightAbandoned):
+            return None
+        if flight.about.is_clamped:  # those who waited for it already
             return None
         served = flight.about.served
         if not exchange.query.acceptance.takes(served.model, served.tier, is_rationed=served.is_rationed):
@@ -321,6 +323,8 @@ class Gateway:
         """The way upstream, from the plan to the stored entry. Its row is closed however it ends."""
         try:
             call = await self._calls.open(exchange)
+            if exchange.is_clamped:
+                self._land(exchange, flight)
             async with aclosing(call.events()) as events:  # type: ignore[type-var]
                 async for event in events:
                     exchange.see(event)
@@ -337,12 +341,16 @@ class Gateway:
             raise
         finally:
             self._under_way.discard(flight)
-            if exchange.lookup.ticket is not None:
-                self._cache.land(exchange.lookup.ticket, flight)
+            self._land(exchange, flight)
             if exchange.row is None:
                 if exchange.status == "ok":
                     exchange.status = "upstream_error"
                 await self._books.record(exchange)
+
+    def _land(self, exchange: Exchange, flight: Flight[ChatEvent]) -> None:
+        """Nobody joins from now on."""
+        if exchange.lookup.ticket is not None:
+            self._cache.land(exchange.lookup.ticket, flight)
 
     def _store(self, exchange: Exchange) -> None:
         ticket = exchange.lookup.ticket

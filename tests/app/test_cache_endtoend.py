@@ -40,6 +40,8 @@ CONFIGURATION = (
     + route("brief", cache="ttl_s = 1")
     + route("off", cache="mode = 'off'")
     + budget("teams.support.apps.poor", 1)
+    + budget("teams.support.apps.short", 12_000_000)  # some 300 tokens
+    + budget("teams.support.apps.shorter", 12_000_000)
     + budget("organisation", 10**15, audits_share=0.0)  # no audits here: each would be one more call
 )
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -643,6 +645,60 @@ def test_a_refusal_of_the_leader_by_its_budget_is_never_passed_on(empty: Running
             assert answer.status_code == 429 or disposition(answer) in ("coalesced", "exact")
     refused = empty.chat(poor, "How do I reset the password of device kilo?", model="large")
     assert refused.status_code == 429
+
+
+def cut(received: Received) -> bool:
+    return "max_completion_tokens" in received.json
+
+
+def test_who_comes_while_a_budget_cuts_an_answer_short_gets_a_whole_one(
+    empty: RunningGateway, provider: Provider
+) -> None:
+    gate = provider.gate()
+    short, long = streamed(["Press "], finish="length"), streamed(["Press ", "it."])
+
+    def reply(received: Received) -> list[Any]:
+        return stream_reply([*short[:2], gate, *short[2:]] if cut(received) else long)
+
+    provider.script("large-2025", reply)
+    poor, rich = empty.key(app="short", route="open"), empty.key(route="open")
+    question = "How do I reset my password?"
+
+    with empty.stream(poor, question, model="large") as leader:
+        parts = leader.iter_raw()
+        seen = next(parts)
+        with empty.stream(rich, question, model="large") as other:
+            whole = other.read()
+        gate.open()
+        seen += b"".join(parts)
+
+    assert "x-thriftgate-output-limit" in leader.headers
+    assert other.headers["x-thriftgate-cache"] == "miss"
+    assert (seen, whole) == (b"".join(short[:-2]) + DONE, b"".join(long[:-2]) + DONE)
+
+
+def test_who_waited_for_an_answer_that_a_budget_cuts_short_gets_a_whole_one(
+    empty: RunningGateway, provider: Provider
+) -> None:
+    gate = provider.gate()
+
+    def reply(received: Received) -> list[Any]:
+        finish = "length" if cut(received) else "stop"
+        return [*([gate] if cut(received) else []), *json_reply(chat_body(finish, finish=finish))]
+
+    provider.script("large-2025", reply)
+    poor, rich = empty.key(app="shorter", route="open"), empty.key(route="open")
+    question = "How do I reset my password?"
+
+    with ThreadPoolExecutor(6) as pool:
+        leader = pool.submit(empty.chat, poor, question, model="large")
+        eventually(lambda: gate.arrived == 1)
+        others = [pool.submit(empty.chat, rich, question, model="large") for _ in range(5)]
+        gate.open()
+
+    assert content(leader.result()) == "length"
+    assert [content(other.result()) for other in others] == ["stop"] * 5
+    assert len(provider.calls) == 2
 
 
 @pytest.mark.parametrize("streams", [False, True])
