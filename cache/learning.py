@@ -56,6 +56,8 @@ class Lesson(Struct, frozen=True):
     """Its entry, if that founded a group of its own."""
     replaced: Collection[Entry] = ()
     """What it takes the place of. Forgotten once its group may have become the new entry's as well."""
+    is_labelled: bool = False
+    """Whether it is known already what it says of what was served."""
 
 
 class Learning:
@@ -144,7 +146,7 @@ class Learning:
         finally:
             self._holdings.forget(lesson.replaced)
         judgement = ticket.judgement
-        if judgement is None or judgement.group is None:
+        if judgement is None or judgement.group is None or lesson.is_labelled:
             return
         await self._turn()
         verdict = await self.verdict(judgement.group, answer)

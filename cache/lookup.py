@@ -286,9 +286,10 @@ class Cache(Generic[Event]):
         if hit is None:
             return None
         hit.confidence, hit.judgement, hit.kappa = judgement.p, judgement, kappa
-        propensity = self.trust.draw(query.route, query.policy, judgement, may_audit=query.may_audit)
-        if propensity is not None:
-            hit.follow_up = FollowUp("audit", ticket, propensity, found[1].id)
+        if hit.follow_up is None:  # else what the refresh brings is its audit
+            propensity = self.trust.draw(query.route, query.policy, judgement, may_audit=query.may_audit)
+            if propensity is not None:
+                hit.follow_up = FollowUp("audit", ticket, propensity, found[1].id)
         self._remember(ticket, judgement, found[1].id)
         return hit
 
@@ -344,24 +345,25 @@ class Cache(Generic[Event]):
             if not leaders:
                 del self._leaders[ticket.scope]
 
-    def store(self, ticket: Ticket, fresh: Fresh) -> str | None:
+    def store(self, ticket: Ticket, fresh: Fresh, *, is_labelled: bool = False) -> str | None:
         """Keeps a cleanly finished answer; returns the entry's id, or None if it is not kept: after a fault, after
         a purge that came meanwhile, if its app may not write, or if it is a rationed one where a better one is
-        stored. Its answer group and the label of what would have been served follow later."""
+        stored. Its answer group and the label of what would have been served follow later; with `is_labelled` that
+        label is known already."""
         try:
-            return self._store_fresh(ticket, fresh)
+            return self._store_fresh(ticket, fresh, is_labelled)
         except Exception as error:  # noqa: BLE001  fails open by design, counted by on_fault
             self._on_fault(error)
             return None
 
-    def _store_fresh(self, ticket: Ticket, fresh: Fresh, stale: Entry | None = None) -> str | None:
+    def _store_fresh(self, ticket: Ticket, fresh: Fresh, is_labelled: bool) -> str | None:
         query, policy, holdings = ticket.query, ticket.query.policy, self._holdings
         older = self._store.by_key(ticket.key)
         is_worse = older is not None and fresh.is_rationed and not older[1].is_rationed
         if ticket.purges != holdings.purges:
             return None
         if not query.may_write or is_worse:
-            self._learn(Lesson(ticket, fresh.text))
+            self._learn(Lesson(ticket, fresh.text, is_labelled=is_labelled))
             return None
         now_us = self._now_us()
         identity = self._comparison.identity(fresh.text)
@@ -392,10 +394,11 @@ class Cache(Generic[Event]):
         )
         # A newer answer to exactly the same question takes the place of the older one. What that leaves to its
         # group, if both say the same, it leaves when the two have been compared.
-        replaced = {each.id: each for each in (older[1] if older else None, stale) if each is not None}.values()
+        replaced = (older[1],) if older is not None else ()
         holdings.set_aside(replaced)
         holdings.put(entry, ticket.key, ticket.text, fresh.payload, ticket.vector)
-        if not self._learn(Lesson(ticket, fresh.text, entry if same is None else None, tuple(replaced))):
+        founded = entry if same is None else None
+        if not self._learn(Lesson(ticket, fresh.text, founded, replaced, is_labelled)):
             holdings.forget(replaced)
         return entry.id if self._store.entry(entry.id) is not None else None
 
@@ -410,30 +413,30 @@ class Cache(Generic[Event]):
     # --- after a hit ---
 
     async def followed(self, follow_up: FollowUp, fresh: Fresh, opinion: SecondOpinion | None = None) -> Verdict | None:
-        """The fresh answer after a hit. An audit's verdict is recorded; a wrong hit quarantines the anchor, lowers
-        its group and is kept for a person to judge, and the fresh answer takes its place. Never raises: a fault is
-        an audit that has failed."""
-        ticket = msgspec.structs.replace(follow_up.ticket, judgement=None)
+        """The fresh answer after a hit. Of a semantic hit the verdict is recorded; a wrong one quarantines the anchor,
+        lowers its group and is kept for a person to judge. What a refresh brings is stored as the answer to the
+        question that was asked, and so is what contradicts an audited hit. Never raises: a fault is an audit that
+        has failed."""
+        ticket, verdict = follow_up.ticket, None
         try:
-            if follow_up.purpose == "audit":
+            if ticket.judgement is not None:
                 assert self._audits is not None
                 verdict = await self._audits.audited(follow_up, fresh, opinion)
-                if verdict == "different":
-                    self.store(ticket, fresh)
-                return verdict
-            stale = self._store.entry(follow_up.entry_id)
-            self._holdings.refreshing.pop(follow_up.entry_id, None)
-            self._store_fresh(ticket, fresh, stale)
         except Exception as error:  # noqa: BLE001  fails open by design, counted by on_fault
             self._on_fault(error)
             self.audit_failed(follow_up)
-        return None
+            return None
+        if verdict == "different":
+            ticket = msgspec.structs.replace(ticket, judgement=None)  # it speaks for another answer
+        if follow_up.purpose == "refresh" or verdict == "different":
+            self.store(ticket, fresh, is_labelled=True)
+        return verdict
 
     def audit_failed(self, follow_up: FollowUp) -> None:
         """An audit that was drawn, or a refresh that was wanted, brought no answer."""
         if follow_up.purpose == "refresh":
             self._holdings.refreshing.pop(follow_up.entry_id, None)
-        elif self._audits is not None:
+        if self._audits is not None:
             self._audits.failed(follow_up)
 
     def complain(self, request_id: str) -> FollowUp | None:

@@ -76,7 +76,7 @@ def recorded_requests(rows: Iterable[LedgerRow], on_row: Callable[[], None] = la
         on_row()
         if row.kind == "request" and (row.decision is not None or row.cache_reason in _COUNTED_WITHOUT_DECISION):
             requests[row.request_id] = row
-        elif row.kind in ("audit", "label") and row.refers_to is not None and row.verdict is not None:
+        elif row.kind in ("audit", "refresh", "label") and row.refers_to is not None and row.verdict is not None:
             labels[row.refers_to] = _LABELS[row.verdict]
     deciding = {row.route for row in requests.values() if row.decision is not None}
     return [

@@ -18,9 +18,9 @@ from router.usage import Usage
 
 Kind = Literal["request", "attempt", "audit", "refresh", "label", "judge", "feedback"]
 """`request`: what a client asked and got. `attempt`: an upstream call that failed and was replaced. `audit`: a fresh
-answer to a question that had been served from the cache, to see whether that was right. `refresh`: one that takes
-the place of an answer that was served although its time was over. `label`: what a fresh answer says of the stored one
-that had not been served instead; it costs nothing. `judge`: what was asked to learn how good an answer was. `feedback`:
+answer to a question that had been served from the cache, to see whether that was right. `refresh`: one to a question
+that had been served an answer whose time was over. `label`: what a fresh answer says of the stored one that had not
+been served instead; it costs nothing. `judge`: what was asked to learn how good an answer was. `feedback`:
 what a client thought of it. All but the first two refer to the request."""
 Status = Literal["ok", "refused", "upstream_error", "upstream_cut", "client_closed", "unknown"]
 """`unknown`: the process died while the request was under way; it is booked at its reservation."""

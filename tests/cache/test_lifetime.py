@@ -7,6 +7,7 @@ import pytest
 from cache.lifetime import lifetime_s
 from cache.lookup import Lookup
 from cache.query import CachePolicy, Directives
+from cache.sameness import Verdict
 from tests.cache.asking import (
     ANSWER,
     FAR,
@@ -108,11 +109,13 @@ async def test_a_caller_may_ask_for_a_younger_answer(kept: Kept, text: str) -> N
 # --- Stale while it is revalidated ----------------------------------------------------------------------------
 
 
-async def refresh(kept: Kept, lookup: Lookup[str], text: str) -> None:
+async def refresh(kept: Kept, lookup: Lookup[str], text: str) -> Verdict | None:
+    """What it says of the answer that was served, if that was stored for another question."""
     assert lookup.follow_up is not None
     assert lookup.follow_up.purpose == "refresh"
-    assert await kept.cache.followed(lookup.follow_up, fresh(text)) is None
+    verdict = await kept.cache.followed(lookup.follow_up, fresh(text))
     await kept.cache.settle()
+    return verdict
 
 
 async def test_before_its_time_is_over_nothing_is_refreshed(kept: Kept) -> None:
@@ -138,20 +141,56 @@ async def test_a_semantic_hit_is_refreshed_too_and_still_says_how_far_it_can_be_
     kept.clock.move_s(120)
     stale = await kept(ask(PARAPHRASE, policy=STALE))
     assert disposed(stale) == ("semantic", "uncertified")
-    await refresh(kept, stale, OTHER)
-    assert served(await kept(ask(PARAPHRASE, policy=STALE))) == OTHER
-    assert served(await kept(ask(policy=STALE))) == OTHER  # what was stale has gone
-    assert kept.count("entries") == 1
+    await refresh(kept, stale, REWORDED)
+    again = await kept(ask(PARAPHRASE, policy=STALE))
+    assert (disposed(again), served(again)) == (("exact", "same-text"), REWORDED)
 
 
-async def test_a_refresh_is_no_label(kept: Kept) -> None:
-    """The request was served: it has been counted as a hit without an audit."""
+async def test_what_refreshes_a_paraphrase_leaves_the_original_question_its_own_answer(kept: Kept) -> None:
     await kept.learn(ask(policy=STALE))
     kept.clock.move_s(120)
-    await refresh(kept, await kept(ask(PARAPHRASE, policy=STALE)), OTHER)
+    assert await refresh(kept, await kept(ask(PARAPHRASE, policy=STALE)), REWORDED) == "same"
+    assert served(await kept(ask(policy=STALE))) == ANSWER
+    assert (kept.count("entries"), kept.count("groups")) == (2, 1)
+
+
+async def test_a_refresh_of_the_same_question_takes_the_place_of_what_was_stale(kept: Kept) -> None:
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(120)
+    assert await refresh(kept, await kept(ask(policy=STALE)), OTHER) is None
+    assert (kept.count("entries"), kept.count("groups")) == (1, 1)
+
+
+@pytest.mark.parametrize(("text", "wrong"), [(REWORDED, 0), (OTHER, 1)], ids=["same", "different"])
+@pytest.mark.parametrize("may_audit", [False, True])
+async def test_a_refresh_shows_whether_a_semantic_hit_was_right(
+    kept: Kept, text: str, wrong: int, may_audit: bool
+) -> None:
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(120)
+    await refresh(kept, await kept(ask(PARAPHRASE, policy=STALE, may_audit=may_audit)), text)
     certificate = kept.cache.certificates()["faq"]
-    assert (certificate.hits, certificate.free, certificate.free_wrong) == (1, 0, 0)
-    assert kept.labels == []
+    assert (certificate.hits, certificate.audited, certificate.wrong) == (1, 1, wrong)
+    assert (certificate.free, kept.labels) == (0, [])  # it was served, so it is no free label
+    assert len(kept.doubts()) == wrong
+
+
+async def test_a_semantic_hit_whose_refresh_fails_stays_unlabelled(kept: Kept) -> None:
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(120)
+    stale = await kept(ask(PARAPHRASE, policy=STALE))
+    assert stale.follow_up is not None
+    kept.cache.audit_failed(stale.follow_up)
+    certificate = kept.cache.certificates()["faq"]
+    assert (certificate.hits, certificate.failed, certificate.audited) == (1, 1, 0)
+
+
+async def test_what_contradicts_a_stale_answer_makes_it_doubted_until_a_fresh_one_comes(kept: Kept) -> None:
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(120)
+    assert await refresh(kept, await kept(ask(PARAPHRASE, policy=STALE)), OTHER) == "different"
+    assert served(await kept(ask(PARAPHRASE, policy=STALE))) == OTHER
+    assert served(await kept(ask(policy=STALE))) != ANSWER
 
 
 async def test_while_one_refresh_is_on_its_way_there_is_no_second(kept: Kept) -> None:
