@@ -35,7 +35,7 @@ class Holdings:
         self.curated: dict[bytes, int] = {}
         """Curated scope -> how many entries it has."""
         self.refreshing: dict[str, int] = {}
-        """Entry whose time is over -> when a fresh answer was asked for, in microseconds."""
+        """Entry whose time is over -> when a fresh answer was last asked for, in microseconds."""
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""

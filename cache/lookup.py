@@ -48,7 +48,7 @@ Screen = Callable[[Query, Split], Cacheability]
 _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
 _REFRESH_AGAIN_US: Final = 60_000_000
-"""A refresh that has brought nothing after this time is not waited for."""
+"""So long after a refresh was asked for, an entry that is still there asks for no other."""
 
 
 class Lookup(Struct, Generic[Event]):
@@ -307,7 +307,8 @@ class Cache(Generic[Event]):
         if not entry.is_curated and now_us >= entry.expires_us - ticket.query.policy.stale_s * 1_000_000:
             if disposition == "exact":  # of a semantic hit it is more important how far it can be trusted
                 hit.reason = "stale-while-revalidate"
-            if now_us >= self._holdings.refreshing.get(entry.id, 0) + _REFRESH_AGAIN_US:
+            is_due = now_us >= self._holdings.refreshing.get(entry.id, 0) + _REFRESH_AGAIN_US
+            if is_due and ticket.may_write:
                 self._holdings.refreshing[entry.id] = now_us
                 hit.follow_up = FollowUp("refresh", ticket, entry_id=entry.id)
         return hit
@@ -434,8 +435,6 @@ class Cache(Generic[Event]):
 
     def audit_failed(self, follow_up: FollowUp) -> None:
         """An audit that was drawn, or a refresh that was wanted, brought no answer."""
-        if follow_up.purpose == "refresh":
-            self._holdings.refreshing.pop(follow_up.entry_id, None)
         if self._audits is not None:
             self._audits.failed(follow_up)
 

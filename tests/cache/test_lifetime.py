@@ -197,10 +197,45 @@ async def test_while_one_refresh_is_on_its_way_there_is_no_second(kept: Kept) ->
     await kept.learn(ask(policy=STALE))
     kept.clock.move_s(101)
     first = await kept(ask(policy=STALE))
-    assert [(await kept(ask(policy=STALE))).follow_up for _ in range(5)] == [None] * 5
     assert first.follow_up is not None
-    kept.cache.audit_failed(first.follow_up)
-    assert (await kept(ask(policy=STALE))).follow_up is not None
+    assert [(await kept(ask(policy=STALE))).follow_up for _ in range(5)] == [None] * 5
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_a_refresh_that_has_failed_is_tried_again_a_minute_later(kept: Kept, text: str) -> None:
+    policy = CachePolicy(start="prior", ttl_s=100, stale_s=3600)
+    await kept.learn(ask(policy=policy))
+    kept.clock.move_s(101)
+    for _ in range(3):
+        first = await kept(ask(text, policy=policy))
+        assert first.follow_up is not None
+        kept.cache.audit_failed(first.follow_up)
+        kept.clock.move_s(59)
+        assert (await kept(ask(text, policy=policy))).follow_up is None
+        kept.clock.move_s(1)
+
+
+async def test_a_refresh_that_is_not_stored_is_tried_again_a_minute_later(kept: Kept) -> None:
+    policy = CachePolicy(start="prior", ttl_s=100, stale_s=3600)
+    await kept.learn(ask(policy=policy))
+    kept.clock.move_s(101)
+    first = await kept(ask(policy=policy))
+    assert first.follow_up is not None
+    await kept.cache.followed(first.follow_up, fresh(OTHER, is_rationed=True))  # a worse one
+    assert served(await kept(ask(policy=policy))) == ANSWER
+    assert (await kept(ask(policy=policy))).follow_up is None
+    kept.clock.move_s(60)
+    assert (await kept(ask(policy=policy))).follow_up is not None
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_nothing_is_refreshed_for_who_may_not_write(kept: Kept, text: str) -> None:
+    policy = CachePolicy(start="prior", ttl_s=100, stale_s=50, writers=("editor",))
+    await kept.learn(ask(app="editor", policy=policy))
+    kept.clock.move_s(101)
+    stale = await kept(ask(text, app="reader", policy=policy))
+    assert (served(stale), stale.follow_up) == (ANSWER, None)
+    assert (await kept(ask(text, app="editor", policy=policy))).follow_up is not None
 
 
 async def test_beyond_the_greatest_staleness_nothing_is_served(kept: Kept) -> None:
