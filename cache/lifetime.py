@@ -1,9 +1,26 @@
 """How long an answer may live: what it is about decides, since prices and policies change sooner than how-tos."""
 
+from functools import lru_cache
+
 from cache.cacheability import content_class
+from cache.entries import Entry
 from cache.query import CachePolicy
+
+_class_of = lru_cache(maxsize=4096)(content_class)
+"""The neighbours of one question are asked about with every lookup near it."""
 
 
 def lifetime_s(policy: CachePolicy, question: str) -> int:
     """Seconds from creation: the route's, or less if the class of the question has less."""
-    return min(policy.ttl_s, dict(policy.ttl_by_class).get(content_class(question), policy.ttl_s))
+    if not policy.ttl_by_class:
+        return policy.ttl_s
+    return min(policy.ttl_s, dict(policy.ttl_by_class).get(_class_of(question), policy.ttl_s))
+
+
+def expires_us(entry: Entry, question: str, policy: CachePolicy) -> int:
+    """From when on the answer to this question is not served any more, not even while a fresh one is fetched: as was
+    said when it was stored, or sooner if its route allows less now. A curated one has a time of its own."""
+    if entry.is_curated:
+        return entry.expires_us
+    allowed_s = lifetime_s(policy, question) + policy.stale_s
+    return min(entry.expires_us, entry.created_us + allowed_s * 1_000_000)

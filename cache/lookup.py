@@ -22,13 +22,13 @@ from cache.audits import Audits, SecondOpinion
 from cache.cacheability import Cacheability, cacheability
 from cache.certificate import Certificate
 from cache.decision import Judgement, Neighbour, Prior, load_prior
-from cache.entries import Entry, EntryStore
+from cache.entries import Anchor, Entry, EntryStore
 from cache.errors import TextTooLong
 from cache.flights import Flight
 from cache.holdings import Holdings
 from cache.index import Vector
 from cache.learning import Learning, Lesson
-from cache.lifetime import lifetime_s
+from cache.lifetime import expires_us, lifetime_s
 from cache.neighbourhood import Neighbourhood
 from cache.query import Acceptance, CachePolicy, Directives, Disposition, Query
 from cache.sameness import Verdict
@@ -250,9 +250,10 @@ class Cache(Generic[Event]):
                 if found is None:
                     return None
                 anchor, entry = found
-                if entry.expires_us <= now_us:
+                is_served = may_serve(anchor, entry)
+                if not is_served and now_us >= expires_us(entry, anchor.text, query.policy):
                     expired.append(entry)  # noqa: B023  read before the next round
-                return anchor.text, entry.group_id, not anchor.is_quarantined and may_serve(entry)
+                return anchor.text, entry.group_id, is_served
 
             judgement = self._neighbourhood.judge(scope, text, vector, described)
             if not expired:
@@ -264,11 +265,11 @@ class Cache(Generic[Event]):
             if scope is None:
                 continue
             found = self._store.by_key(key or exact_key(scope, ticket.text))
-            if found is None or found[0].is_quarantined or not _served_to(ticket.query, self._now_us())(found[1]):
+            if found is None or not _served_to(ticket.query, self._now_us())(*found):
                 continue
             if scope == curated and self._store.anchors_of(found[1].id)[0].id != found[0].id:
                 continue  # no operator has written this question: it is judged like any other
-            if (hit := self._hit("exact", "same-text", found[1], ticket)) is not None:
+            if (hit := self._hit("exact", "same-text", *found, ticket)) is not None:
                 hit.confidence = 1.0
                 if ticket.query.policy.mode == "semantic":
                     self.trust.without_candidate(ticket.query.route, ticket.query.policy)
@@ -282,7 +283,7 @@ class Cache(Generic[Event]):
             return None
         found = self._store.by_anchor(judgement.neighbour.anchor_id)
         assert found is not None
-        hit = self._hit("semantic", self.trust.state(query.route, query.policy), found[1], ticket)
+        hit = self._hit("semantic", self.trust.state(query.route, query.policy), *found, ticket)
         if hit is None:
             return None
         hit.confidence, hit.judgement, hit.kappa = judgement.p, judgement, kappa
@@ -297,18 +298,21 @@ class Cache(Generic[Event]):
         if self._audits is not None:
             self._audits.remember(ticket, judgement, entry_id)
 
-    def _hit(self, disposition: Disposition, reason: str, entry: Entry, ticket: Ticket) -> Lookup[Event] | None:
+    def _hit(
+        self, disposition: Disposition, reason: str, anchor: Anchor, entry: Entry, ticket: Ticket
+    ) -> Lookup[Event] | None:
         payload = self._store.payload(entry.id)
         if payload is None:  # its row never reached the file and memory has dropped it
             self._holdings.forget([entry])
             return None
         hit: Lookup[Event] = Lookup(disposition, reason, entry=entry, payload=payload)
-        now_us = self._now_us()
-        if not entry.is_curated and now_us >= entry.expires_us - ticket.query.policy.stale_s * 1_000_000:
+        now_us, policy = self._now_us(), ticket.query.policy
+        fresh_until_us = expires_us(entry, anchor.text, policy) - policy.stale_s * 1_000_000
+        if not entry.is_curated and now_us >= fresh_until_us:
             if disposition == "exact":  # of a semantic hit it is more important how far it can be trusted
                 hit.reason = "stale-while-revalidate"
             is_due = now_us >= self._holdings.refreshing.get(entry.id, 0) + _REFRESH_AGAIN_US
-            if is_due and ticket.may_write:
+            if is_due and ticket.query.may_write:
                 self._holdings.refreshing[entry.id] = now_us
                 hit.follow_up = FollowUp("refresh", ticket, entry_id=entry.id)
         return hit
@@ -495,9 +499,10 @@ class Cache(Generic[Event]):
         self._holdings.close()
 
 
-def _served_to(query: Query, now_us: int) -> Callable[[Entry], bool]:
-    """Whether an entry may be served: fresh, made by a model that is acceptable now, complete within the caller's
-    limit, and known to enough others if the route wants that. For the many neighbours of one question."""
+def _served_to(query: Query, now_us: int) -> Callable[[Anchor, Entry], bool]:
+    """Whether an entry may be served for this anchor: not doubted, fresh, made by a model that is acceptable now,
+    complete within the caller's limit, and known to enough others if the route wants that. For the many neighbours of
+    one question."""
     limit, max_age_s, wanted = query.output_limit, query.directives.max_age_s, query.policy.min_askers
     oldest_us = now_us - max_age_s * 1_000_000 if max_age_s is not None else None
     accepted: dict[tuple[str, int, bool], bool] = {}
@@ -508,9 +513,10 @@ def _served_to(query: Query, now_us: int) -> Callable[[Entry], bool]:
             accepted[made_by] = query.acceptance.takes(entry.model, entry.tier, is_rationed=entry.is_rationed)
         return accepted[made_by]
 
-    def may_serve(entry: Entry) -> bool:
+    def may_serve(anchor: Anchor, entry: Entry) -> bool:
         if (
-            now_us >= entry.expires_us
+            anchor.is_quarantined
+            or now_us >= expires_us(entry, anchor.text, query.policy)
             or (oldest_us is not None and entry.created_us < oldest_us)
             or (limit is not None and entry.output_tokens > limit)
         ):

@@ -88,6 +88,29 @@ async def test_expired_answers_do_not_hide_fresh_ones(keep: Keep) -> None:
     assert kept.count("vectors") == kept.count("groups") == 1
 
 
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+@pytest.mark.parametrize("shorter", [{"ttl_s": 100}, {"ttl_by_class": (("faq", 100),)}], ids=["route", "class"])
+async def test_a_shorter_life_holds_for_what_is_stored_already(kept: Kept, text: str, shorter: dict[str, Any]) -> None:
+    now = CachePolicy(start="prior", **shorter)
+    await kept.learn(ask())
+    kept.clock.move_s(99)
+    assert served(await kept(ask(text, policy=now))) == ANSWER
+    kept.clock.move_s(1)
+    assert (await kept(ask(text, policy=now), may_join=False)).disposition == "miss"
+
+
+async def test_a_shorter_life_takes_nothing_from_curated_answers(kept: Kept) -> None:
+    await kept.warm(QUESTION)
+    kept.clock.move_s(1000)
+    assert served(await kept(ask(policy=BRIEF))) == ANSWER
+
+
+async def test_a_longer_life_begins_with_the_next_answer(kept: Kept) -> None:
+    await kept.learn(ask(policy=BRIEF))
+    kept.clock.move_s(100)
+    assert (await kept(ask())).disposition == "miss"
+
+
 async def test_the_age_of_an_answer_is_told_in_whole_seconds(kept: Kept) -> None:
     await kept.learn(ask())
     kept.clock.move_s(7.9)
@@ -243,6 +266,21 @@ async def test_beyond_the_greatest_staleness_nothing_is_served(kept: Kept) -> No
     kept.clock.move_s(150)
     assert (await kept(ask(policy=STALE))).disposition == "miss"
     assert (await kept(ask(PARAPHRASE, policy=STALE), may_join=False)).disposition == "miss"
+
+
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_a_smaller_staleness_holds_for_what_is_stored_already(kept: Kept, text: str) -> None:
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(110)
+    assert (await kept(ask(text, policy=BRIEF), may_join=False)).disposition == "miss"
+
+
+async def test_with_a_shorter_life_an_answer_is_stale_sooner(kept: Kept) -> None:
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(60)
+    stale = await kept(ask(policy=CachePolicy(start="prior", ttl_s=50, stale_s=50)))
+    assert disposed(stale) == ("exact", "stale-while-revalidate")
+    assert stale.follow_up is not None
 
 
 async def test_a_refresh_that_comes_after_a_purge_stores_nothing(kept: Kept) -> None:
