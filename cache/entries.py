@@ -508,12 +508,16 @@ class EntryStore:
             row = connection.execute(_SELECT_DOUBT, {"wanted": doubt_id}).mappings().one_or_none()
         return Doubt(**row) if row is not None else None
 
-    def forget_doubts(self, entries: Iterable[Entry] | None) -> None:
-        """Deletes the doubts about these entries, with their texts; None = all of them."""
-        if entries is None:
-            self._writer.add(Change(object(), _DELETE_DOUBTS, ([{}],), is_kept=True))
-        elif rows := [{"gone": entry.id} for entry in entries]:
-            self._writer.add(Change(object(), _DELETE_DOUBTS_OF, (rows,), is_kept=True))
+    def forget_doubts(self, entries: Iterable[Entry]) -> None:
+        """Deletes the doubts about these entries, with their texts."""
+        if rows := [{"gone": entry.id} for entry in entries]:
+            self._writer.add(Change(object(), _DELETE_DOUBTS_ABOUT, (rows,), is_kept=True))
+
+    def forget_doubts_of(self, team: str | None, route: str | None) -> None:
+        """Deletes the doubts about hits of this team and route, whether or not what was served is still stored; None =
+        of any."""
+        row = {"of_team": team, "of_route": route}
+        self._writer.add(Change(object(), _DELETE_DOUBTS_OF, ([row],), is_kept=True))
 
     def rule(self, doubt_id: int, ruling: Ruling) -> Doubt | None:
         """Writes down what a person said. Returns the doubt as it is now; None if there is none of that id."""
@@ -723,8 +727,15 @@ _SELECT_EXPORTED: Final = (
     .where(tables.entries.c.id.in_(sa.bindparam("wanted", expanding=True)))
 )
 _SELECT_CERTIFICATES: Final = sa.select(tables.certificates.c.route, tables.certificates.c.snapshot)
-_DELETE_DOUBTS: Final = (tables.doubts.delete(),)
-_DELETE_DOUBTS_OF: Final = (tables.doubts.delete().where(tables.doubts.c.entry_id == _GONE),)
+_DELETE_DOUBTS_ABOUT: Final = (tables.doubts.delete().where(tables.doubts.c.entry_id == _GONE),)
+_OF_TEAM: Final[sa.BindParameter[Any]] = sa.bindparam("of_team", type_=sa.Text)
+_OF_ROUTE: Final[sa.BindParameter[Any]] = sa.bindparam("of_route", type_=sa.Text)
+_DELETE_DOUBTS_OF: Final = (
+    tables.doubts.delete().where(
+        tables.doubts.c.team == sa.func.coalesce(_OF_TEAM, tables.doubts.c.team),
+        tables.doubts.c.route == sa.func.coalesce(_OF_ROUTE, tables.doubts.c.route),
+    ),
+)
 _SELECT_DOUBT: Final = sa.select(tables.doubts).where(tables.doubts.c.id == _WANTED)
 _DELETE_ANCHORS_OF_NOTHING: Final = tables.anchors.delete().where(
     ~sa.exists().where(tables.entries.c.id == tables.anchors.c.entry_id)

@@ -155,10 +155,13 @@ class Holdings:
     def purge(self, **equal: Any) -> int:
         """Forgets every entry that matches all that is given; how many. Answers on their way are not stored."""
         self.purges += 1
-        matching = self.store.select(**equal)
+        given = {name: value for name, value in equal.items() if value is not None}
+        matching = self.store.select(**given)
         self.forget(matching)
-        is_all = all(value is None for value in equal.values())
-        self.store.forget_doubts(None if is_all else matching)
+        if given:
+            self.store.forget_doubts(matching)
+        if given.keys() <= {"team", "route"}:  # which doubts name too: some are about what was replaced before
+            self.store.forget_doubts_of(given.get("team"), given.get("route"))
         self.store.hurry()  # what was taken back must not come again with the next start
         return len(matching)
 

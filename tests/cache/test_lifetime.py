@@ -385,6 +385,22 @@ async def test_a_purge_takes_the_doubts_about_what_it_forgets_along(kept: Kept, 
     assert [doubt.team for doubt in kept.doubts(only_open=False)] == (["sales"] if criteria else [])
 
 
+@pytest.mark.parametrize("criteria", [{}, {"team": "support"}, {"route": "faq"}, {"team": "support", "route": "faq"}])
+async def test_a_purge_takes_the_doubts_about_what_was_replaced_before_along(
+    kept: Kept, criteria: dict[str, Any]
+) -> None:
+    places: list[dict[str, Any]] = [{}, {"team": "sales", "route": "shop"}]
+    for place in places:
+        await kept.learn(ask(**place))
+        await kept.audit(await kept(ask(PARAPHRASE, may_audit=True, **place)), OTHER)
+        await kept.learn(ask(**place), OTHER)
+    assert len(kept.doubts()) == 2
+    kept.cache.purge(team="support", route="shop")
+    assert len(kept.doubts()) == 2
+    kept.cache.purge(**criteria)
+    assert [doubt.team for doubt in kept.doubts()] == (["sales"] if criteria else [])
+
+
 async def test_what_was_purged_stays_away_after_a_restart(keep: Keep) -> None:
     before = keep()
     await before.learn(ask())
