@@ -371,6 +371,25 @@ class EntryStore:
         self._writer.add(Change(("anchor", anchor_id), _UPDATE_ANCHOR, ([row],), is_kept=True))
         return anchor
 
+    def is_own_question(self, anchor: Anchor) -> bool:
+        """Whether its entry was stored with this prompt; what leads there besides was added later."""
+        return self._anchors_of[anchor.entry_id][0] == anchor.id
+
+    def remove_anchor(self, anchor: Anchor, vector: Vector | None) -> None:
+        """Lets a prompt lead to its entry no more; the entry stays, and must have another. `vector` is the anchor's.
+        An absent one is no error."""
+        if self._anchors.pop(anchor.id, None) is None:
+            return
+        self._anchors_of[anchor.entry_id] = tuple(
+            each for each in self._anchors_of[anchor.entry_id] if each != anchor.id
+        )
+        if self._by_key.get(anchor.exact_key) == anchor.id:
+            del self._by_key[anchor.exact_key]
+        self._ranking.grow(anchor.entry_id, -_anchor_bytes(anchor, vector))
+        cancelled = self._writer.cancel([("put anchor", anchor.id), ("anchor", anchor.id)])
+        if ("put anchor", anchor.id) not in cancelled:
+            self._writer.add(Change(("no anchor", anchor.id), _DELETE_ANCHOR, ([{"gone": anchor.id}],), is_kept=True))
+
     def remove(self, entries: Iterable[Entry]) -> list[Anchor]:
         """Deletes entries with all their anchors; returns the anchors. Absent ones are no error. A group stays,
         also one that no entry names any more."""
@@ -756,6 +775,7 @@ _UPDATE_ANCHOR: Final = (
     .where(tables.anchors.c.id == _WANTED)
     .values(is_quarantined=sa.bindparam("new_is_quarantined")),
 )
+_DELETE_ANCHOR: Final = (tables.anchors.delete().where(tables.anchors.c.id == _GONE),)
 _UPDATE_GROUP: Final = (
     tables.groups.update().where(tables.groups.c.id == _WANTED).values(evidence=sa.bindparam("new_evidence")),
 )

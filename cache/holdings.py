@@ -107,15 +107,27 @@ class Holdings:
         text: str,
         payload: bytes,
         vector: Vector | None,
-        replaced: Entry | None = None,
+        older: tuple[Anchor, Entry] | None = None,
     ) -> Anchor:
-        """Stores an entry with its first anchor; what it replaces goes, and what has to make room."""
+        """Stores an entry with its first anchor; what has to make room goes. Of an older one to which this text leads,
+        all goes if the text is its own question, else it only loses the text."""
         anchor, surplus = self.store.put(entry, key, text, payload, self.encoder, vector)
         if entry.is_curated:
             self._count_curated(entry)
         self._place(entry, anchor, vector)
-        self.forget([*([replaced] if replaced is not None else []), *surplus])
+        replaced: list[Entry] = []
+        if older is not None and self.store.is_own_question(older[0]):
+            replaced.append(older[1])
+        elif older is not None:
+            self._detach(*older)
+        self.forget([*replaced, *surplus])
         return anchor
+
+    def _detach(self, anchor: Anchor, entry: Entry) -> None:
+        vector = self.neighbourhood.vector(entry.scope, anchor.id) if self.neighbourhood is not None else None
+        self.store.remove_anchor(anchor, vector)
+        if self.neighbourhood is not None:
+            self.neighbourhood.remove(entry.scope, anchor.id, entry.group_id)
 
     def add_anchor(self, entry: Entry, key: bytes, text: str, vector: Vector | None) -> Anchor | None:
         """Another prompt that leads to this entry; None if the entry is gone."""

@@ -128,7 +128,7 @@ class Neighbourhood:
 
     def remove(self, scope: bytes, anchor_id: int, group_id: int) -> bool:
         """Forgets an anchor. Returns whether its group had no other; the group then goes with it."""
-        vector = self._vector(scope, anchor_id)
+        vector = self.vector(scope, anchor_id)
         self._packed.pop(anchor_id, None)
         is_empty = self._leave(anchor_id, group_id, vector)
         if vector is not None:
@@ -140,11 +140,12 @@ class Neighbourhood:
 
     def regroup(self, scope: bytes, anchor_id: int, old: int, new: int) -> bool:
         """Lets an anchor lead to another group. Returns whether the old one has gone with it."""
-        vector = self._vector(scope, anchor_id)
+        vector = self.vector(scope, anchor_id)
         self._join(scope, anchor_id, new, vector)
         return self._leave(anchor_id, old, vector)
 
-    def _vector(self, scope: bytes, anchor_id: int) -> Vector | None:
+    def vector(self, scope: bytes, anchor_id: int) -> Vector | None:
+        """The vector of an anchor, if it has one."""
         try:
             found: Vector = self._prompts.vectors(scope, [anchor_id])[0]
             return found
@@ -157,7 +158,7 @@ class Neighbourhood:
         if vector is None or len(group.anchors) == 1:
             return
         if group.total is None:
-            known = [known for each in group.anchors if (known := self._vector(scope, each)) is not None]
+            known = [known for each in group.anchors if (known := self.vector(scope, each)) is not None]
             group.total = sum(known, vector * 0)
         else:
             group.total += vector

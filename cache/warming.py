@@ -52,16 +52,15 @@ class Warming:
         self._now_us = now_us
 
     async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
-        """Stores curated answers for a team, route and knowledge version. One that is asked for in the same words
-        already is replaced. Returns how many were stored. A question that is too long for the encoder is served
-        exactly only."""
+        """Stores curated answers for a team, route and knowledge version. The answer to the same question is replaced;
+        one to which these words lead besides its own question stays for that. Returns how many were stored. A question
+        that is too long for the encoder is served exactly only."""
         scope, now_us = curated_scope(query), self._now_us()
         for item in items:
             text = normalised(item.question)
             vector, meaning = await self._vector(text), await self._meaning(item.answer)
             group_id = await self._group(scope, item.answer, meaning)
             key = exact_key(scope, text)
-            older = self._holdings.store.by_key(key)
             entry = Entry(
                 id=uuid.uuid4().hex,
                 scope=scope,
@@ -84,7 +83,7 @@ class Warming:
                 askers=(),
                 worth=1,
             )
-            self._holdings.put(entry, key, text, item.payload, vector, older[1] if older else None)
+            self._holdings.put(entry, key, text, item.payload, vector, self._holdings.store.by_key(key))
         return len(items)
 
     async def restore(self, kept: Kept, *, is_semantic: Callable[[str], bool]) -> Taken:
@@ -115,7 +114,7 @@ class Warming:
             key = exact_key(entry.scope, text)
             older = store.by_key(key)
             if place == 0:
-                anchor = self._holdings.put(entry, key, text, kept.payload, vector, older[1] if older else None)
+                anchor = self._holdings.put(entry, key, text, kept.payload, vector, older)
             elif older is None:
                 added = self._holdings.add_anchor(entry, key, text, vector)
                 if added is None:  # there was no room for the entry

@@ -843,6 +843,25 @@ def test_another_prompt_leads_to_the_entry_for_good(open_store: Opener) -> None:
     assert after.by_key(b"other key") == (anchor, entry("a"))
 
 
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_prompt_that_is_taken_away_leaves_the_others_for_good(open_store: Opener, *, is_written: bool) -> None:
+    before = open_store()
+    own = put(before, "a")
+    size = before.bytes
+    added = before.add_anchor("a", b"other key", "other text", "e1", VECTOR)
+    assert added is not None
+    if is_written:
+        before.flush()
+    assert [before.is_own_question(each) for each in (own, added)] == [True, False]
+    before.remove_anchor(added, VECTOR)
+    before.remove_anchor(added, VECTOR)
+    assert (before.by_key(b"other key"), before.by_anchor(added.id), before.bytes) == (None, None, size)
+    assert before.anchors_of("a") == [own]
+    after = open_store()
+    assert load(after) == [("a", "text a", True)]
+    assert after.by_key(own.exact_key) == (own, entry("a"))
+
+
 def test_a_quarantine_lasts_until_it_is_taken_off(open_store: Opener) -> None:
     store = open_store()
     anchor = put(store, "a")

@@ -62,6 +62,20 @@ async def test_restored_answers_that_say_the_same_share_a_group(kept: Kept) -> N
     assert (kept.count("entries"), kept.count("groups")) == (2, 1)
 
 
+async def test_an_imported_question_leaves_an_answer_that_it_came_to_later_to_its_own_question(kept: Kept) -> None:
+    closed = CachePolicy(start="closed")
+    await kept.warm(PARAPHRASE, NORWAY)
+    entries = await exported(kept)
+    kept.cache.purge()
+    await kept.warm(QUESTION, ANSWER)
+    kept.answer(await kept(ask(PARAPHRASE, policy=closed)), REWORDED)
+    await kept.cache.settle()
+    newer = [replace(each, created_us=each.created_us + 1) for each in entries]
+    assert await restored(kept.cache, newer) == ["imported"]
+    assert served(await kept(ask(policy=closed))) == ANSWER
+    assert served(await kept(ask(PARAPHRASE, policy=closed))) == NORWAY
+
+
 async def test_a_cache_without_an_encoder_takes_entries_and_serves_them_exactly(kept: Kept, tmp_path: Path) -> None:
     await kept.learn(asked(), ANSWER)
     without = other(tmp_path)

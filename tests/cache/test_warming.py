@@ -208,6 +208,21 @@ async def test_the_same_question_again_replaces_it(kept: Kept) -> None:
     assert kept.count("entries") == kept.count("curated") == kept.count("vectors") == kept.count("groups") == 1
 
 
+async def test_warming_a_question_that_came_to_an_answer_later_leaves_that_answer_to_its_own(keep: Keep) -> None:
+    before, closed = keep(), CachePolicy(start="closed")
+    await before.warm(QUESTION, CURATED)
+    before.answer(await before(ask(PARAPHRASE, policy=closed)), REWORDED)
+    await before.cache.settle()
+    assert served(await before(ask(PARAPHRASE, policy=closed, model="another"))) == CURATED
+    await before.warm(PARAPHRASE, NORWAY)
+    before.close()
+    after = keep()
+    for kept in (before, after):
+        assert (kept.count("curated"), kept.count("vectors")) == (2, 3)  # with the model's own answer
+    assert served(await after(ask(policy=closed))) == CURATED
+    assert served(await after(ask(PARAPHRASE, policy=closed))) == NORWAY
+
+
 async def test_curated_answers_in_other_words_form_one_group(kept: Kept) -> None:
     await kept.warm(QUESTION, CURATED)
     await kept.warm(FAR, REWORDED)
