@@ -233,7 +233,8 @@ def _print_doubt(doubt: Doubt) -> None:
 def rule(doubt_id: int, ruling: Literal["right", "wrong"]) -> None:
     """Say whether a doubtful hit was right. `thriftgate cache inspect` shows the IDs.
 
-    A right one is served again, a wrong one never; its answer group is trusted more or less from then on.
+    A right one is served again, a wrong one never, but for a curated answer to its own question; its answer group is
+    trusted more or less from then on.
     """
     settings = settings_of_command()
     if (server := running_server(settings)) is not None:

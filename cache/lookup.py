@@ -265,11 +265,17 @@ class Cache(Generic[Event]):
             if scope is None:
                 continue
             found = self._store.by_key(key or exact_key(scope, ticket.text))
-            if found is None or not _served_to(ticket.query, self._now_us())(*found):
+            if found is None:
                 continue
-            if scope == curated and self._store.anchors_of(found[1].id)[0].id != found[0].id:
-                continue  # no operator has written this question: it is judged like any other
-            if (hit := self._hit("exact", "same-text", *found, ticket)) is not None:
+            anchor, entry = found
+            if entry.is_curated:
+                if not self._store.is_own_question(anchor):
+                    continue  # no operator has written this question: it is judged like any other
+                # A model that does not know the operator's answer says `different` to a right one.
+                anchor = msgspec.structs.replace(anchor, is_quarantined=False)
+            if not _served_to(ticket.query, self._now_us())(anchor, entry):
+                continue
+            if (hit := self._hit("exact", "same-text", anchor, entry, ticket)) is not None:
                 hit.confidence = 1.0
                 if ticket.query.policy.mode == "semantic":
                     self.trust.without_candidate(ticket.query.route, ticket.query.policy)

@@ -162,6 +162,34 @@ async def test_a_wrong_curated_hit_is_audited_like_any_other(kept: Kept) -> None
     assert served(await kept(ask(PARAPHRASE))) == OTHER
 
 
+async def test_what_an_audit_calls_wrong_stays_the_answer_to_the_operators_own_words(keep: Keep) -> None:
+    before = keep(Compass({QUESTION: 0, PARAPHRASE: 10, "Resetting passwords, how?": -5}))
+    await before.warm(QUESTION, CURATED)
+    assert await before.audit(await before(ask(PARAPHRASE, may_audit=True)), OTHER) == "different"
+    assert before.cache.rule(before.doubts()[0].id, "wrong")
+    before.close()
+    after = keep(Compass({QUESTION: 0, PARAPHRASE: 10, "Resetting passwords, how?": -5}))
+    for kept in (before, after):
+        assert disposed(await kept(ask())) == ("exact", "same-text")
+        assert served(await kept(ask())) == CURATED
+        assert served(await kept(ask("Resetting passwords, how?"), may_join=False)) != CURATED
+
+
+async def test_a_quarantine_bars_a_question_that_came_to_a_curated_answer_later_in_its_own_words_too(
+    kept: Kept,
+) -> None:
+    closed = CachePolicy(start="closed")
+    await kept.warm(QUESTION, CURATED)
+    kept.answer(await kept(ask(PARAPHRASE, policy=closed)), REWORDED)
+    await kept.cache.settle()
+    found = (await kept(ask(PARAPHRASE, policy=closed, model="another"))).entry
+    assert found is not None
+    for anchor in kept.store.anchors_of(found.id):
+        kept.store.quarantine(anchor.id, True)
+    assert (await kept(ask(PARAPHRASE, policy=closed, model="another"))).disposition == "miss"
+    assert served(await kept(ask(policy=closed))) == CURATED
+
+
 # --- First, and for how long --------------------------------------------------------------------------------
 
 
