@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 from msgspec import Struct, structs
 
-from cache.entries import Entry, EntryStore, Facts
+from cache.entries import TEXT_AT_MOST, Entry, EntryStore, Facts
 from cache.errors import CacheError
 from cache.query import CachePolicy
 from cache.scope import FORMAT_VERSION
@@ -124,5 +124,7 @@ async def restore(cache: Restores, kept: Kept, policies: Mapping[str, CachePolic
 
 
 def with_answer(kept: Kept, answer: str) -> Kept:
-    """The entry with its own answer, where the export has none of its group."""
-    return kept if kept.answer else structs.replace(kept, answer=answer)
+    """The entry with its own whole answer, where the export has none of its group, or only the start of a long one:
+    others may begin alike."""
+    is_whole = kept.answer and len(kept.answer) < TEXT_AT_MOST
+    return kept if is_whole else structs.replace(kept, answer=answer)

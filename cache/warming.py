@@ -12,7 +12,6 @@ from msgspec import Struct
 from cache.answers import Answers, Comparison, Encodes
 from cache.entries import Entry
 from cache.errors import TextTooLong
-from cache.groups import LONGEST_FOUNDER
 from cache.holdings import Holdings
 from cache.index import Vector
 from cache.query import Query
@@ -94,7 +93,7 @@ class Warming:
             return "expired"
         if self._is_present(kept):
             return "present"
-        answer = (kept.answer or "")[:LONGEST_FOUNDER]
+        answer = kept.answer or ""
         texts = [normalised(prompt.text) for prompt in kept.anchors]
         vectors = [await self._vector(text) if kept.is_curated or is_semantic(text) else None for text in texts]
         meaning = await self._meaning(answer) if answer else None

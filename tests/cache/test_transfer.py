@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cache import transfer
+from cache.entries import TEXT_AT_MOST
 from cache.query import CachePolicy, Query
 from cache.transfer import Restores
 from tests.cache.asking import ANSWER, FAR, NORWAY, PARAPHRASE, QUESTION, REWORDED, Kept, ask, disposed, served
@@ -74,6 +75,21 @@ async def test_an_imported_question_leaves_an_answer_that_it_came_to_later_to_it
     assert await restored(kept.cache, newer) == ["imported"]
     assert served(await kept(ask(policy=closed))) == ANSWER
     assert served(await kept(ask(PARAPHRASE, policy=closed))) == NORWAY
+
+
+async def test_long_answers_that_begin_alike_stay_apart_and_equal_ones_together(kept: Kept) -> None:
+    start = "x" * TEXT_AT_MOST
+    for text, answer in ((QUESTION, "5 euros"), (PARAPHRASE, "95 euros"), (FAR, "5 euros")):
+        await kept.learn(asked(text), f"{start} and so: {answer}")
+    before = [entry.group_id for entry in kept.store.select()]
+    kept.store.flush()
+    entries = list(transfer.kept_from(list(transfer.lines(kept.store))))
+    kept.cache.purge()
+    whole = [transfer.with_answer(each, each.payload.decode()) for each in entries]
+    assert await restored(kept.cache, whole) == ["imported"] * 3
+    after = [entry.group_id for entry in kept.store.select()]
+    for one, two, other in (before, after):
+        assert one == other != two
 
 
 async def test_a_cache_without_an_encoder_takes_entries_and_serves_them_exactly(kept: Kept, tmp_path: Path) -> None:
