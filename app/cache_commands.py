@@ -346,6 +346,11 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
             with _opened(settings, with_encoder=True) as files:
                 done = asyncio.run(_warm_files(files, routes, team, route, items, show))
             _log(settings, "cache warmed", f"team {team}, route {route}: {done} entries")
+    if done < len(items):
+        raise Failure(
+            f"Only {done} of {len(items)} questions are kept, for team {team} on route {route}. The others could not "
+            "be written to the cache file, or were purged meanwhile. Warm the file again."
+        )
     out.print(f"{done} questions are answered from now on, for team {team} on route {route}.")
 
 

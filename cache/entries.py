@@ -550,9 +550,20 @@ class EntryStore:
 
     # --- the file ---
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be written that whoever can wait should `flush` before more is stored."""
+        return self._writer.is_behind
+
     def flush(self) -> None:
         """Waits until everything is in the file, or has failed and was counted."""
         self._writer.flush()
+
+    def written(self, entry_ids: Sequence[str]) -> int:
+        """How many of these are in the file, after a `flush`. May be called in another thread."""
+        self.flush()
+        with self._engine.connect() as connection:
+            return connection.scalar(_COUNT_WRITTEN, {"wanted": entry_ids}) or 0
 
     def hurry(self) -> None:
         """Lets what waits be written at once; returns before it is."""
@@ -744,6 +755,9 @@ _SELECT_EXPORTED: Final = (
     sa.select(tables.entries.c.id, tables.entries.c.payload, tables.groups.c.answer)
     .outerjoin(tables.groups, tables.groups.c.id == tables.entries.c.group_id)
     .where(tables.entries.c.id.in_(sa.bindparam("wanted", expanding=True)))
+)
+_COUNT_WRITTEN: Final = sa.select(sa.func.count()).where(
+    tables.entries.c.id.in_(sa.bindparam("wanted", expanding=True))
 )
 _SELECT_CERTIFICATES: Final = sa.select(tables.certificates.c.route, tables.certificates.c.snapshot)
 _DELETE_DOUBTS_ABOUT: Final = (tables.doubts.delete().where(tables.doubts.c.entry_id == _GONE),)

@@ -460,7 +460,8 @@ class Cache(Generic[Event]):
     # --- from outside ---
 
     async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
-        """Stores curated questions and answers for a team, route and knowledge version; see `Warming.warm`."""
+        """Stores curated questions and answers for a team, route and knowledge version; how many are in the file. See
+        `Warming.warm`."""
         return await self._warming.warm(query, items)
 
     async def restore(self, kept: Kept, policy: CachePolicy) -> Taken:

@@ -3,6 +3,7 @@
 Encodes and compares first; what then happens waits for nothing, so that no purge comes between.
 """
 
+import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -19,6 +20,7 @@ from cache.scope import curated_scope, exact_key, normalised
 from cache.transfer import Kept, Taken
 
 _NEVER_US: Final = 2**62
+_WRITTEN_AT_ONCE: Final = 64
 
 
 class Warmed(Struct, frozen=True):
@@ -52,42 +54,52 @@ class Warming:
 
     async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
         """Stores curated answers for a team, route and knowledge version. The answer to the same question is replaced;
-        one to which these words lead besides its own question stays for that. Returns how many were stored. A question
-        that is too long for the encoder is served exactly only."""
-        scope, now_us = curated_scope(query), self._now_us()
+        one to which these words lead besides its own question stays for that. A question that is too long for the
+        encoder is served exactly only. Waits for the file; returns how many are in it."""
+        written, part = 0, list[str]()
         for item in items:
-            text = normalised(item.question)
-            vector, meaning = await self._vector(text), await self._meaning(item.answer)
-            group_id = await self._group(scope, item.answer, meaning)
-            key = exact_key(scope, text)
-            entry = Entry(
-                id=uuid.uuid4().hex,
-                scope=scope,
-                team=query.team,
-                env="",
-                route=query.route,
-                shared=query.policy.shared,
-                model="curated",
-                tier=0,
-                is_rationed=False,
-                output_tokens=item.output_tokens,
-                group_id=group_id,
-                created_us=now_us,
-                expires_us=now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US,
-                knowledge_version=query.policy.knowledge_version,
-                tags=tuple(sorted({*query.policy.tags, *item.tags})),
-                is_curated=True,
-                source=item.source,
-                writer="",
-                askers=(),
-                worth=1,
-            )
-            self._holdings.put(entry, key, text, item.payload, vector, self._holdings.store.by_key(key))
-        return len(items)
+            part.append(await self._warm(query, item))
+            if len(part) == _WRITTEN_AT_ONCE or self._holdings.store.is_behind:
+                written += await asyncio.to_thread(self._holdings.store.written, part)
+                part = []
+        return written + await asyncio.to_thread(self._holdings.store.written, part)
+
+    async def _warm(self, query: Query, item: Warmed) -> str:
+        scope, now_us = curated_scope(query), self._now_us()
+        text = normalised(item.question)
+        vector, meaning = await self._vector(text), await self._meaning(item.answer)
+        group_id = await self._group(scope, item.answer, meaning)
+        key = exact_key(scope, text)
+        entry = Entry(
+            id=uuid.uuid4().hex,
+            scope=scope,
+            team=query.team,
+            env="",
+            route=query.route,
+            shared=query.policy.shared,
+            model="curated",
+            tier=0,
+            is_rationed=False,
+            output_tokens=item.output_tokens,
+            group_id=group_id,
+            created_us=now_us,
+            expires_us=now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US,
+            knowledge_version=query.policy.knowledge_version,
+            tags=tuple(sorted({*query.policy.tags, *item.tags})),
+            is_curated=True,
+            source=item.source,
+            writer="",
+            askers=(),
+            worth=1,
+        )
+        self._holdings.put(entry, key, text, item.payload, vector, self._holdings.store.by_key(key))
+        return entry.id
 
     async def restore(self, kept: Kept, *, is_semantic: Callable[[str], bool]) -> Taken:
         """Stores one exported entry with all its questions under its own id, and links its answer with what the
         cache has. A question for which `is_semantic` says no gets no vector."""
+        if self._holdings.store.is_behind:
+            await asyncio.to_thread(self._holdings.store.flush)
         purges = self._holdings.purges
         if kept.expires_us <= self._now_us():
             return "expired"

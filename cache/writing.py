@@ -103,6 +103,12 @@ class Writer:
                 self._pop(key)
         return found
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether half of what may wait does. Whoever can wait flushes before adding more, so that none is dropped."""
+        with self._changed:
+            return 2 * self._inserts >= _WAITING_AT_MOST or 2 * self._bytes >= _WAITING_BYTES_AT_MOST
+
     def flush(self) -> None:
         self.hurry().wait()
 

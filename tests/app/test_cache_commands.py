@@ -1,8 +1,10 @@
 """`thriftgate cache`: the same through a running server and on the files of a stopped one; bad files change nothing."""
 
 import json
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -251,6 +253,20 @@ def test_json_lines_warm_a_route_with_all_their_wordings(gateway: RunningGateway
         gateway.start()
     for text in (items[0]["question"], *items[0]["paraphrases"]):
         assert ask(gateway, text) == ("exact", items[0]["answer"])
+
+
+def test_what_of_a_file_could_not_be_kept_is_said(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    faq = tmp_path / "faq.csv"
+    faq.write_text(f'question,answer\n{QUESTION},"{STORED}"\nWhat is it?,"A faq, really."\n')
+    leave(gateway)
+    with closing(sqlite3.connect(gateway.data_dir / "cache.db", isolation_level=None)) as file:
+        when = "before insert on entries when new.source = 'faq.csv:3'"
+        file.execute(f"create trigger no {when} begin select raise(abort, 'no'); end")
+        try:
+            said = refused(gateway, "warm", faq, "--route", "default", "--team", "support")
+        finally:
+            file.execute("drop trigger no")
+    assert "Only 1 of 2 questions are kept" in said
 
 
 def test_a_bad_line_is_named_and_nothing_is_stored(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:

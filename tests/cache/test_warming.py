@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from cache import transfer, writing
 from cache.decision import TWIN
+from cache.lookup import Warmed
 from cache.query import CachePolicy, Directives
 from tests.cache.asking import (
     FAR,
@@ -249,6 +251,30 @@ async def test_warming_a_question_that_came_to_an_answer_later_leaves_that_answe
         assert (kept.count("curated"), kept.count("vectors")) == (2, 3)  # with the model's own answer
     assert served(await after(ask(policy=closed))) == CURATED
     assert served(await after(ask(PARAPHRASE, policy=closed))) == NORWAY
+
+
+async def test_more_than_may_wait_for_the_file_is_warmed_and_imported_without_loss(
+    keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_WAITING_AT_MOST", 8)
+    before = keep(None)
+    items = [Warmed(f"What is {number}?", f"{number}: So.", b"So.", 12, "faq.csv:1") for number in range(100)]
+    assert await before.cache.warm(ask(), items) == 100
+    exported = list(transfer.kept_from(list(transfer.lines(before.store))))
+    before.cache.purge()
+    assert [await before.cache.restore(each, CachePolicy()) for each in exported] == ["imported"] * 100
+    before.close()
+    assert before.faults == []
+    assert keep(None).count("curated") == 100
+
+
+async def test_what_cannot_be_written_is_not_reported_as_stored(kept: Kept) -> None:
+    with kept.engine.begin() as connection:
+        when = "before insert on entries when new.source = 'faq.csv:3'"
+        connection.exec_driver_sql(f"create trigger no {when} begin select raise(abort, 'no'); end")
+    items = [Warmed(f"What is {line}?", f"{line}: So.", b"So.", 12, f"faq.csv:{line}") for line in range(2, 6)]
+    assert await kept.cache.warm(ask(), items) == 3
+    assert len(kept.faults) == 1
 
 
 async def test_curated_answers_in_other_words_form_one_group(kept: Kept) -> None:
