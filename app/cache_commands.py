@@ -321,11 +321,12 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
 
     \b
     FILE is one of
-      *.csv     with the header question,answer[,tags,ttl_s]; several tags are separated by `;`
+      *.csv     with the header question,answer[,tags,ttl_s]; `;` or `,` separates tags
       *.jsonl   a line is {"question": ..., "answer": ...}, also "paraphrases", "tags" (lists) and "ttl_s"
 
     They serve first questions in plain text, whatever the model and its parameters are, are found before all other
-    answers and are never evicted. Asked again in the same words, the newer answer takes the place of the older.
+    answers and are never evicted. Asked again in the same words, the newer answer takes the place of the older. A
+    question that stands twice in FILE with one answer has the tags of both lines and the shorter ttl_s.
     The whole file is checked first: if a line is bad, nothing is stored.
     """
     try:

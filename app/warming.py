@@ -91,21 +91,30 @@ def read_faq(path: Path) -> list[Curated]:
 
 
 def _all_good(name: str, found: Iterable[tuple[int, Curated | str]]) -> list[Curated]:
-    """Every item, if there is no problem, each question once."""
+    """Every item, if there is no problem, each question once: with all its tags and its shortest time."""
     items: dict[str, tuple[int, Curated]] = {}
     problems = []
     for line, item in found:
         if isinstance(item, str):
             problems.append(f"line {line}: {item}")
             continue
-        earlier = items.setdefault(item.key, (line, item))
-        if earlier[1].answer.strip() != item.answer.strip():
-            problems.append(f"line {line}: asks the same as line {earlier[0]} and answers something else")
+        earlier_line, earlier = items.get(item.key, (line, item))
+        if earlier.answer.strip() != item.answer.strip():
+            problems.append(f"line {line}: asks the same as line {earlier_line} and answers something else")
+        items[item.key] = earlier_line, _joined(earlier, item)
     if not items and not problems:
         problems.append("it has no question")
     if problems:
         raise FaqInvalid(name, problems)
     return [item for _, item in items.values()]
+
+
+def _joined(one: Curated, other: Curated) -> Curated:
+    """One item of two with the same question and answer. What is forgotten with a tag, or after a time, stays no longer
+    for having been written twice."""
+    times = [item.ttl_s for item in (one, other) if item.ttl_s is not None]
+    tags = list(dict.fromkeys([*one.tags, *other.tags]))
+    return msgspec.structs.replace(one, tags=tags, ttl_s=min(times, default=None))
 
 
 def _from_csv(text: str, name: str) -> _Found:

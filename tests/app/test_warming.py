@@ -47,8 +47,8 @@ def test_each_item_says_where_it_is_from(write: Any) -> None:
 
 
 def test_tags_and_lifetime_are_columns_too_in_any_order(write: Any) -> None:
-    (item,) = read_faq(write("TTL_S, tags ,answer,question\n60, prices; plans ;,So.,How?\n"))
-    assert (item.tags, item.ttl_s) == (["prices", "plans"], 60)
+    (item,) = read_faq(write('TTL_S, tags ,answer,question\n60," prices; plans ;,old",So.,How?\n'))
+    assert (item.tags, item.ttl_s) == (["prices", "plans", "old"], 60)
 
 
 @pytest.mark.parametrize("content", ["\ufeffquestion,answer\r\nHow?,So.\r\n", "question,answer\nHow?,So."])
@@ -155,6 +155,14 @@ def test_every_bad_json_line_is_named_with_its_number(write: Any) -> None:
 
 def test_the_same_question_with_the_same_answer_counts_once(write: Any) -> None:
     assert len(read_faq(write("question,answer\nHow?,So.\n How? ,So.\ncafe\u0301?,Yes.\ncafé?,Yes.\n"))) == 2
+
+
+@pytest.mark.parametrize("times", [("60", ""), ("", "60"), ("90", "60"), ("60", "60")])
+def test_a_question_that_stands_twice_has_all_its_tags_and_its_shorter_time(write: Any, times: tuple[str, str]) -> None:
+    first, second = times
+    lines = f"question,answer,tags,ttl_s\nHow?,So.,prices,{first}\nHow? ,So.,shop;prices,{second}\n"
+    (item,) = read_faq(write(lines))
+    assert (item.tags, item.ttl_s, item.source) == (["prices", "shop"], 60, "faq.csv:2")
 
 
 @pytest.mark.parametrize("text", ["", " \n", "x" * 100_001])
