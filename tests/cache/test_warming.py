@@ -177,21 +177,6 @@ async def test_what_an_audit_calls_wrong_stays_the_answer_to_the_operators_own_w
         assert served(await kept(ask("Resetting passwords, how?"), may_join=False)) != CURATED
 
 
-async def test_a_quarantine_bars_a_question_that_came_to_a_curated_answer_later_in_its_own_words_too(
-    kept: Kept,
-) -> None:
-    closed = CachePolicy(start="closed")
-    await kept.warm(QUESTION, CURATED)
-    kept.answer(await kept(ask(PARAPHRASE, policy=closed)), REWORDED)
-    await kept.cache.settle()
-    found = (await kept(ask(PARAPHRASE, policy=closed, model="another"))).entry
-    assert found is not None
-    for anchor in kept.store.anchors_of(found.id):
-        kept.store.quarantine(anchor.id, True)
-    assert (await kept(ask(PARAPHRASE, policy=closed, model="another"))).disposition == "miss"
-    assert served(await kept(ask(policy=closed))) == CURATED
-
-
 # --- First, and for how long --------------------------------------------------------------------------------
 
 
