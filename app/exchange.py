@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from app.header_values import UPSTREAM_REQUEST_ID, header_value
 from app.keys import Caller
+from cache.errors import CacheError
 from cache.lookup import Lookup
 from cache.query import Query
 from router.budgets import AUDITS, JUDGES, Reservation
@@ -22,6 +23,7 @@ from router.ledger.row import Kind, LedgerRow, Status, price_columns, usage_colu
 from router.money import usd_text
 from router.plan import Plan
 from router.prices import UnitPrices, cost_nano
+from router.protocols.openai import plain_answer
 from router.quality import Traits, Vector
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
 from router.tokens import heard_tokens, spoken_tokens
@@ -35,6 +37,25 @@ class StoredAnswer(Struct, frozen=True):
 
     body: dict[str, Any]
     usage: Usage
+
+
+_stored_decoder: Final = msgspec.json.Decoder(StoredAnswer)
+
+
+class PayloadDamaged(CacheError):
+    """The payload of a cache entry holds no answer that can be served."""
+
+
+def stored_answer(payload: bytes) -> StoredAnswer:
+    """Raises PayloadDamaged."""
+    try:
+        stored = _stored_decoder.decode(payload)
+        is_servable = plain_answer(stored.body) is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, TypeError, LookupError):
+        is_servable = False
+    if not is_servable:
+        raise PayloadDamaged("The stored payload holds no answer that can be served.")
+    return stored
 
 
 class Served(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from app.exchange import StoredAnswer
+from app.exchange import PayloadDamaged, StoredAnswer, stored_answer
 from app.gateway import Route
 from app.warming import Curated
 from cache import transfer
@@ -84,8 +84,8 @@ async def take_in(cache: Cache[Any], routes: Mapping[str, Route], content: bytes
 def _servable(kept: Kept) -> Kept:
     """The entry, whose payload can be replayed. Raises TransferInvalid."""
     try:
-        answer = plain_answer(msgspec.json.decode(kept.payload, type=StoredAnswer).body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, TypeError):
+        answer = plain_answer(stored_answer(kept.payload).body)
+    except PayloadDamaged:
         answer = None
     if answer is None:
         raise TransferInvalid(f"The entry `{kept.id}` holds no answer that can be served.")

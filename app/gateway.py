@@ -23,7 +23,7 @@ from msgspec import Struct
 from app.books import Books, status_of
 from app.calls import Calls
 from app.errors import ClientGone, NotCached, RouteUnknown
-from app.exchange import Exchange, Served, StoredAnswer
+from app.exchange import Exchange, PayloadDamaged, Served, StoredAnswer, stored_answer
 from app.inbound import Inbound
 from app.judging import Judging
 from app.keys import Caller
@@ -100,18 +100,17 @@ class Gateway:
         self._shed(caller)
         exchange = self._admit(caller, inbound)
         events: AsyncIterator[ChatEvent] | None = None
-        for join in range(_JOINS + 1):
-            exchange.lookup = await self._cache.lookup(exchange.query, may_join=join < _JOINS)
+        joins = 0
+        while events is None:  # ends: joins are counted, and what cannot be replayed is not found again
+            exchange.lookup = await self._cache.lookup(exchange.query, may_join=joins < _JOINS)
             match exchange.lookup.disposition:
                 case "exact" | "semantic":
                     events = self._replay(exchange)
                 case "coalesced":
+                    joins += 1
                     events = await self._join(exchange)
                 case _:
                     events = await self._set_off(exchange, inbound.disconnected)
-            if events is not None:
-                break
-        assert events is not None  # the last round may not join, so it replays or leads
         return Answer(exchange, events)
 
     def _shed(self, caller: Caller) -> None:
@@ -172,12 +171,17 @@ class Gateway:
 
     # --- answered from the cache --------------------------------------------------------------------------
 
-    def _replay(self, exchange: Exchange) -> AsyncIterator[ChatEvent]:
-        """A hit: the stored answer, under an id of its own."""
+    def _replay(self, exchange: Exchange) -> AsyncIterator[ChatEvent] | None:
+        """A hit: the stored answer, under an id of its own. None if its payload is damaged: then it has gone, and the
+        caller looks again."""
         entry, payload = exchange.lookup.entry, exchange.lookup.payload
         assert entry is not None
         assert payload is not None
-        stored = _decode_stored(payload)
+        try:
+            stored = stored_answer(payload)
+        except PayloadDamaged as error:
+            self._cache.unreadable(exchange.lookup, error)
+            return None
         exchange.age_s = self._cache.age_s(entry)
         exchange.served = Served(entry.model, Tier.PREMIUM if entry.is_curated else Tier(entry.tier), entry.is_rationed)
         exchange.usage = stored.usage
@@ -422,10 +426,3 @@ async def _one(event: ChatEvent) -> AsyncIterator[ChatEvent]:
 def _scoped(request: ChatRequest) -> dict[str, Any]:
     """What the cache sees of a request: headers that belong to it are a part of it."""
     return {**request.mapping, "forwarded": request.forwarded} if request.forwarded else request.mapping
-
-
-_stored_decoder: Final = msgspec.json.Decoder(StoredAnswer)
-
-
-def _decode_stored(payload: bytes) -> StoredAnswer:
-    return _stored_decoder.decode(payload)

@@ -448,6 +448,14 @@ class Cache(Generic[Event]):
         if self._audits is not None:
             self._audits.failed(follow_up)
 
+    def unreadable(self, lookup: Lookup[Event], error: Exception) -> None:
+        """What this hit hands out cannot be read: it is forgotten, and counted as a fault."""
+        self._on_fault(error)
+        if lookup.follow_up is not None:
+            self.audit_failed(lookup.follow_up)
+        if lookup.entry is not None:
+            self._holdings.forget([lookup.entry])
+
     def complain(self, request_id: str) -> FollowUp | None:
         """Somebody called the answer to this request wrong. If it was a semantic hit, it counts against its route
         and its group; the audit that settles it is returned. None for any other request."""

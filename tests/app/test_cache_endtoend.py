@@ -823,6 +823,31 @@ def test_a_broken_cache_file_is_a_miss_and_a_count_and_never_an_error(
     assert "thriftgate_cache_faults_total" in gateway.request("GET", "/metrics").text
 
 
+@pytest.mark.parametrize("damage", ["substr(payload, 1, 40)", "x'00'", 'cast(\'{"body":{},"usage":{}}\' as blob)'])
+def test_stored_answers_that_cannot_be_read_are_misses_and_forgotten(
+    start_gateway: Callable[..., RunningGateway], provider: Provider, damage: str
+) -> None:
+    gateway = start_gateway(scripted(provider) + route("default", cache=PRIOR), **ENVIRONMENT)
+    key = gateway.key()
+    provider.script("large-2025", json_reply(chat_body("Before.")))
+    for wording in WORDINGS:
+        gateway.chat(key, wording, model="large", headers={"cache-control": "no-cache"})
+    eventually(lambda: is_linked(gateway, len(WORDINGS)))
+    gateway.stop()
+    with closing(sqlite3.connect(gateway.data_dir / "cache.db")) as connection, connection:
+        connection.execute(f"UPDATE entries SET payload = {damage}")
+    gateway.start()
+    provider.script("large-2025", json_reply(chat_body("After.")))
+
+    first = [gateway.chat(key, wording, model="large") for wording in (NEAR, WORDINGS[0])]
+    again = [gateway.chat(key, wording, model="large") for wording in (NEAR, WORDINGS[0])]
+
+    assert disposition(first[0]) == "miss"
+    assert [content(answer) for answer in (*first, *again)] == ["After."] * 4
+    assert {disposition(answer) for answer in again} <= {"exact", "semantic"}
+    assert 'thriftgate_cache_faults_total{error="PayloadDamaged"}' in gateway.request("GET", "/metrics").text
+
+
 def test_a_fault_of_the_cache_does_not_write_the_question_into_the_log(
     start_gateway: Callable[..., RunningGateway], provider: Provider
 ) -> None:
