@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Struct, field
 
 from app.webhook import signing_key
-from cache.query import Mode, Sampling, Start
+from cache.query import ASKERS_AT_MOST, Mode, Sampling, Start
 from router.balance import Balance
 from router.budgets import AtCap, Period
 from router.catalogue import Strategy
@@ -278,8 +278,8 @@ class RouteCacheSettings(Struct, frozen=True):
     writers: list[str] = []
     """Apps whose answers are stored, and shared with others while they are being made; by default all."""
     min_askers: int = 1
-    """So many different end users must have got an answer before it is served to others. Above 1, who asks at the same
-    time does not share an answer with anybody else either."""
+    """So many different end users, 16 at most, must have got an answer before it is served to others. Above 1, who
+    asks at the same time does not share an answer with anybody else either."""
     shared: str | None = None
     """A group name under which several teams share the answers of this route."""
     scope_fields: list[Literal["user", "metadata"]] = []
@@ -775,6 +775,8 @@ def _route_inconsistencies(settings: Settings, name: str, route: RouteSettings) 
     for field_name, least in (("ttl_s", 1), ("stale_while_revalidate_s", 0), ("min_askers", 1)):
         if getattr(cache, field_name) < least:
             yield f"{place}.cache.{field_name}: must be {least} or more, not {getattr(cache, field_name)}"
+    if cache.min_askers > ASKERS_AT_MOST:
+        yield f"{place}.cache.min_askers: must be at most {ASKERS_AT_MOST}, not {cache.min_askers}"
     for name_, seconds in cache.ttl_by_class.items():
         if seconds < 1:
             yield f"{place}.cache.ttl_by_class.{name_}: must be 1 or more, not {seconds}"

@@ -26,6 +26,7 @@ from msgspec import Struct, structs
 
 from cache import tables
 from cache.index import Vector
+from cache.query import ASKERS_AT_MOST
 from cache.ranking import Ranking
 from cache.writing import OWED_AGAIN_S, PAUSES_S, Change, Writer
 
@@ -34,7 +35,6 @@ Ruling = Literal["right", "wrong"]
 
 TEXT_AT_MOST: Final = 4_000
 """Characters of an answer that a group or a doubt keeps; of a question in a doubt likewise."""
-ASKERS_AT_MOST: Final = 16
 DOUBTS_AT_MOST: Final = 10_000
 
 _EXPORTED_AT_ONCE: Final = 64

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from cache.entries import ASKERS_AT_MOST, Anchor, Entry, EntryStore, StoredGroup
+from cache.entries import Anchor, Entry, EntryStore, StoredGroup
 from cache.groups import LONGEST_FOUNDER, Evidence, Group
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
+from cache.query import ASKERS_AT_MOST
 
 
 class Holdings:

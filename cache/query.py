@@ -1,6 +1,6 @@
 """What the cache is asked: one request with everything that decides whether a stored answer may serve it."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -9,6 +9,8 @@ Start = Literal["closed", "prior"]
 shipped decision, marked uncertified."""
 Mode = Literal["semantic", "exact", "off"]
 Sampling = Literal["share", "exact", "bypass"]
+ASKERS_AT_MOST: Final = 16
+"""Of the end users who got an answer so many are remembered, so no route can ask for more."""
 Disposition = Literal["exact", "semantic", "coalesced", "miss", "bypass"]
 
 
@@ -43,8 +45,8 @@ class CachePolicy(Struct, frozen=True):
     writers: tuple[str, ...] = ()
     """Apps whose answers are stored, and shared with others while they are being made; empty = all."""
     min_askers: int = 1
-    """How many different end users must have got the same answer before others are served it. Above 1, nobody joins
-    what somebody else is being answered either."""
+    """How many different end users must have got the same answer before others are served it; up to
+    `ASKERS_AT_MOST`. Above 1, nobody joins what somebody else is being answered either."""
 
 
 class Directives(Struct, frozen=True):

@@ -125,6 +125,10 @@ def test_a_key_that_no_header_can_carry_is_refused_at_start() -> None:
         ("[teams.a.budget]\nusd = nan", "teams.a.budget.usd: must be a finite number"),
         ("[teams.a.budget]\nusd = 1\nsoft_from = inf", "teams.a.budget.soft_from: must be a finite number"),
         ('[routes.r]\nmodels = ["gpt-5"]\njudge_share = 2.0', "routes.r.judge_share: must be at most 1"),
+        (
+            '[routes.r]\nmodels = ["gpt-5"]\ncache = { min_askers = 17 }',
+            "routes.r.cache.min_askers: must be at most 16, not 17",
+        ),
         ('[routes.r]\nmodels = ["gpt-5"]\nclasses = { code = [] }', "routes.r.classes.code: at least one model"),
         (
             '[routes.r]\nmodels = ["gpt-5"]\nstrategy = "weighted"\nweights = { "gpt-5" = -1 }',

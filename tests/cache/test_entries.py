@@ -25,6 +25,7 @@ from cache import entries as of_entries
 from cache import tables
 from cache import writing as of_writing
 from cache.entries import Anchor, Doubt, Entry, EntryStore, StoredGroup
+from cache.query import ASKERS_AT_MOST
 from cache.writing import Unwritten
 
 NOW = 1_800_000_000_000_000
@@ -815,7 +816,7 @@ def test_what_may_change_of_an_entry_changes_for_good_and_nothing_else(open_stor
 def test_no_more_askers_are_kept_than_anyone_needs(store: EntryStore) -> None:
     put(store, "a", askers=tuple(str(number) for number in range(100)))
     (kept,) = store.select()
-    assert kept.askers == tuple(str(number) for number in range(of_entries.ASKERS_AT_MOST))
+    assert kept.askers == tuple(str(number) for number in range(ASKERS_AT_MOST))
 
 
 def test_an_entry_changes_its_group_for_good(open_store: Opener) -> None:

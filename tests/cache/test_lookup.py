@@ -11,7 +11,7 @@ from cache.answers import WordedComparison
 from cache.encoder import Encoder
 from cache.errors import TextTooLong
 from cache.lookup import directives_from
-from cache.query import Acceptance, CachePolicy, Directives
+from cache.query import ASKERS_AT_MOST, Acceptance, CachePolicy, Directives
 from tests.cache.asking import (
     ANSWER,
     FAR,
@@ -445,6 +445,14 @@ async def test_an_answer_is_shared_once_enough_different_users_have_got_it(kept:
         assert await disposition(asker) == "exact"  # who has got it by asking may have it again
     assert await disposition("dan") == "exact"
     assert await disposition("dan", PARAPHRASE) == "semantic"
+
+
+async def test_an_answer_is_shared_on_a_route_that_wants_as_many_users_as_are_remembered(kept: Kept) -> None:
+    policy = CachePolicy(start="prior", min_askers=ASKERS_AT_MOST)
+    for number in range(ASKERS_AT_MOST):
+        assert (await kept(ask(asker="dan", policy=policy), may_join=False)).disposition == "miss"
+        await kept.learn(ask(asker=f"user {number}", policy=policy))
+    assert (await kept(ask(asker="dan", policy=policy))).disposition == "exact"
 
 
 async def test_one_user_who_asks_again_and_again_does_not_make_an_answer_shared(kept: Kept) -> None:

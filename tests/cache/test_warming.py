@@ -228,7 +228,8 @@ async def test_warming_a_question_that_came_to_an_answer_later_leaves_that_answe
     await before.warm(QUESTION, CURATED)
     before.answer(await before(ask(PARAPHRASE, policy=closed)), REWORDED)
     await before.cache.settle()
-    assert served(await before(ask(PARAPHRASE, policy=closed, model="another"))) == CURATED
+    assert before.count("curated") == 1
+    assert before.count("vectors") == 3
     await before.warm(PARAPHRASE, NORWAY)
     before.close()
     after = keep()
