@@ -1,6 +1,5 @@
 """The admin surface: keys, the cache and its certificates, behind the admin token; and the content system's webhook."""
 
-import asyncio
 import itertools
 import time
 from typing import Annotated, Any, Final, Literal
@@ -137,7 +136,7 @@ async def invalidate(request: HttpRequest) -> Response[Any]:
     if not wanted.criteria() and not wanted.all:
         names = ", ".join(f"`{name}`" for name in Purge.__struct_fields__ if name != "all")
         raise RequestInvalid(f"Say what to purge: {names}, or `all`.")
-    return json_answer({"purged": services.purge(wanted.criteria())})
+    return json_answer({"purged": await services.purge([wanted.criteria()])})
 
 
 class ContentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,11 +172,8 @@ async def content_changed(request: HttpRequest) -> Response[Any]:
     webhook_id = verified_id(signing_key(secret), request.headers, body, time.time())
     change = decoded(body, ContentChange)
     services.webhooks.take(webhook_id, time.time())
-    purged = 0
     try:
-        for each in change.purges():
-            purged += services.purge(each.criteria(), by="webhook")
-            await asyncio.sleep(0)  # others may be served between two
+        purged = await services.purge([each.criteria() for each in change.purges()], by="webhook")
     except BaseException:
         services.webhooks.drop(webhook_id)  # its sender may try again
         raise

@@ -58,6 +58,10 @@ class WebhookRepeated(Exception):
     """A webhook that was obeyed already."""
 
 
+class PurgeUnwritten(Exception):
+    """What was to be purged is still in the cache file."""
+
+
 class TooLarge(Exception):
     """The body is larger than the server takes."""
 
@@ -118,6 +122,12 @@ def describe(error: Exception, now_s: float) -> Described:
             return Described(403, _REQUEST, "invalid_webhook_signature", said)
         case WebhookRepeated():
             return Described(409, _REQUEST, "webhook_repeated", said)
+        case PurgeUnwritten():
+            message = (
+                "The cache file cannot be written, so that what was to be purged may come back. See that the data "
+                "folder's disk has room and that nothing else holds the file, then purge again."
+            )
+            return Described(503, _SERVER, "purge_unwritten", message, headers={"retry-after": "5"})
         case FlightAbandoned():
             message = "The gateway is stopping and gave this answer up. Send the request again."
             return Described(503, _SERVER, "stopping", message, headers={"retry-after": "5"})

@@ -32,7 +32,7 @@ from app.calls import Calls
 from app.certificates import STATES, RouteTrust, open_doubts, trust_of
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
 from app.embeddings import Embeddings
-from app.errors import NotFound, RouteUnknown
+from app.errors import NotFound, PurgeUnwritten, RouteUnknown
 from app.feedback import Feedback
 from app.gateway import Gateway, Route
 from app.judging import Judging
@@ -151,11 +151,26 @@ class Services(Struct):
         check_key(team, app, env, route, self.routes)
         return self.keys.create(team=team, app=app, env=env, route=route, now_us=now_us(), expires_us=expires_us)
 
-    def purge(self, criteria: Mapping[str, Any], by: str = "admin") -> int:
-        """Forgets the entries that match all criteria of `Cache.purge`, or all entries if there is none."""
-        purged = self.cache.purge(**criteria) + self.embedding_store.purge(criteria)
-        log_purge(self.ledger_engine, criteria, purged, by)
-        return purged
+    async def purge(self, wanted: Sequence[Mapping[str, Any]], by: str = "admin") -> int:
+        """Forgets, for each of these, the entries that match all its criteria of `Cache.purge`, or all entries if it
+        has none; how many, once they are out of the file. Raises PurgeUnwritten."""
+        purged: list[int] = []
+        refused = self.store.refused
+        try:
+            for criteria in wanted:
+                purged.append(self.cache.purge(**criteria))
+                await asyncio.sleep(0)  # others may be served between two
+            for at, criteria in enumerate(wanted):
+                purged[at] += await asyncio.to_thread(self.embedding_store.purge, criteria)
+        except sa.exc.DatabaseError:
+            raise PurgeUnwritten from None
+        finally:
+            for criteria, count in zip(wanted, purged, strict=False):  # it may have been cut short
+                log_purge(self.ledger_engine, criteria, count, by)
+        is_written = await asyncio.wrap_future(self.store.hurry())
+        if not is_written or self.store.refused > refused:
+            raise PurgeUnwritten
+        return sum(purged)
 
     async def warm(self, team: str, route: str, items: Sequence[Curated]) -> int:
         """Stores curated answers; how many. Raises RequestInvalid for a route that would not serve them."""

@@ -16,6 +16,7 @@ import sys
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, Final, Literal
 
@@ -565,9 +566,15 @@ class EntryStore:
         with self._engine.connect() as connection:
             return connection.scalar(_COUNT_WRITTEN, {"wanted": entry_ids}) or 0
 
-    def hurry(self) -> None:
-        """Lets what waits be written at once; returns before it is."""
-        self._writer.hurry()
+    def hurry(self) -> Future[bool]:
+        """Lets what waits be written at once; returns before it is. Tells then whether nothing that takes something
+        back is still owed to the file."""
+        return self._writer.hurry()
+
+    @property
+    def refused(self) -> int:
+        """How many such changes the file has refused for good, as a broken one does."""
+        return self._writer.refused
 
     def close(self) -> None:
         """Writes what waits. What takes something back and cannot be written is reported as `Unwritten`."""

@@ -8,6 +8,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -66,10 +67,12 @@ class Writer:
         self._on_error = on_error
         self._pauses_s = pauses_s
         self._again_s = again_s
-        self._waiting: dict[Hashable, Change | threading.Event] = {}
+        self._waiting: dict[Hashable, Change | Future[bool]] = {}
         self._inserts = 0
         self._bytes = 0
         self._flushes = 0
+        self.refused = 0
+        """How many kept changes the file has refused for good, as a broken one does."""
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_groups, name="cache-writer", daemon=True)
@@ -110,14 +113,16 @@ class Writer:
             return 2 * self._inserts >= _WAITING_AT_MOST or 2 * self._bytes >= _WAITING_BYTES_AT_MOST
 
     def flush(self) -> None:
-        self.hurry().wait()
+        self.hurry().result()
 
-    def hurry(self) -> threading.Event:
-        """Lets what waits be written at once; the event says when it is in the file, or has failed."""
-        done = threading.Event()
+    def hurry(self) -> Future[bool]:
+        """Lets what waits be written at once. Tells, when that was tried, whether nothing that takes something back is
+        still owed to the file."""
+        done: Future[bool] = Future()
+        done.set_running_or_notify_cancel()  # who stops waiting for it does not cancel it
         with self._changed:
             if not self._thread.is_alive():
-                done.set()
+                done.set_result(False)
                 return done
             self._waiting[done] = done
             self._flushes += 1
@@ -134,7 +139,7 @@ class Writer:
         is_much = len(self._waiting) >= _GROUP_AT_MOST or 2 * self._bytes >= _WAITING_BYTES_AT_MOST
         return is_much or self._flushes > 0 or self._closing.is_set()
 
-    def _pop(self, key: Hashable) -> Change | threading.Event:
+    def _pop(self, key: Hashable) -> Change | Future[bool]:
         item = self._waiting.pop(key)
         if not isinstance(item, Change):
             self._flushes -= 1
@@ -143,7 +148,7 @@ class Writer:
             self._bytes -= item.size
         return item
 
-    def _take(self, timeout_s: float | None) -> tuple[list[Change | threading.Event], bool]:
+    def _take(self, timeout_s: float | None) -> tuple[list[Change | Future[bool]], bool]:
         """The next ones, all of them at the end; none after the timeout. And whether they are the last."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing.is_set(), timeout_s)
@@ -160,8 +165,8 @@ class Writer:
             taken, is_last = self._take(self._again_s if owed else None)
             owed = self._settle(owed, [item for item in taken if isinstance(item, Change)])
             for item in taken:
-                if isinstance(item, threading.Event):
-                    item.set()
+                if isinstance(item, Future):
+                    item.set_result(not owed)
         if owed:
             self._on_error(Unwritten(sum(len(change.rows[0]) for change in owed)))
 
@@ -203,6 +208,7 @@ class Writer:
                 self._on_error(error)
                 if _may_pass(error):
                     return [change for change in changes[position:] if change.is_kept]
+                self.refused += change.is_kept
         return []
 
     def _write(self, changes: list[Change]) -> None:

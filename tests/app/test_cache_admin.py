@@ -202,6 +202,43 @@ def test_purging_takes_the_doubts_and_their_texts_along(
 
 # --- the content system's webhook ------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("by", ["admin", "webhook"])
+def test_a_purge_that_was_answered_survives_a_kill(
+    start_gateway: Callable[..., RunningGateway], provider: Provider, by: str
+) -> None:
+    gateway = start_gateway(configuration(provider), **ENVIRONMENT, CMS_SECRET=SECRET)
+    key = gateway.key(route="open")
+    gateway.chat(key, QUESTION, model="large")
+    gateway.restart()  # the entry is in the file
+    for other in OTHERS:
+        gateway.chat(key, other, model="large")
+
+    change = {"tags": ["website"]}
+    answer = webhook(gateway, change) if by == "webhook" else post(gateway, "/admin/cache/invalidate", {"all": True})
+    gateway.kill()
+    gateway.start()
+
+    assert answer.json() == {"purged": 1 + len(OTHERS)}
+    assert stored(gateway) == 0
+
+
+def test_a_purge_that_the_file_does_not_take_says_so(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    gateway = start_gateway(configuration(provider), **ENVIRONMENT, CMS_SECRET=SECRET)
+    key = gateway.key(route="open")
+    gateway.chat(key, QUESTION, model="large")
+    gateway.restart()
+    with closing(sqlite3.connect(gateway.data_dir / "cache.db")) as connection:
+        connection.execute("ALTER TABLE anchors RENAME TO elsewhere")
+        error = openai_error(webhook(gateway, {"tags": ["website"]}, webhook_id="msg_again"), 503, "purge_unwritten")
+        assert "purge again" in error["message"]
+        assert disposition(gateway.chat(key, QUESTION, model="large")) == "miss"
+        connection.execute("ALTER TABLE elsewhere RENAME TO anchors")
+    assert webhook(gateway, {"tags": ["website"]}, webhook_id="msg_again").json() == {"purged": 1}
+
+
 _ids = iter(range(10**6))
 
 

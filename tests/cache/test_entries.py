@@ -1,5 +1,6 @@
 """What the store of entries keeps, what it lets go, and what it survives."""
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -278,8 +279,42 @@ def test_what_flush_waited_for_is_in_the_file(store: EntryStore, file: Path) -> 
 
 def test_what_is_in_a_hurry_is_written_without_waiting_for_more(store: EntryStore, file: Path) -> None:
     put(store, "a")
-    assert store._writer.hurry().wait(60)
+    assert store.hurry().result(60)
     assert rows(file) == 1
+
+
+def test_a_removal_that_waits_for_the_file_is_not_called_written_before_it_is(file: Path, open_store: Opener) -> None:
+    store = open_store(patient=False, pauses_s=(), again_s=60)
+    put(store, "a")
+    flush(store)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        store.remove([entry("a")])
+        assert store.hurry().result(60) is False
+        assert store.hurry().result(60) is False
+        other.execute("rollback")
+    assert store.hurry().result(60) is True
+    assert rows(file) == 0
+
+
+def test_a_removal_that_the_file_will_never_take_is_counted(file: Path, store: EntryStore) -> None:
+    put(store, "a")
+    flush(store)
+    assert store.refused == 0
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("drop table anchors")
+    store.remove([entry("a")])
+    flush(store)
+    assert store.refused == 1
+
+
+async def test_who_stops_waiting_for_the_file_does_no_harm(store: EntryStore, file: Path) -> None:
+    put(store, "a")
+    waiting = asyncio.wrap_future(store.hurry())
+    waiting.cancel()
+    put(store, "b")
+    assert await asyncio.wrap_future(store.hurry())
+    assert rows(file) == 2
 
 
 def test_close_writes_what_waits(store: EntryStore, file: Path) -> None:
