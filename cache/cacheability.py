@@ -1069,16 +1069,20 @@ def _is_volatile(reading: _Reading) -> bool:
         return True
     if _STATUS.hold(reading) or _TOPICAL.hold(reading):
         return True
-    is_narrated = reading.order[:1] != [] and reading.order[0] not in _ASKS_FOR_FACTS and bool(_NARRATED.search(line))
     if len(words & _CURRENCIES) > 1 and not words.isdisjoint(_CONVERTS) and words.isdisjoint(_PAYS):
-        return not is_narrated
+        return not _is_narrated(reading)
     if not _AT_THIS_MOMENT.hold(reading) and not (_DATED.holds(reading) and not _HOW_TO.search(line)):
         return False
     if not words.isdisjoint(_ABOUT_WORDS):
         return False
     if "now" in words and _URGENT.search(line) is not None:
         return False
-    return not is_narrated or _NOW_WORDS.search(line) is not None
+    return not _is_narrated(reading) or _NOW_WORDS.search(line) is not None
+
+
+def _is_narrated(reading: _Reading) -> bool:
+    """Whether it tells what befell somebody. Only for a text that has words."""
+    return reading.order[0] not in _ASKS_FOR_FACTS and _NARRATED.search(reading.line) is not None
 
 
 def _asks_for_chance(reading: _Reading) -> bool:
