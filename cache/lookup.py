@@ -28,7 +28,7 @@ from cache.flights import Flight
 from cache.holdings import Holdings
 from cache.index import Vector
 from cache.learning import Learning, Lesson
-from cache.lifetime import expires_us, lifetime_s
+from cache.lifetime import expiry_under, lifetime_s
 from cache.neighbourhood import Neighbourhood
 from cache.query import Acceptance, CachePolicy, Directives, Disposition, Query
 from cache.sameness import Verdict
@@ -241,6 +241,7 @@ class Cache(Generic[Event]):
         none that is fresh from being found."""
         assert self._neighbourhood is not None
         now_us, by_anchor = self._now_us(), self._store.by_anchor
+        expires_us = expiry_under(query.policy)
         may_serve = _served_to(query, now_us)
         while True:
             expired: list[Entry] = []
@@ -251,7 +252,7 @@ class Cache(Generic[Event]):
                     return None
                 anchor, entry = found
                 is_served = may_serve(anchor, entry)
-                if not is_served and now_us >= expires_us(entry, anchor.text, query.policy):
+                if not is_served and now_us >= expires_us(entry, anchor.text):
                     expired.append(entry)  # noqa: B023  read before the next round
                 return anchor.text, entry.group_id, is_served
 
@@ -313,7 +314,7 @@ class Cache(Generic[Event]):
             return None
         hit: Lookup[Event] = Lookup(disposition, reason, entry=entry, payload=payload)
         now_us, policy = self._now_us(), ticket.query.policy
-        fresh_until_us = expires_us(entry, anchor.text, policy) - policy.stale_s * 1_000_000
+        fresh_until_us = expiry_under(policy)(entry, anchor.text) - policy.stale_s * 1_000_000
         if not entry.is_curated and now_us >= fresh_until_us:
             if disposition == "exact":  # of a semantic hit it is more important how far it can be trusted
                 hit.reason = "stale-while-revalidate"
@@ -520,6 +521,7 @@ def _served_to(query: Query, now_us: int) -> Callable[[Anchor, Entry], bool]:
     one question."""
     limit, max_age_s, wanted = query.output_limit, query.directives.max_age_s, query.policy.min_askers
     oldest_us = now_us - max_age_s * 1_000_000 if max_age_s is not None else None
+    expires_us = expiry_under(query.policy)
     accepted: dict[tuple[str, int, bool], bool] = {}
 
     def is_accepted(entry: Entry) -> bool:
@@ -531,7 +533,7 @@ def _served_to(query: Query, now_us: int) -> Callable[[Anchor, Entry], bool]:
     def may_serve(anchor: Anchor, entry: Entry) -> bool:
         if (
             anchor.is_quarantined
-            or now_us >= expires_us(entry, anchor.text, query.policy)
+            or now_us >= expires_us(entry, anchor.text)
             or (oldest_us is not None and entry.created_us < oldest_us)
             or (limit is not None and entry.output_tokens > limit)
         ):
