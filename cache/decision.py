@@ -71,14 +71,20 @@ FEATURES: Final = (
 
 
 _GREETING: Final = re.compile(
-    r"^(?:\W*\b(?:(?:hi|hello|hey|greetings)(?: there| all| everyone| folks| team| support)?|good (?:morning|afternoon"
-    r"|evening|day)|excuse me|pardon me|sorry|(?:please help|help please)(?=:)|(?:(?:a|my|one|quick|short|simple) )?"
-    r"question(?=:))(?!['\w]))+"
+    r"^(?:\W*\b(?:(?:hi|hello|hey|greetings|good (?:morning|afternoon|evening|day))(?: there| all| everyone| folks"
+    r"| team| support)?|excuse me|pardon me|sorry|(?:please help|help please)(?=:)"
+    r"|(?:(?:a|my|one|quick|short|simple) )?question(?=:))(?!['\w])(?=\W*$|\s*[^\w\s]|\s+(?:i|i'm|i've|i'd|im|my|we|our"
+    r"|you|your|the|a|an|is|are|was|were|am|do|does|did|can|could|will|would|should|may|has|have|how|what|what's|where"
+    r"|where's|when|why|who|which|if|please|it|it's|there|this|that|tell|help|need|want|just|in|on|at|for|to)\b))+"
 )
+"""Before a name it may be a part of it."""
 _FAREWELL: Final = re.compile(
+    r"(?<!\bsay )(?<!\bsaid )(?<!\bsaying )(?<!\bword )(?<!\bmean )(?<!\bsend )(?<!\bwrite )(?<!\ba )(?<!\bthe )"
+    r"(?<!\bof )(?<!\bto )(?<!\bfor )(?<!\bwith )(?<!\band )(?<!\bor )(?<!\bmy )(?<!\bsome )(?<!\bmany )"
     r"(?:\b(?:many thanks|thanks(?: a lot| so much| in advance)?|thank you(?: very much| so much)?|thx|tia|ty|cheers"
     r"|(?:kind |best )?regards|greetings|bye|ta)\b\W*)+$"
 )
+"""Not where it is what the question is about: how to say thanks."""
 _PLEASE: Final = re.compile(r"\b(?:please|pls)\b")
 _FOLDED_WORD: Final = re.compile(r"(?:(?<!\w)[-−](?=\d))?[^\W_]+(?:'[^\W_]+)*")
 """The sign of a number is a part of it."""
@@ -203,7 +209,8 @@ def judge(
     votes: dict[int, float] = {}
     for neighbour, weight in zip(neighbours, weights, strict=True):
         votes[neighbour.group] = votes.get(neighbour.group, 0.0) + weight
-    twin = _twin(text, neighbours[:FRIENDS])
+    asked = traits(text)
+    twin = _twin(text, neighbours[:FRIENDS], lambda its: difference(asked, read(its)) in BLOCKING)
     if candidate is not None:
         group = candidate
     else:
@@ -212,7 +219,7 @@ def judge(
     view = groups[group]
 
     friends = _friends(neighbours, group)
-    asked, theirs = traits(text), [read(friend) for friend in friends]
+    theirs = [read(friend) for friend in friends]
     kinds = [difference(asked, their) for their in theirs]
     clean = [
         (friend, kind)
@@ -246,14 +253,14 @@ def folded(text: str) -> str:
     return " ".join(_FOLDED_WORD.findall(_FAREWELL.sub("", _GREETING.sub("", plain.strip()))))
 
 
-def _twin(text: str, neighbours: Sequence[Neighbour]) -> Neighbour | None:
-    """The nearest of the same words."""
+def _twin(text: str, neighbours: Sequence[Neighbour], is_blocked: Callable[[Neighbour], bool]) -> Neighbour | None:
+    """The nearest of the same words, and of the same signs."""
     said = folded(text)
     words = said.split()
     for each in neighbours:
         its = each.text.casefold().replace("’", "'")
         # Folding only takes away, and costs as much as the rest of the comparison.
-        if words and all(word in its for word in words) and folded(each.text) == said:
+        if words and all(word in its for word in words) and folded(each.text) == said and not is_blocked(each):
             return each
     return None
 

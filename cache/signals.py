@@ -16,6 +16,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from cache.marks import Marks, differ, marks
+
 
 def stem(word: str) -> str:
     """`word` without the endings of plural and inflection; crude, but the same for most forms of one word."""
@@ -197,17 +199,17 @@ _UNITS: Final = {
         ("pound", 1, "lb lbs"), ("ounce", 1, "oz ounce ounces"),
         ("metre", 1, "m metre metres meter meters"), ("metre", 1000, "km kilometre kilometres kilometer kilometers"),
         ("metre", 0.01, "cm centimetre centimetres centimeter centimeters"), ("metre", 0.001, "mm millimetre millimetres millimeter millimeters"),
-        ("mile", 1, "mile miles"), ("inch", 1, "inch inches"), ("foot", 1, "ft foot feet"),
+        ("mile", 1, "mile miles mi"), ("inch", 1, "inch inches"), ("foot", 1, "ft foot feet"),
         ("litre", 1, "l litre litres liter liters"), ("litre", 0.001, "ml millilitre millilitres milliliter milliliters"),
         ("gallon", 1, "gallon gallons"), ("byte", 1, "mb megabyte megabytes"), ("byte", 1000, "gb gig gigs gigabyte gigabytes"),
         ("byte", 1_000_000, "tb terabyte terabytes"), ("hertz", 1, "mhz"), ("hertz", 1000, "ghz"),
         ("%", 1, "% percent pct"), ("volt", 1, "v volt volts"), ("watt", 1, "w watt watts"), ("watt", 1000, "kw kilowatt kilowatts"),
-        ("am", 1, "am"), ("pm", 1, "pm"), ("square", 1, "sqm"), ("thousand", 1, "k"),
+        ("celsius", 1, "celsius centigrade"), ("fahrenheit", 1, "fahrenheit"), ("am", 1, "am"), ("pm", 1, "pm"), ("square", 1, "sqm"), ("thousand", 1, "k"),
     )
     for name in names.split()
 }  # fmt: skip
 _BETWEEN_NUMBER_AND_UNIT: Final = frozenset(
-    "business working calendar full whole square more extra long consecutive school us imperial metric".split()
+    "business working calendar full whole square more extra long consecutive school us imperial metric degree degrees".split()
 )
 _ORDINAL_ENDINGS: Final = frozenset(("st", "nd", "rd", "th"))
 _WAITING: Final = frozenset("been waiting waited wait".split())
@@ -815,6 +817,7 @@ _TERM: Final = re.compile(
     r"|([^\W\d_]+(?:'[^\W\d_]+)*'?)|([.?!,;:()]|(?<=\s)-(?=\s))"
 )
 _ARROW: Final = re.compile(r"[-=]+>|→")
+_DEGREES: Final = re.compile(r" ?° ?([cf])(?![^\W_])")
 _NAME: Final = re.compile(r"(?<=[^.!?:] )[a-z]?[A-Z]\w+")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _PARTY: Final = re.compile(r"\b(for|about|by|with) (?:(?:a|an|the|my|another|other|any|new|some) )*(\w+)")
@@ -855,6 +858,7 @@ class Traits(Struct, frozen=True, array_like=True):
     parties: frozenset[tuple[str, str]]
     """(preposition, word): for me, about a member."""
     languages: frozenset[str]
+    marks: Marks
 
 
 @lru_cache(maxsize=8_192)
@@ -931,6 +935,8 @@ def _plain(text: str) -> str:
     text = text.replace("’", "'").replace("`", "'")
     if "->" in text or "=>" in text or "→" in text:
         text = _ARROW.sub(" to ", text)
+    if "°" in text:
+        text = _DEGREES.sub(lambda found: " celsius" if found[1] == "c" else " fahrenheit", text)
     return " ".join(text.split())
 
 
@@ -1017,6 +1023,7 @@ def traits(text: str) -> Traits:
         parts=_one_sided(pair for word in mentions & _COUNTERPARTS.keys() for pair in _COUNTERPARTS[word]),
         parties=frozenset((marker, word if word == "me" else _stem(word)) for marker, word in _PARTY.findall(spoken)),
         languages=_languages(frozenset(_SPELLED.findall(plain)), plain),
+        marks=marks(text),
     )
 
 
@@ -1438,6 +1445,11 @@ def difference(one: Traits, two: Traits) -> str | None:
         return "language"
     if one.numbers != two.numbers and _count_differently(*sorted((one.numbers, two.numbers))):
         return "number"
+    if one.marks != two.marks:
+        if (kind := differ(one.marks, two.marks)) is not None:
+            return kind
+        if _write_differently(one, two) or _write_differently(two, one):
+            return "exchange"
     if one.figures != two.figures and one.words == two.words and sorted(one.figures) == sorted(two.figures):
         return "number"
     if (
@@ -1484,6 +1496,25 @@ def _is_same_number(number: Number, other: Number) -> bool:
     if number[2] and other[2]:
         return number[1] == other[1] and number[2] == other[2]
     return number[0] == other[0]
+
+
+_ABOUT_A_WORD: Final = _stems(
+    "word mean meaning translate translation pronounce pronunciation spell spelling say letter accent define definition"
+    " bedeutet heisst wort signifie mot significa palabra parola"
+)
+
+
+def _write_differently(one: Traits, two: Traits) -> bool:
+    """Whether a word of one text is one of the other but for a sign at its end, or for an accent where a word is what it is
+    about: elsewhere accents are left out as one likes."""
+    mine, theirs = one.marks, two.marks
+    if mine.accented != theirs.accented and not one.mentions.isdisjoint(_ABOUT_A_WORD):
+        accented = mine.accented - theirs.accented
+        if any(_stem(_without_accents(word)) in two.mentions for word in accented):
+            return True
+    if mine.is_spelled_out or theirs.is_spelled_out:
+        return False
+    return any(_stem(word.rstrip("+#-")) in two.mentions for word in mine.suffixed - theirs.suffixed)
 
 
 def _are_opposite(one: Traits, two: Traits) -> bool:

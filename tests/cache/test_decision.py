@@ -296,3 +296,28 @@ def test_a_number_of_the_other_sign_is_not_the_same_word() -> None:
 @pytest.mark.parametrize("text", ["How do I reset his password?", "Do I reset my password how?", "Thanks!"])
 def test_other_words_or_another_order_are_not_the_same_words(text: str) -> None:
     assert judged(near(60), text=text).claim < TWIN
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("How do I install C++ on Windows?", "How do I install C# on Windows?"),
+        ("Is a deposit of $100 refunded?", "Is a deposit of €100 refunded?"),
+        ("What does == mean in Python?", "What does != mean in Python?"),
+    ],
+)
+def test_the_same_words_with_another_sign_are_not_served(stored: str, asked: str) -> None:
+    assert judged(near(1, text=stored), text=asked).claim == 0
+
+
+def test_words_with_another_sign_do_not_speak_for_the_others_of_their_group() -> None:
+    stored = near(60, text="How do I install C++ on Windows?"), near(62, text="How is the compiler installed?")
+    assert judged(*stored, text="How do I install C# on Windows?").p < TWIN
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [("How do I say thanks?", "How do I say bye?"), ("Hello Kitty bag prices", "Kitty bag prices")],
+)
+def test_a_greeting_that_the_question_is_about_is_not_taken_away(stored: str, asked: str) -> None:
+    assert judged(near(60, text=stored), text=asked).claim < TWIN

@@ -329,3 +329,62 @@ def test_different_words_have_different_stems(words: str) -> None:
 )
 def test_the_traits_of_a_text_can_be_packed_and_unpacked(text: str) -> None:
     assert unpacked(packed(traits(text))) == traits(text)
+
+
+# --- signs that words leave out --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "What is the storage limit at 20 °C? | What is the storage limit at -20 °C?",
+        "What is the storage limit at +20 °C? | What is the storage limit at −20 °C?",
+        "What is the storage limit at 20 °C? | What is the storage limit at 20 °F?",
+        "How far may I drive, 20 km? | How far may I drive, 20 mi?",
+        "Is a deposit of $100 refunded? | Is a deposit of €100 refunded?",
+        "What is the fee in € for a transfer abroad? | What is the fee in pounds for a transfer abroad?",
+        "What is 5 + 3 in total? | What is 5 - 3 in total?",
+        "Is a 5 mW laser allowed on board? | Is a 5 MW laser allowed on board?",
+    ],
+)
+def test_another_sign_unit_or_currency_is_another_number(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "number"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "How do I install C++ on Windows? | How do I install C# on Windows?",
+        "How do I install C# on Windows? | How do I install C on Windows?",
+        "How do I renew the A+ plan online? | How do I renew the A- plan online?",
+        "What does == mean in Python code? | What does != mean in Python code?",
+        "What if the pressure is > the limit? | What if the pressure is < the limit?",
+        "What does the ☃ symbol mean on the package? | What does the ☂ symbol mean on the package?",
+        "What does the word schon mean in the contract? | What does the word schön mean in the contract?",
+        "What does the word ሰላም mean in the contract? | What does the word ውሃን mean in the contract?",
+    ],
+)
+def test_a_sign_in_the_place_of_another_exchanges_what_is_meant(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "exchange"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Storage limit at -20 °C | Storage limit at minus 20 degrees Celsius",
+        "Is a deposit of $100 refunded? | Is a deposit of 100 dollars refunded?",
+        "How do I cancel Disney+? | How do I cancel Disney plus?",
+        "Does it arrive in 10 - 20 days? | Does it arrive in 10 to 20 days?",
+        "Where is my card 😊 | Where is my card 🙏",
+        "Help -- where is my card?! | Where is my card?",
+        "When I try to top up nothing happens | Nothing happens in euros when I top up",
+        "Terms & conditions of the card | Terms and conditions of the card",
+        "Is the resumé of the course free? | Is the resume of the course free?",
+    ],
+)
+def test_signs_that_say_what_words_say_and_those_that_say_nothing_do_not_block(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) in (None, "entity")
+    assert mismatch(right, left) in (None, "entity")

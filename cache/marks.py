@@ -1,0 +1,131 @@
+"""What a question says with signs and letters that its words leave out: C++ and C#, -20 and 20, $ and €, ma and mà.
+
+The default encoder cannot see most of it: it takes accents away, and scripts that it has not learned are all one to it.
+Pure functions over text; knows neither words' meanings nor vectors.
+"""
+
+import re
+import unicodedata
+from typing import Final, Literal
+
+from msgspec import Struct
+
+_PLAIN: Final = re.compile(r"[\w\s.,;:'\"?()!-]*", re.ASCII)
+"""In such a text only a minus and an exclamation can say something."""
+_SPACE_OR_OPENING: Final = r"(?<![^\s(\[\"'=,;:])"
+_BELOW_ZERO: Final = re.compile(_SPACE_OR_OPENING + r"[-−–](?=\.?\d)")
+_MONEY: Final = {
+    sign: currency
+    for currency, *signs in map(
+        str.split,
+        (
+            "dollar $ usd bucks|euro € eur|pound £ gbp|yen ¥ jpy|rupee ₹ inr|rouble ₽ ruble|won ₩ krw|lira ₺|shekel ₪"
+            "|dong ₫ vnd|hryvnia ₴ uah|baht ฿ thb|peso ₱|bitcoin ₿ btc|cent ¢"
+        ).split("|"),
+    )
+    for sign in (*signs, *(() if currency in ("won", "cent") else (currency,)))
+}
+_MONEY_SIGN: Final = re.compile("[$€£¥₹₽₩₺₪₫₴฿₱₿¢]")
+_MONEY_WORD: Final = re.compile(rf"\b({'|'.join(word for word in _MONEY if word.isalpha())})s?\b", re.IGNORECASE)
+_SUFFIXED: Final = re.compile(r"(?<![^\W_])[^\W\d_]{1,12}(?:\+{1,2}|#)(?![\w+#])|(?<![\w-])[A-Z]-(?=[\s?.!,;)\"']|$)")
+_SPELLED_OUT: Final = re.compile(r"\b(?:plus|minus|sharp|positive|negative|below zero|freezing)\b", re.IGNORECASE)
+_OPERATOR: Final = re.compile(r"(?<![^\s(\[\"'`“])(?:[=<>!&|^~%*/+]|[=<>!&|^~%*/+-]{2,3})(?=[\s)\]\"'`”?.,]|$)")
+_HARMLESS: Final = frozenset("& / * ! + % ~ | !! !!! -- --- ** *** >> << ~~ -> => <- --> ==>".split())
+"""Between words these stand for "and" or "to", set them apart or stress them."""
+_BETWEEN_NUMBERS: Final = re.compile(r"(?<=\d )[-−–+*/%^×÷](?= \d)")
+_SCALE: Final = re.compile(r"\d ?([mM])[WVAJ]\b")
+"""Milli or mega. Of bits and bytes everybody writes it as he likes."""
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_PICTURES: Final = ("So", "Sk", "Sm")
+_FOREIGN_FROM: Final = 0x370
+"""Greek and whatever comes after it."""
+
+
+class Marks(Struct, frozen=True, array_like=True):
+    """The marks of one text; all empty for most."""
+
+    symbols: frozenset[str] = frozenset()
+    """Operators. Equal, or the questions are not."""
+    between: frozenset[str] = frozenset()
+    """Signs between two numbers: what is to be done with them, or a range."""
+    foreign: frozenset[str] = frozenset()
+    """Words in another writing than Latin, likewise."""
+    is_below_zero: bool = False
+    scales: frozenset[str] = frozenset()
+    """`m` or `M` of units whose case decides."""
+    money: frozenset[str] = frozenset()
+    """Currencies that a sign stands for; in a text without any, those that are named."""
+    pictures: frozenset[str] = frozenset()
+    """Symbols that stand among the words, not behind them."""
+    accented: frozenset[str] = frozenset()
+    """Words with an accent."""
+    suffixed: frozenset[str] = frozenset()
+    """Words that end in a sign."""
+    is_spelled_out: bool = False
+    """Whether a word may stand for a sign."""
+
+
+_NOTHING: Final = Marks()
+
+
+def marks(text: str) -> Marks:
+    """The marks of a text."""
+    if _PLAIN.fullmatch(text) and "-" not in text:
+        return _of_words(text)
+    is_ascii, worded = text.isascii(), _of_words(text)
+    text = unicodedata.normalize("NFC", text)
+    letters = () if is_ascii else tuple(_WORD.findall(text.casefold()))
+    symbols = {found[0] for found in _OPERATOR.finditer(text)} - _HARMLESS
+    signs = frozenset(_MONEY[sign] for sign in _MONEY_SIGN.findall(text))
+    return Marks(
+        symbols=frozenset(symbol.casefold() for symbol in symbols),
+        between=frozenset("-" if sign in "−–" else sign for sign in _BETWEEN_NUMBERS.findall(text)),
+        foreign=frozenset(word for word in letters if max(map(ord, word)) >= _FOREIGN_FROM and not _is_latin(word)),
+        is_below_zero=_BELOW_ZERO.search(text) is not None,
+        scales=worded.scales,
+        money=signs or worded.money,
+        pictures=frozenset() if is_ascii else _pictures(text),
+        accented=frozenset(word for word in letters if _is_latin(word) and _without_accents(word) != word),
+        suffixed=frozenset(word.casefold() for word in _SUFFIXED.findall(text)),
+        is_spelled_out=worded.is_spelled_out,
+    )
+
+
+def _of_words(text: str) -> Marks:
+    money = frozenset(_MONEY[word.lower()] for word in _MONEY_WORD.findall(text))
+    is_spelled_out, scales = _SPELLED_OUT.search(text) is not None, frozenset(_SCALE.findall(text))
+    if not (money or is_spelled_out or scales):
+        return _NOTHING
+    return Marks(money=money, is_spelled_out=is_spelled_out, scales=scales)
+
+
+def _pictures(text: str) -> frozenset[str]:
+    last = max((place for place, letter in enumerate(text) if letter.isalnum()), default=0)
+    return frozenset(sign for sign in text[:last] if unicodedata.category(sign) in _PICTURES and not sign.isascii())
+
+
+def _is_latin(word: str) -> bool:
+    return all(ord(letter) < _FOREIGN_FROM or "LATIN" in unicodedata.name(letter, "") for letter in word)
+
+
+def _without_accents(word: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
+
+
+def differ(one: Marks, two: Marks) -> Literal["number", "exchange"] | None:
+    """What the marks of two texts set apart; None for nothing. What one text writes with a sign the other may say with
+    a word. Accents and suffixes are left to those who know the words."""
+    if one == two:
+        return None
+    is_spelled_out = one.is_spelled_out or two.is_spelled_out
+    if one.is_below_zero != two.is_below_zero and not is_spelled_out:
+        return "number"
+    if _clash(one.money, two.money) or _clash(one.scales, two.scales) or _clash(one.between, two.between):
+        return "number"
+    if one.symbols != two.symbols and not (is_spelled_out and not (one.symbols and two.symbols)):
+        return "exchange"
+    return "exchange" if one.foreign != two.foreign or _clash(one.pictures, two.pictures) else None
+
+
+def _clash(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    return bool(mine) and bool(theirs) and mine.isdisjoint(theirs)
