@@ -27,6 +27,7 @@ from app.exchange import Exchange, PayloadDamaged, Served, StoredAnswer, stored_
 from app.inbound import Inbound
 from app.judging import Judging
 from app.keys import Caller
+from app.recent_requests import RecentRequests
 from cache.decision import Judgement
 from cache.flights import Flight, FlightAbandoned, land
 from cache.lookup import Cache, FollowUp, Fresh, Lookup, directives_from
@@ -89,6 +90,7 @@ class Gateway:
         self._judging = judging
         self._ledger = ledger
         self._now = now
+        self._recent = RecentRequests()
         self._under_way: set[Flight[ChatEvent]] = set()
         self._following: set[asyncio.Task[None]] = set()
         self._labelling: set[asyncio.Task[None]] = set()
@@ -111,6 +113,8 @@ class Gateway:
                     events = await self._join(exchange)
                 case _:
                     events = await self._set_off(exchange, inbound.disconnected)
+        if exchange.is_hit and exchange.lookup.judgement is not None:
+            self._recent.keep(exchange, inbound)
         return Answer(exchange, events)
 
     def _shed(self, caller: Caller) -> None:
@@ -304,8 +308,21 @@ class Gateway:
             await self._ledger.record(Closing(row))
 
     async def complain(self, request_id: str) -> bool:
-        """Somebody called the answer to this request wrong. Whether it had been a semantic hit that is known."""
-        return self._cache.complain(request_id) is not None
+        """Somebody called the answer to this request wrong: whether that counts. It is settled by an audit like those
+        that are drawn, if the request is still there and audits have money."""
+        complaint, at = await self._cache.complain(request_id), self._now()
+        served = self._recent.take(request_id, at)
+        if complaint.audit is None:
+            return complaint.is_counted
+        if (
+            served is not None
+            and served.caller.route in self._routes
+            and self._budgets.has_room_for_audits(served.caller.budgets, at)
+        ):
+            self._follow(served, complaint.audit)
+        else:
+            self._cache.audit_failed(complaint.audit)
+        return complaint.is_counted
 
     # --- answered by a provider -----------------------------------------------------------------------------
 

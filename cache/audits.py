@@ -4,6 +4,7 @@ A wrong hit quarantines the anchor that served it, lowers its group and is kept 
 answer is compared (`cache.learning`), not how it is fetched.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
@@ -11,12 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from cache.decision import Judgement
+from cache.entries import Entry
 from cache.groups import LONGEST_FOUNDER
 from cache.holdings import Holdings
 from cache.learning import LABELS, Learning
-from cache.query import CachePolicy
+from cache.query import CachePolicy, Query
 from cache.sameness import Verdict
-from cache.ticket import FollowUp, Fresh, Ticket
+from cache.ticket import Complaint, FollowUp, Fresh, Ticket
 from cache.trust import Trust
 
 SecondOpinion = Callable[[str, str], Awaitable[Verdict | None]]
@@ -24,8 +26,6 @@ SecondOpinion = Callable[[str, str], Awaitable[Verdict | None]]
 
 _WRONG_WEIGHT: Final = 3.0
 """A wrong audited hit speaks against its group like so many labels: it has harmed somebody."""
-_COMPLAINT_PROPENSITY: Final = 1e-6
-"""An audit that a complaint has brought about was not chosen by chance: it can count against a route only."""
 _HITS_REMEMBERED: Final = 20_000
 
 
@@ -37,6 +37,9 @@ class RecentHit(Struct, frozen=True):
     judgement: Judgement
     ticket: Ticket
     entry_id: str
+    leader_key: bytes | None = None
+    is_settled: bool = False
+    """Whether an audit has said if it was right."""
 
 
 class Audits:
@@ -50,14 +53,15 @@ class Audits:
         self._hits: dict[str, RecentHit] = {}
         """Request -> its hit."""
 
-    def remember(self, ticket: Ticket, judgement: Judgement, entry_id: str) -> None:
+    def remember(self, ticket: Ticket, judgement: Judgement, entry_id: str, leader_key: bytes | None = None) -> None:
         """A hit has been served; only one with a request id can be complained of."""
         query = ticket.query
         if not query.request_id:
             return
         ticket = msgspec.structs.replace(ticket, judgement=judgement, vector=None).trimmed()
         assert ticket.judgement is not None
-        self._hits[query.request_id] = RecentHit(query.route, query.policy, ticket.judgement, ticket, entry_id)
+        hit = RecentHit(query.route, query.policy, ticket.judgement, ticket, entry_id, leader_key)
+        self._hits[query.request_id] = hit
         if len(self._hits) > _HITS_REMEMBERED:
             del self._hits[next(iter(self._hits))]
 
@@ -67,8 +71,7 @@ class Audits:
         ticket, store = follow_up.ticket, self._holdings.store
         judgement = ticket.judgement
         assert judgement is not None
-        shared = store.by_key(follow_up.leader_key) if follow_up.leader_key is not None else None
-        entry = shared[1] if shared is not None else store.entry(follow_up.entry_id)
+        entry = self._entry(follow_up.entry_id, follow_up.leader_key)
         verdict = await self._learning.verdict(entry.group_id, fresh.text) if entry is not None else None
         if entry is None or verdict is None:  # purged meanwhile: nobody is served it any more
             self.failed(follow_up)
@@ -76,9 +79,17 @@ class Audits:
         if verdict == "unclear" and opinion is not None and (group := self._holdings.group(entry.group_id)):
             verdict = await opinion(group.answer, fresh.text) or verdict
         judgement = msgspec.structs.replace(judgement, group=entry.group_id)
-        self._trust.hit_labelled(
-            ticket.query.route, ticket.query.policy, judgement, follow_up.propensity, LABELS[verdict]
-        )
+        if verdict != "unclear":
+            self._settle(ticket.query.request_id)
+        if follow_up.complained_by is None:
+            self._trust.hit_labelled(
+                ticket.query.route, ticket.query.policy, judgement, follow_up.propensity, LABELS[verdict]
+            )
+        elif verdict == "unclear":
+            self._let_stand(follow_up, fresh.text)
+            return verdict
+        elif verdict == "different":
+            self._charge(follow_up, is_settled=True)
         if verdict != "same":
             self._doubt(entry.id, judgement, ticket, fresh.text, verdict)
         if verdict == "different":
@@ -90,24 +101,61 @@ class Audits:
         return verdict
 
     def failed(self, follow_up: FollowUp) -> None:
-        """An audit that was drawn brought no answer."""
+        """An audit that was drawn brought no answer, or one that would have settled a complaint."""
         ticket = follow_up.ticket
-        if ticket.judgement is not None:
+        if follow_up.complained_by is not None:
+            self._let_stand(follow_up, "")
+        elif ticket.judgement is not None:
             self._trust.hit_labelled(
                 ticket.query.route, ticket.query.policy, ticket.judgement, follow_up.propensity, "failed"
             )
 
-    def complain(self, request_id: str) -> FollowUp | None:
-        """Somebody called the answer to this request wrong. If it was a semantic hit, it counts against its route
-        and its group; the audit that settles it is returned. None for any other request."""
+    def complain(self, request_id: str) -> Complaint:
+        """Somebody called the answer to this request wrong. It counts if that was a semantic hit, and the first of its
+        asker about its answer group. What it changes an audit says: the one that was drawn, or one for it alone."""
         hit = self._hits.pop(request_id, None)
         if hit is None:
-            return None
-        self._trust.complained(hit.route, hit.policy, hit.judgement.claim)
-        if hit.judgement.group is not None:  # else it had shared an answer that was still being made
-            self._learning.teach(hit.ticket, hit.judgement, is_right=False)
-            self._doubt(hit.entry_id, hit.judgement, hit.ticket, "", "unclear")
-        return FollowUp("audit", hit.ticket, _COMPLAINT_PROPENSITY, hit.entry_id)
+            return Complaint()
+        by, entry = _name(hit.ticket.query), self._entry(hit.entry_id, hit.leader_key)
+        group = entry.group_id if entry is not None else hit.judgement.group
+        if not self._trust.complained(hit.route, hit.policy, by, -1 if group is None else group):
+            return Complaint()
+        if hit.is_settled:
+            return Complaint(is_counted=True)
+        ticket = msgspec.structs.replace(hit.ticket, purges=self._holdings.purges)  # what comes is made from now on
+        audit = FollowUp("audit", ticket, entry_id=hit.entry_id, leader_key=hit.leader_key, complained_by=by)
+        if entry is None:  # gone meanwhile: there is nothing left to compare with
+            self.failed(audit)
+            return Complaint(is_counted=True)
+        return Complaint(is_counted=True, audit=audit)
+
+    def _entry(self, entry_id: str, leader_key: bytes | None) -> Entry | None:
+        """What was served, or what has come of the answer that was shared while it was made."""
+        shared = self._holdings.store.by_key(leader_key) if leader_key is not None else None
+        return shared[1] if shared is not None else self._holdings.store.entry(entry_id)
+
+    def _settle(self, request_id: str) -> None:
+        hit = self._hits.get(request_id)
+        if hit is not None:
+            self._hits[request_id] = msgspec.structs.replace(hit, is_settled=True)
+
+    def _let_stand(self, follow_up: FollowUp, fresh: str) -> None:
+        """A complaint could not be settled: it counts as one wrong hit, and makes its group suspect."""
+        self._charge(follow_up, is_settled=False)
+        ticket, entry = follow_up.ticket, self._entry(follow_up.entry_id, follow_up.leader_key)
+        group = self._holdings.group(entry.group_id) if entry is not None else None
+        if entry is None or group is None or ticket.judgement is None:
+            return
+        group.evidence.add_complaint()
+        self._holdings.store.update_group(group.id, msgspec.json.encode(group.evidence))
+        judgement = msgspec.structs.replace(ticket.judgement, group=group.id)
+        self._doubt(entry.id, judgement, ticket, fresh, "unclear")
+
+    def _charge(self, follow_up: FollowUp, *, is_settled: bool) -> None:
+        query, judgement, by = follow_up.ticket.query, follow_up.ticket.judgement, follow_up.complained_by
+        assert judgement is not None
+        assert by is not None
+        self._trust.complaint_stands(query.route, query.policy, judgement.claim, by, is_settled=is_settled)
 
     def _doubt(self, entry_id: str, judgement: Judgement, ticket: Ticket, fresh: str, verdict: Verdict) -> None:
         group = self._holdings.group(judgement.group) if judgement.group is not None else None
@@ -147,3 +195,9 @@ def rule(holdings: Holdings, doubt_id: int, ruling: Literal["right", "wrong"]) -
         group.evidence.add(doubt.p, is_right=ruling == "right", weight=_WRONG_WEIGHT)
         store.update_group(group.id, msgspec.json.encode(group.evidence))
     return True
+
+
+def _name(query: Query) -> str:
+    """Of who has asked, for what is remembered of complaints."""
+    named = msgspec.json.encode([query.team, query.app, query.asker])
+    return hashlib.sha256(named).hexdigest()[:16]

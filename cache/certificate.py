@@ -36,6 +36,11 @@ cap is thrown away, which is always allowed.
 sequential change detection", 2023), the Shiryaev-Roberts sum of bets against "the risk is within the budget", for
 each kappa. It needs no baseline; false alarms are at least `ALARM` labels' worth apart on average.
 
+**Complaints** are not chosen by chance. One is worth what is known of a hit without chance, `rho` instead of 1: it
+stands for itself, not for the hits that nobody looked at. It is charged when an audit has found the hit wrong; what an
+audit found right is not. Where nobody could find out it weighs the least share that is ever audited, and only so many
+of one asker do. One asker's complaints about one answer group count once in a stretch.
+
 **Labels.** The order of record() should be that of the decisions. A label that comes n audits late changes nothing
 in the end, since what is not labelled has no weight. "unclear" is left out in one reading and counted wrong in the
 other; "failed" is left out of both. Leaving out assumes that labels fail regardless of what they would have said.
@@ -126,6 +131,10 @@ FIRST_AUDITS: Final[Mapping[Start, int]] = {"prior": 300, "closed": 1_500}
 until that is the share of those without a certificate. A closed route has only its labels to open further with."""
 CONTENT: Final = 0.9
 """A certified route that serves this share of what the estimate thinks possible is audited least."""
+UNSETTLED_OF_ONE: Final = 5
+"""So many complaints of one asker that nobody could settle are charged in a stretch of evidence,"""
+COMPLAINTS_AT_MOST: Final = 10_000
+"""and so many of all are counted."""
 _RETHINK: Final = 50
 """Requests without a label after which tightening is looked at,"""
 _RETHINK_RIGHT: Final = 4
@@ -156,7 +165,7 @@ class Observation(Struct, frozen=True, gc=False):
         if not 0 <= self.propensity <= 1:
             raise ValueError(f"propensity must be within 0 and 1, not {self.propensity}.")
         if self.propensity == 0 and self.label is not None:
-            raise ValueError("A label needs the propensity with which it was looked for; see record_complaint().")
+            raise ValueError("A label needs the propensity with which it was looked for; see charge_complaint().")
 
 
 class Terms(Struct, frozen=True):
@@ -217,6 +226,7 @@ class Certificate(Struct, frozen=True):
     """Clear labels of requests that were not served; `free_wrong` of them were wrong, `free_unclear` came on top."""
     free_wrong: int
     complaints: int
+    """Answers that askers called wrong: each asker and answer group once."""
     estimate: float | None
     bound: float
     bound_with_unclear: float
@@ -302,6 +312,8 @@ class _Snapshot(Struct, frozen=True):
     counts: list[list[int]]
     numbers: dict[str, float]
     alarm: Alarm | None
+    complained: list[dict[str, set[int]]] = []
+    unsettled: list[dict[str, int]] = []
 
 
 class Certifier:
@@ -331,7 +343,7 @@ class Certifier:
         self._labels = np.zeros((3, len(KAPPAS)))  # with p >= kappa: weights, those of wrong ones, squared weights
         self._distrust = np.zeros(len(KAPPAS))  # 1 where the model's word counts no more
         self._all_requests = 0.0
-        self._counts = [dict.fromkeys(_COUNTS, 0) for _ in range(2)]
+        self._begin_counts()
         self._since_turn = 0.0
         self._since_label = 0  # hits
         self._since_thought = 0  # requests
@@ -348,6 +360,11 @@ class Certifier:
             self._at = next(row for row, kappa in enumerate(KAPPAS) if kappa >= self.terms.prior_kappa)
         self._guarded = self._at  # the last row in force
         self._share = self._audit_share(self._at)
+
+    def _begin_counts(self) -> None:
+        self._counts = [dict.fromkeys(_COUNTS, 0) for _ in range(2)]
+        self._complained: list[dict[str, set[int]]] = [{}, {}]  # asker -> what it complained of, in each stretch
+        self._unsettled: list[dict[str, int]] = [{}, {}]  # asker -> its charged complaints that nobody could settle
 
     @property
     def kappa(self) -> float:
@@ -409,7 +426,7 @@ class Certifier:
         if self._is_paused:  # the unserved alone are another population
             self._rethink()
         elif 0 < observation.propensity < self.terms.audit_share:
-            self._complain(rows if label == "wrong" else 0)
+            self._complain(rows if label == "wrong" else 0, 1.0)
         else:
             rho = self._share if self._at < _NOTHING else 1.0
             if self.terms.per == "request":
@@ -431,11 +448,26 @@ class Certifier:
             self._idle(0, 1.0 if is_closed else self._share, is_served=False)
         self._rethink()
 
-    def record_complaint(self, p: float) -> None:
-        """Takes a hit into account that somebody called wrong. Who complains is not chosen by chance, so a complaint
-        speaks against a kappa and never for one, and raises neither the lower bound nor an alarm."""
+    def record_complaint(self, by: str, about: int) -> bool:
+        """Takes note that an asker called an answer of this group wrong; whether that counts. What it changes is said
+        once it is settled, or cannot be: see charge_complaint()."""
+        if about in self._complained[0].get(by, ()) or self._counts[0]["complaints"] >= COMPLAINTS_AT_MOST:
+            return False
+        for complained in self._complained:
+            complained.setdefault(by, set()).add(about)
         self._count("complaints")
-        self._complain(bisect_right(KAPPAS, p))
+        return True
+
+    def charge_complaint(self, p: float, by: str, *, is_settled: bool) -> None:
+        """Takes a hit into account that was called wrong, and that an audit has found wrong, or nobody could settle.
+        A wrong one counts as the one hit that it is, another as little as a hit ever does. Who complains is not chosen
+        by chance, so it speaks against a kappa and never for one, and raises neither the lower bound nor an alarm."""
+        if not is_settled:
+            if self._unsettled[0].get(by, 0) >= UNSETTLED_OF_ONE:
+                return
+            for unsettled in self._unsettled:
+                unsettled[by] = unsettled.get(by, 0) + 1
+        self._complain(bisect_right(KAPPAS, p), self._share if is_settled else self.terms.audit_share)
 
     def forget(self) -> None:
         """Drops all evidence, as when the knowledge behind the answers was replaced. The route starts anew."""
@@ -485,6 +517,8 @@ class Certifier:
             counts=[[counts[name] for name in _COUNTS] for counts in self._counts],
             numbers={name: float(getattr(self, name)) for name in _NUMBERS},
             alarm=self._alarm,
+            complained=self._complained,
+            unsettled=self._unsettled,
         )
         return zlib.compress(msgspec.msgpack.encode(state), 1)
 
@@ -512,6 +546,8 @@ class Certifier:
         for name, number in numbers.items():
             setattr(certifier, name, number)
         certifier._counts = counts
+        certifier._complained = state.complained or certifier._complained
+        certifier._unsettled = state.unsettled or certifier._unsettled
         certifier._alarm = state.alarm
         return certifier
 
@@ -582,17 +618,18 @@ class Certifier:
         if is_unclear:
             settle(self._wealth[1, reach], 1 - self._bets * (weight * (1 - self._risks[:, None])), self._cap)
 
-    def _complain(self, rows: int) -> None:
+    def _complain(self, rows: int, weight: float) -> None:
         if rows:
-            gains = (1 - self._bets * (1 - self._risks[:, None]))[:, :_UPPER]
+            gains = (1 - self._bets * (weight * (1 - self._risks[:, None])))[:, :_UPPER]
             for reading in self._accounts():
                 settle(reading[1 : 1 + rows, :, :, :_UPPER], gains, self._cap)
-            self._weigh(rows, 1.0, is_wrong=True)
+            self._weigh(rows, weight, is_wrong=True, of_one=1.0)
         self._decide(can_loosen=False)
 
-    def _weigh(self, rows: int, weight: float, *, is_wrong: bool) -> None:
+    def _weigh(self, rows: int, weight: float, *, is_wrong: bool, of_one: float | None = None) -> None:
+        """`of_one` is what a whole label of this kind weighs: a small one of a sample is whole, a complaint is not."""
         self._labels *= 1 - weight / MEMORY
-        self._labels[:, :rows] += np.array([[weight], [weight * is_wrong], [weight * weight]])
+        self._labels[:, :rows] += np.array([[weight], [weight * is_wrong], [weight * (of_one or weight)]])
 
     def _open_accounts(self) -> None:
         """Both stretches begin."""
@@ -604,6 +641,8 @@ class Certifier:
         self._wealth[:, :, 0] = self._wealth[:, :, 1]
         self._wealth[:, :, 1] = 1.0
         self._counts = [self._counts[1], dict.fromkeys(_COUNTS, 0)]
+        self._complained = [self._complained[1], {}]
+        self._unsettled = [self._unsettled[1], {}]
         self._since_turn = 0.0
         self._is_tightened = False
 
@@ -630,7 +669,7 @@ class Certifier:
         self._open_accounts()
         self._signal[:] = 0.0
         self._labels[:] = 0.0
-        self._counts = [dict.fromkeys(_COUNTS, 0) for _ in range(2)]
+        self._begin_counts()
         self._since_turn = self._hold = 0.0
         self._is_tightened = self._is_certified = self._is_hopeless = False
         self._distrust[:] = 1.0

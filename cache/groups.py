@@ -33,6 +33,8 @@ _SUREST: Final = 0.98
 """No single label says more than it would at this p."""
 _TELLING: Final = 0.6
 """Less likely answers are wrong too often to raise a suspicion."""
+_COMPLAINED: Final = 0.95
+"""What a complaint that nobody could settle adds to the suspicion: three keep a group from serving."""
 _OVERRULES: Final = 3
 """So many right labels and no wrong one overrule a kind of mismatch; later one wrong in so many times ten."""
 
@@ -67,6 +69,11 @@ class Evidence(Struct):
         self.offset = min(max(self.offset - step, OFFSET_AT_LEAST), OFFSET_AT_MOST)
         self.labels -= 1
         self.variance = max(self.variance - weight * p * (1 - p), 0.0)
+
+    def add_complaint(self) -> None:
+        """Takes into account that an asker called an answer wrong, and nobody could settle it. Each counts once. It is
+        no label: a fresh answer that says the same ends the suspicion, and p stays what it was."""
+        self.suspicion = min(self.suspicion + _COMPLAINED, _SUSPICION_AT_MOST)
 
     def add_blocked(self, kind: str, *, is_right: bool) -> None:
         """Takes into account what a fresh answer says of one that this kind of mismatch had blocked."""

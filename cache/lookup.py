@@ -34,7 +34,7 @@ from cache.query import Acceptance, CachePolicy, Directives, Disposition, Query
 from cache.sameness import Verdict
 from cache.scope import Split, curated_scope, exact_key, normalised, scope_of, split, takes_curated
 from cache.signals import traits
-from cache.ticket import FollowUp, Fresh, Ticket
+from cache.ticket import Complaint, FollowUp, Fresh, Ticket
 from cache.transfer import Kept, Taken
 from cache.trust import Trust
 from cache.warming import Warmed, Warming
@@ -216,7 +216,7 @@ class Cache(Generic[Event]):
         if propensity is not None:
             audited = msgspec.structs.replace(ticket, judgement=claim)
             follow_up = FollowUp("audit", audited, propensity, leader_key=leader.key)
-        self._remember(ticket, claim, "")
+        self._remember(ticket, claim, "", leader.key)
         return Lookup(
             "coalesced", "equivalent", flight=flight, confidence=p, follow_up=follow_up, judgement=claim, kappa=kappa
         )
@@ -301,9 +301,9 @@ class Cache(Generic[Event]):
         self._remember(ticket, judgement, found[1].id)
         return hit
 
-    def _remember(self, ticket: Ticket, judgement: Judgement, entry_id: str) -> None:
+    def _remember(self, ticket: Ticket, judgement: Judgement, entry_id: str, leader_key: bytes | None = None) -> None:
         if self._audits is not None:
-            self._audits.remember(ticket, judgement, entry_id)
+            self._audits.remember(ticket, judgement, entry_id, leader_key)
 
     def _hit(
         self, disposition: Disposition, reason: str, anchor: Anchor, entry: Entry, ticket: Ticket
@@ -445,7 +445,8 @@ class Cache(Generic[Event]):
         return verdict
 
     def audit_failed(self, follow_up: FollowUp) -> None:
-        """An audit that was drawn, or a refresh that was wanted, brought no answer."""
+        """An audit that was drawn, a refresh that was wanted or what would have settled a complaint brought no
+        answer."""
         if self._audits is not None:
             self._audits.failed(follow_up)
 
@@ -457,10 +458,18 @@ class Cache(Generic[Event]):
         if lookup.entry is not None:
             self._holdings.forget([lookup.entry])
 
-    def complain(self, request_id: str) -> FollowUp | None:
-        """Somebody called the answer to this request wrong. If it was a semantic hit, it counts against its route
-        and its group; the audit that settles it is returned. None for any other request."""
-        return self._audits.complain(request_id) if self._audits is not None else None
+    async def complain(self, request_id: str) -> Complaint:
+        """Somebody called the answer to this request wrong: whether that counts, and the audit that would settle it.
+        Until then it changes nothing. Where `followed` cannot be told a fresh answer, `audit_failed` must be told."""
+        complaint = self._audits.complain(request_id) if self._audits is not None else Complaint()
+        if complaint.audit is None or self._encoder is None:
+            return complaint
+        try:  # its vector was not remembered
+            vector = await self._encoder.encode(complaint.audit.ticket.text)
+        except TextTooLong:
+            return complaint
+        ticket = msgspec.structs.replace(complaint.audit.ticket, vector=vector)
+        return msgspec.structs.replace(complaint, audit=msgspec.structs.replace(complaint.audit, ticket=ticket))
 
     def rule(self, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
         """A person's judgement of a doubtful hit: a right one frees the anchor. False for an unknown one."""

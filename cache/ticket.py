@@ -55,3 +55,13 @@ class FollowUp(Struct, frozen=True):
     entry_id: str = ""
     leader_key: bytes | None = None
     """Of the question whose answer was shared, where that was still being made."""
+    complained_by: str | None = None
+    """Of an audit that chance did not choose: who called the hit wrong, hashed."""
+
+
+class Complaint(Struct, frozen=True):
+    """What becomes of a complaint about an answer."""
+
+    is_counted: bool = False
+    audit: FollowUp | None = None
+    """What would settle it; whoever cannot make it says so."""

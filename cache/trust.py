@@ -83,10 +83,18 @@ class Trust:
         each = self._route(route, policy)
         each.certifier.record_request()
 
-    def complained(self, route: str, policy: CachePolicy, claim: float) -> None:
-        """Somebody called a hit wrong."""
+    def complained(self, route: str, policy: CachePolicy, by: str, about: int) -> bool:
+        """An asker called an answer of this group wrong; whether that counts."""
         each = self._route(route, policy)
-        each.certifier.record_complaint(claim)
+        is_counted = each.certifier.record_complaint(by, about)
+        if is_counted:
+            self._save(route, each)
+        return is_counted
+
+    def complaint_stands(self, route: str, policy: CachePolicy, claim: float, by: str, *, is_settled: bool) -> None:
+        """A hit that was called wrong has been found wrong, or it could not be settled."""
+        each = self._route(route, policy)
+        each.certifier.charge_complaint(claim, by, is_settled=is_settled)
         self._save(route, each)
 
     def forget(self, route: str) -> None:

@@ -26,9 +26,10 @@ COST = 12 * 10_000 + 7 * 40_000  # of one scripted answer of `large`
 WORST = 60_000_000  # more than one request without an output limit may cost
 
 PRIOR = 'start = "prior"'
-PLACES = 14
+PLACES = 17
 CONFIGURATION = (
     "".join(route(f"place{number}", cache=PRIOR) for number in range(PLACES))
+    + route("lenient", cache=f"{PRIOR}\nmax_wrong_per_hit = 0.2")
     + route("auto", cache=PRIOR, floor="economy", clamp_output=True, baseline="large", strategy="pinned")
     + route("stale", cache=f"{PRIOR}\nttl_s = 1\nstale_while_revalidate_s = 3600")
     + "".join(
@@ -417,25 +418,84 @@ def test_an_answer_whose_time_is_over_is_served_and_fetched_anew_at_the_gateways
 # --- Complaints -------------------------------------------------------------------------------------------------
 
 
-def test_a_complaint_counts_once(
+def complain(gateway: RunningGateway, about: httpx.Response, on: str, team: str) -> bool:
+    answer = gateway.request(
+        "POST",
+        "/v1/feedback",
+        json={"request_id": about.headers["x-request-id"], "thumb": "down"},
+        headers={"authorization": f"Bearer {gateway.key(team=team, route=on)}"},
+    )
+    assert answer.status_code == 200, answer.text
+    return bool(answer.json()["counted"])
+
+
+def unaudited(gateway: RunningGateway, ask: Ask, on: str, team: str) -> httpx.Response:
+    """A hit whose drawn audit brought nothing, so that nobody knows yet."""
+    hit = ask(NEAR, on, team=team, user="someone")
+    assert how(hit) == "semantic"
+    assert follow_up(gateway, hit).verdict is None
+    return hit
+
+
+@pytest.mark.parametrize(("fresh", "verdict"), [(RIGHT, "same"), (WRONG, "different")])
+def test_a_complaint_is_settled_by_an_audit_that_is_paid_as_others_are(
+    ask: Ask,
+    teach: Callable[..., None],
+    gateway: RunningGateway,
+    provider: Provider,
+    place: str,
+    fresh: str,
+    verdict: str,
+) -> None:
+    team = f"complains-{verdict}"
+    teach(place, team=team)
+    provider.script("large-2025", error_reply(400))
+    hit = unaudited(gateway, ask, place, team)
+    provider.reset()
+    answers(provider, fresh)
+
+    assert complain(gateway, hit, place, team)
+
+    row = eventually(
+        lambda: next(
+            (each for each in gateway.rows(kind="audit", refers_to=hit.headers["x-request-id"]) if each.verdict), None
+        )
+    )
+    assert (row.verdict, row.kind, row.actual_nano, row.overhead_reason) == (verdict, "audit", COST, "audit")
+    (call,) = provider.calls
+    assert call.received.json["messages"] == [{"role": "user", "content": NEAR}]
+    assert call.received.json["user"] == "someone"
+    found = certificate(gateway, place)
+    assert (found["complaints"], found["audited"], found["failed"]) == (1, 0, 1)
+    assert [doubt["verdict"] for doubt in doubts(gateway, place)] == (["wrong"] if verdict == "different" else [])
+    assert (how(ask(NEAR, place, team=team)) == "exact") is (verdict == "different")
+    assert not gateway.verification().problems
+
+
+def test_a_complaint_counts_once_and_without_money_for_audits_it_is_listed_for_a_person(
     ask: Ask, teach: Callable[..., None], gateway: RunningGateway, provider: Provider, place: str
 ) -> None:
     teach(place, team="thrifty")
-    hit = ask(NEAR, place, team="thrifty")
-    key = gateway.key(team="thrifty", route=place)
+    hit, again = (ask(NEAR, place, team="thrifty") for _ in range(2))
 
-    def complain() -> bool:
-        answer = gateway.request(
-            "POST",
-            "/v1/feedback",
-            json={"request_id": hit.headers["x-request-id"], "thumb": "down"},
-            headers={"authorization": f"Bearer {key}"},
-        )
-        assert answer.status_code == 200, answer.text
-        return bool(answer.json()["counted"])
+    assert [complain(gateway, each, place, "thrifty") for each in (hit, hit, again)] == [True, False, False]
 
-    assert [complain(), complain()] == [True, False]
+    assert provider.calls == []
     found = certificate(gateway, place)
     assert (found["complaints"], found["wrong"]) == (1, 0)
     (doubt,) = doubts(gateway, place)
-    assert doubt["request_id"] == hit.headers["x-request-id"]
+    assert (doubt["request_id"], doubt["verdict"]) == (hit.headers["x-request-id"], "unclear")
+
+
+def test_complaints_of_several_about_one_answer_stop_it_until_it_is_confirmed(
+    ask: Ask, teach: Callable[..., None], gateway: RunningGateway, provider: Provider
+) -> None:
+    place = "lenient"
+    teach(place, team="thrifty")
+    for user in ("one", "two", "three"):
+        hit = ask(NEAR, place, team="thrifty", user=user)
+        assert how(hit) == "semantic"
+        assert complain(gateway, hit, place, "thrifty")
+    answers(provider, RIGHT)
+    stopped = ask(NEAR, place, team="thrifty")
+    assert (how(stopped), stopped.headers["x-thriftgate-cache-reason"]) == ("miss", "doubted")

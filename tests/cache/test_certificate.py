@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 import cache
 from cache.certificate import (
     CAP,
+    COMPLAINTS_AT_MOST,
     KAPPAS,
     LOWER_WEIGHTS,
     RISKS,
     STALE_HITS,
     STARTS,
+    UNSETTLED_OF_ONE,
     UPPER_WEIGHTS,
     Certificate,
     Certifier,
@@ -53,9 +55,13 @@ def audit(label: Label | None = "right", p: float = 0.995, propensity: float = 0
 
 def fed(observations: Iterable[Observation], **terms: Any) -> Certifier:
     certifier = Certifier(Terms(**terms))
+    feed(certifier, observations)
+    return certifier
+
+
+def feed(certifier: Certifier, observations: Iterable[Observation]) -> None:
     for each in observations:
         certifier.record(each)
-    return certifier
 
 
 def opened(**terms: Any) -> Certifier:
@@ -470,8 +476,7 @@ def test_while_audits_are_paused_kappa_is_not_loosened() -> None:
 def test_a_route_that_closes_while_audits_are_paused_learns_again() -> None:
     certifier = opened()
     certifier.record(Observation(0.995, 0.0, None, is_served=True))
-    for _ in range(40):
-        certifier.record_complaint(0.995)
+    complain(certifier, 1_000, is_settled=True)
     assert certifier.kappa == inf
     for _ in range(25_000):
         certifier.record(free())
@@ -509,15 +514,96 @@ def test_without_unclear_labels_both_bounds_are_one() -> None:
     assert shown.bound == shown.bound_with_unclear
 
 
-def test_a_complaint_counts_against_and_never_for() -> None:
-    certifier = fed([free(), free(p=0.97)] * 500)
-    before = certifier.kappa
-    for _ in range(3):
-        certifier.record_complaint(0.995)
+# Complaints
+
+
+def complain(certifier: Certifier, count: int, *, is_settled: bool, askers: int = 10_000, p: float = 0.995) -> int:
+    """So many hits of different groups are called wrong, by so many in turn; how many count."""
+    counted = 0
+    for number in range(count):
+        by = f"asker {number % askers}"
+        if certifier.record_complaint(by, number):
+            counted += 1
+            certifier.charge_complaint(p, by, is_settled=is_settled)
+    return counted
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_complaint_counts_against_and_never_for(is_settled: bool) -> None:
+    certifier = opened()
+    before, bound, lower = certifier.kappa, certifier.certificate().bound, certifier.certificate().lower
+    for number in range(100):
+        certifier.record_complaint(str(number), 1)
+        certifier.charge_complaint(0.999, str(number), is_settled=is_settled)
         assert certifier.kappa >= before
         before = certifier.kappa
+    shown = certifier.certificate()
+    assert (shown.complaints, shown.lower) == (100, lower)
+    assert shown.bound > bound
+
+
+def test_one_asker_s_complaints_about_one_group_count_once_in_the_evidence_in_force() -> None:
+    certifier = Certifier(Terms(window=1_000))
+    assert [certifier.record_complaint("one", 7) for _ in range(3)] == [True, False, False]
+    assert certifier.record_complaint("one", 8)
+    assert certifier.record_complaint("two", 7)
     assert certifier.certificate().complaints == 3
-    assert certifier.certificate().bound > BUDGET
+    feed(certifier, [free("unclear")] * 500)
+    assert not certifier.record_complaint("one", 7)
+    feed(certifier, [free("unclear")] * 500)
+    assert certifier.certificate().complaints == 0
+    assert certifier.record_complaint("one", 7)
+
+
+def test_a_certified_route_is_not_closed_by_one_person_whose_complaints_nobody_could_settle() -> None:
+    certifier = opened()
+    serve(certifier, 10_000, 0.001)
+    before = certifier.certificate()
+    assert before.state == "certified"
+    assert complain(certifier, 1_000, askers=1, is_settled=False) == 1_000
+    after = certifier.certificate()
+    assert (after.state, after.kappa) == ("certified", before.kappa)
+    assert after.complaints == 1_000
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_certified_route_is_not_closed_by_fewer_complaints_than_wrong_hits_are_allowed(is_settled: bool) -> None:
+    certifier = opened()
+    serve(certifier, 10_000, 0.001)
+    before = certifier.kappa
+    complain(certifier, 17, is_settled=is_settled)
+    assert (certifier.state, certifier.kappa) == ("certified", before)
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_many_more_complaints_than_wrong_hits_are_allowed_tighten_a_route(is_settled: bool) -> None:
+    certifier = opened()
+    serve(certifier, 10_000, 0.001)
+    before = certifier.kappa
+    complain(certifier, 1_000, is_settled=is_settled)
+    assert certifier.kappa > before
+
+
+def test_the_first_complaint_that_nobody_could_settle_does_not_close_a_route_without_labels() -> None:
+    certifier = Certifier(Terms(start="prior", prior_kappa=0.95))
+    complain(certifier, 1, is_settled=False)
+    assert certifier.kappa < 0.999
+
+
+def test_complaints_are_counted_up_to_a_number() -> None:
+    certifier = Certifier(Terms())
+    counted = [certifier.record_complaint(str(number), 1) for number in range(COMPLAINTS_AT_MOST + 2)]
+    assert sum(counted) == COMPLAINTS_AT_MOST
+
+
+def test_who_has_complained_is_known_after_a_restart() -> None:
+    certifier = opened()
+    complain(certifier, UNSETTLED_OF_ONE, askers=1, is_settled=False)
+    restored = Certifier.restore(certifier.snapshot(), certifier.terms)
+    before = restored.certificate()
+    assert not restored.record_complaint("asker 0", 0)
+    restored.charge_complaint(0.999, "asker 0", is_settled=False)
+    assert restored.certificate() == before
 
 
 def test_an_audit_below_the_smallest_share_counts_only_if_it_is_wrong() -> None:

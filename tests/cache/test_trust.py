@@ -1,6 +1,7 @@
 """Whether hits can be trusted: what a route serves, which hits are audited, and what their outcomes change."""
 
 import random
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from cache.certificate import Label
 from cache.decision import Judgement, Neighbour
 from cache.entries import EntryStore
 from cache.query import CachePolicy
+from cache.ticket import Complaint
 from cache.trust import Trust, terms_of
 from tests.cache.asking import (
     ANSWER,
@@ -28,12 +30,14 @@ from tests.cache.asking import (
     Kept,
     ask,
     disposed,
+    fresh,
     served,
 )
 
 PRIOR, CLOSED = CachePolicy(start="prior"), CachePolicy(start="closed")
 THIRD = "In which way does one reset a password?"
-BETWEEN = Compass({QUESTION: 0, PARAPHRASE: 10, THIRD: 5, FAR: 80})
+FOURTH = "Which way is there to reset a password?"
+BETWEEN = Compass({QUESTION: 0, PARAPHRASE: 10, THIRD: 5, FOURTH: 6, FAR: 80})
 
 
 def claiming(p: float) -> Judgement:
@@ -447,36 +451,140 @@ async def test_a_ruling_on_what_has_gone_is_no_error(audited: Kept) -> None:
     assert audited.faults == []
 
 
-async def test_a_complaint_counts_once_and_is_listed(audited: Kept) -> None:
+# --- Complaints -----------------------------------------------------------------------------------------------
+
+
+async def complain(kept: Kept, text: str = THIRD, **asked: Any) -> Complaint:
+    """A semantic hit that its asker calls wrong."""
+    query = ask(text, **asked)
+    assert (await kept(query)).disposition == "semantic"
+    return await kept.cache.complain(query.request_id)
+
+
+async def settled(kept: Kept, complaint: Complaint, answer: str | None) -> None:
+    """What asking again says of it; None if nothing came."""
+    assert complaint.audit is not None
+    if answer is None:
+        kept.cache.audit_failed(complaint.audit)
+    else:
+        await kept.cache.followed(complaint.audit, fresh(answer))
+    await kept.cache.settle()
+
+
+async def test_a_complaint_counts_once_and_changes_nothing_until_it_is_settled(audited: Kept) -> None:
     asked = ask(THIRD)
-    hit = await audited(asked)
-    assert audited.cache.complain(asked.request_id) is not None
-    assert audited.cache.complain(asked.request_id) is None
+    hit, kappa = await audited(asked), audited.cache.trust.kappa("faq", PRIOR)
+    assert (await audited.cache.complain(asked.request_id)).is_counted
+    assert not (await audited.cache.complain(asked.request_id)).is_counted
     certificate = audited.cache.certificates()["faq"]
     assert (certificate.complaints, certificate.audited, certificate.wrong) == (1, 0, 0)
-    (doubt,) = audited.doubts()
-    assert (doubt.request_id, doubt.verdict) == (asked.request_id, "unclear")
     again = await audited(ask(THIRD))
-    assert hit.confidence is not None
-    assert again.confidence is not None
-    assert again.confidence < hit.confidence
+    assert (served(again), again.confidence) == (ANSWER, hit.confidence)
+    assert audited.cache.trust.kappa("faq", PRIOR) == kappa
+    assert audited.doubts() == []
+
+
+async def test_a_complaint_that_an_audit_finds_right_is_a_wrong_hit(audited: Kept) -> None:
+    complaint, kappa = await complain(audited), audited.cache.trust.kappa("faq", PRIOR)
+    await settled(audited, complaint, OTHER)
+    (doubt,) = audited.doubts()
+    assert (doubt.verdict, doubt.asked, doubt.fresh_answer) == ("wrong", THIRD, OTHER)
+    certificate = audited.cache.certificates()["faq"]
+    assert (certificate.hits, certificate.audited, certificate.wrong) == (1, 0, 0)
+    assert audited.cache.trust.kappa("faq", PRIOR) > kappa
+    assert served(await audited(ask(THIRD))) == OTHER
+
+
+async def test_what_settles_a_complaint_is_found_by_other_words_too(audited: Kept) -> None:
+    complaint = await complain(audited)
+    vectors = audited.count("vectors")
+    await settled(audited, complaint, OTHER)
+    assert audited.count("vectors") == vectors + 1
+
+
+async def test_a_complaint_that_an_audit_finds_wrong_leaves_no_trace(audited: Kept) -> None:
+    complaint = await complain(audited)
+    before = audited.cache.certificates()["faq"]
+    await settled(audited, complaint, REWORDED)
+    assert audited.cache.certificates()["faq"] == before
+    assert audited.doubts() == []
+    assert served(await audited(ask(THIRD))) == ANSWER
+
+
+@pytest.mark.parametrize("answer", [None, UNCLEAR])
+async def test_a_complaint_that_nobody_can_settle_is_listed_and_its_answer_is_still_served(
+    audited: Kept, answer: str | None
+) -> None:
+    before = await audited(ask(THIRD))
+    complaint = await complain(audited)
+    await settled(audited, complaint, answer)
+    (doubt,) = audited.doubts()
+    assert (doubt.asked, doubt.verdict, doubt.fresh_answer) == (THIRD, "unclear", answer or "")
+    again = await audited(ask(THIRD))
+    assert (served(again), again.confidence) == (ANSWER, before.confidence)
+
+
+async def test_one_asker_s_complaints_about_one_answer_count_once(audited: Kept) -> None:
+    first = await complain(audited, asker="one")
+    assert first.is_counted
+    await settled(audited, first, None)
+    for _ in range(3):
+        assert await complain(audited, asker="one") == Complaint()
+    assert audited.cache.certificates()["faq"].complaints == 1
+    assert (await complain(audited, asker="two")).is_counted
+    assert (await complain(audited, asker="one", app="console")).is_counted
+
+
+async def test_several_askers_complaints_keep_an_answer_from_serving_until_a_fresh_one_confirms_it(
+    audited: Kept,
+) -> None:
+    for _ in range(300):
+        audited.cache.trust.hit_labelled("faq", PRIOR, claiming(0.999), 1.0, "right")
+    kappa = audited.cache.trust.kappa("faq", PRIOR)
+    for asker in ("one", "two", "three"):
+        assert served(await audited(ask(THIRD))) == ANSWER
+        await settled(audited, await complain(audited, asker=asker), None)
+    doubtful = await audited(ask(THIRD, asker="four"))
+    assert disposed(doubtful) == ("miss", "doubted")
+    assert audited.cache.trust.kappa("faq", PRIOR) == kappa
+    audited.answer(doubtful, REWORDED)
+    await audited.cache.settle()
+    assert (await audited(ask(FOURTH))).disposition == "semantic"
+
+
+@pytest.mark.parametrize("verdict", [ANSWER, OTHER])
+async def test_what_a_drawn_audit_has_settled_is_not_settled_again(audited: Kept, verdict: str) -> None:
+    asked = ask(THIRD, may_audit=True)
+    await audited.audit(await audited(asked), verdict)
+    before = audited.cache.certificates()["faq"]
+    assert await audited.cache.complain(asked.request_id) == Complaint(is_counted=True)
+    after = audited.cache.certificates()["faq"]
+    assert (after.complaints, after.bound, after.kappa) == (1, before.bound, before.kappa)
 
 
 async def test_only_a_semantic_hit_can_be_complained_about(audited: Kept) -> None:
     exact, missed = ask(), ask(FAR)
     assert (await audited(exact)).disposition == "exact"
     assert (await audited(missed)).disposition == "miss"
-    assert [audited.cache.complain(each.request_id) for each in (exact, missed)] == [None, None]
-    assert audited.cache.complain("req_never") is None
+    assert [await audited.cache.complain(each.request_id) for each in (exact, missed)] == [Complaint(), Complaint()]
+    assert await audited.cache.complain("req_never") == Complaint()
 
 
-async def test_a_complaint_about_what_was_purged_lists_no_text_of_it(audited: Kept) -> None:
+async def test_a_complaint_about_what_was_purged_lists_no_text_of_it_and_asks_nobody(audited: Kept) -> None:
     asked = ask(THIRD)
     hit = await audited(asked)
     assert hit.entry is not None
     audited.cache.purge(id=hit.entry.id)
-    assert audited.cache.complain(asked.request_id) is not None
+    assert await audited.cache.complain(asked.request_id) == Complaint(is_counted=True)
     assert audited.doubts() == []
+
+
+async def test_an_answer_that_settles_a_complaint_from_before_a_purge_is_stored(audited: Kept) -> None:
+    asked = ask(THIRD)
+    await audited(asked)
+    audited.cache.purge(team="another")
+    await settled(audited, await audited.cache.complain(asked.request_id), OTHER)
+    assert served(await audited(ask(THIRD))) == OTHER
 
 
 # --- A restart ------------------------------------------------------------------------------------------------
