@@ -1,16 +1,18 @@
 """The admin surface: keys, the cache and its certificates, behind the admin token; and the content system's webhook."""
 
+import asyncio
 import itertools
 import time
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import sqlalchemy as sa
 from litestar import Response, delete, get, post
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
-from app.errors import NotFound
+from app.errors import NotFound, PurgeUnwritten
 from app.handling import HttpRequest, body_of, closing, decoded, json_answer, services_for_admin, services_of
 from app.reloading import reload
 from app.services import Services, now_us
@@ -174,6 +176,10 @@ async def content_changed(request: HttpRequest) -> Response[Any]:
     services.webhooks.take(webhook_id, time.time())
     try:
         purged = await services.purge([each.criteria() for each in change.purges()], by="webhook")
+        await asyncio.to_thread(services.webhooks.keep, webhook_id, time.time())
+    except sa.exc.DatabaseError:
+        services.webhooks.drop(webhook_id)
+        raise PurgeUnwritten from None
     except BaseException:
         services.webhooks.drop(webhook_id)  # its sender may try again
         raise

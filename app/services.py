@@ -125,12 +125,12 @@ class Services(Struct):
     watches: dict[str, Watch]
     reread: Callable[[], Settings]
     """Reads the configuration again."""
+    webhooks: Received
     admin_token: str
     end_user_key: bytes
     recovered: int
     """Requests that were under way when the last process died, booked at start."""
     development_key: str | None
-    webhooks: Received = msgspec.field(default_factory=Received)
     reloading: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     """Held while a new configuration is put in force."""
     is_ready: bool = True
@@ -396,6 +396,7 @@ async def open_services(
             team_baselines=team_baselines,
             watches=watches,
             reread=reread or (lambda: settings),
+            webhooks=Received(cache_engine),
             admin_token=_private_token(folder / "admin-token"),
             end_user_key=_private_token(folder / "end-user-key").encode(),
             recovered=len(recovered),

@@ -1,7 +1,8 @@
 """What a content system's webhook must look like before it is believed: Standard Webhooks, symmetric signatures.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-Pure: the time is passed in. Knows neither the server nor what a webhook changes.
+The time is passed in. Which webhooks were obeyed stands in the cache file, beside what they have changed. Knows neither
+the server nor what a webhook changes.
 """
 
 import base64
@@ -11,7 +12,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+import sqlalchemy as sa
+
 from app.errors import WebhookInvalid, WebhookRepeated
+from cache import tables
 
 TOLERANCE_S: Final = 300
 """How far the sender's clock may be off, and how long an id is remembered."""
@@ -61,18 +65,30 @@ def verified_id(key: bytes, headers: Mapping[str, str], body: bytes, now_s: floa
 
 class Received:
     """The ids of the webhooks that were obeyed lately; only signed ones, so that nobody else can fill it. What it
-    forgets is refused for its timestamp."""
+    forgets is refused for its timestamp. One that is being obeyed while the server is killed has not been obeyed."""
 
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+    def __init__(self, cache_file: sa.Engine) -> None:
+        self._file = cache_file
+        with cache_file.connect() as connection:
+            known = connection.execute(sa.select(tables.webhooks))
+            self._until = {row.id: row.until_us / 1e6 for row in known}
 
     def take(self, webhook_id: str, now_s: float) -> None:
-        """Takes note of an id. Raises WebhookRepeated if it was there before."""
+        """Takes note of an id that is to be obeyed. Raises WebhookRepeated if it was there before."""
         # A sender's clock may be ahead by the tolerance, so that a timestamp stays good for twice as long.
         self._until = {known: until for known, until in self._until.items() if until >= now_s}
         if webhook_id in self._until:
             raise WebhookRepeated("This `webhook-id` was obeyed already: nothing was done again.")
         self._until[webhook_id] = now_s + 2 * TOLERANCE_S
+
+    def keep(self, webhook_id: str, now_s: float) -> None:
+        """It was obeyed: from now on that outlives the server. May be called from any thread. Raises
+        sqlalchemy.exc.DatabaseError."""
+        t = tables.webhooks
+        until_us = int((now_s + 2 * TOLERANCE_S) * 1e6)
+        with self._file.begin() as connection:
+            connection.execute(t.delete().where(t.c.until_us < int(now_s * 1e6)))
+            connection.execute(t.insert().prefix_with("OR REPLACE").values(id=webhook_id, until_us=until_us))
 
     def drop(self, webhook_id: str) -> None:
         """It could not be obeyed."""

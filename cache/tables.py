@@ -93,6 +93,14 @@ doubts: Final = sa.Table(
 )
 """Hits whose audit did not say "same", for a person to rule on. An id is never given twice."""
 
+webhooks: Final = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("until_us", sa.BigInteger, nullable=False),
+)
+"""Ids of the content system's webhooks that were obeyed, and until when their signatures are good."""
+
 embeddings: Final = sa.Table(
     "embeddings",
     metadata,

@@ -313,6 +313,32 @@ def test_a_webhook_is_obeyed_once(empty: RunningGateway, ask: Ask) -> None:
     assert stored(empty) == 1
 
 
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_a_webhook_is_obeyed_once_whatever_befalls_the_server(
+    start_gateway: Callable[..., RunningGateway], provider: Provider, how: str
+) -> None:
+    gateway = start_gateway(configuration(provider), **ENVIRONMENT, CMS_SECRET=SECRET)
+    key = gateway.key(route="open")
+    body, at = json.dumps({"tags": ["website"]}).encode(), str(int(time.time()))
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": at}
+    headers["webhook-signature"] = signature(signing_key(SECRET), "msg_1", at, body)
+
+    def deliver() -> httpx.Response:
+        return gateway.request("POST", "/webhooks/cms", content=body, headers=headers)
+
+    assert deliver().status_code == 200
+    if how == "restart":
+        gateway.stop()
+    else:
+        gateway.kill()
+    gateway.start()
+    assert disposition(gateway.chat(key, QUESTION, model="large")) == "miss"
+    openai_error(deliver(), 409, "webhook_repeated")
+    assert disposition(gateway.chat(key, QUESTION, model="large")) == "exact"
+    signed_before = webhook(gateway, {"tags": ["website"]}, late_s=TOLERANCE_S - 60)  # before the server had begun
+    assert signed_before.json() == {"purged": 1}
+
+
 @pytest.mark.parametrize(
     "body",
     [

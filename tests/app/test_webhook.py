@@ -2,11 +2,13 @@
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from app.database import CACHE_MIGRATIONS, open_database
 from app.errors import WebhookInvalid, WebhookRepeated
 from app.settings import WEBHOOK, Settings, SettingsInvalid, from_mapping
 from app.webhook import TOLERANCE_S, Received, signature, signing_key, verified_id
@@ -129,8 +131,15 @@ def test_another_secret_is_refused_without_being_repeated(secret: str) -> None:
 # --- replays ---------------------------------------------------------------------------------------------------
 
 
-def test_an_id_is_obeyed_once() -> None:
-    received = Received()
+@pytest.fixture
+def cache_file(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_database(tmp_path / "cache.db", CACHE_MIGRATIONS)
+    yield engine
+    engine.dispose()
+
+
+def test_an_id_is_obeyed_once(cache_file: sa.Engine) -> None:
+    received = Received(cache_file)
     received.take("msg_1", NOW)
     received.take("msg_2", NOW)
     with pytest.raises(WebhookRepeated):
@@ -138,27 +147,39 @@ def test_an_id_is_obeyed_once() -> None:
 
 
 @pytest.mark.parametrize("ahead_s", [-TOLERANCE_S, 0, TOLERANCE_S])
-def test_an_id_is_remembered_as_long_as_its_signature_is_good(ahead_s: int) -> None:
-    """Whatever the sender's clock says: it is refused as a repetition, or for its timestamp."""
-    received, headers = Received(), signed(at=NOW + ahead_s)
-    received.take(verified_id(KEY, headers, BODY, NOW), NOW)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_id_is_remembered_as_long_as_its_signature_is_good(
+    cache_file: sa.Engine, ahead_s: int, restarts: bool
+) -> None:
+    """Whatever the sender's clock says, after a restart too: it is refused as a repetition, or for its timestamp."""
+    received, headers = Received(cache_file), signed(at=NOW + ahead_s)
+    webhook_id = verified_id(KEY, headers, BODY, NOW)
+    received.take(webhook_id, NOW)
+    received.keep(webhook_id, NOW)
     for later in range(0, 3 * TOLERANCE_S, 10):
+        received = Received(cache_file) if restarts else received
         with pytest.raises((WebhookRepeated, WebhookInvalid)):
             received.take(verified_id(KEY, headers, BODY, NOW + later), NOW + later)
 
 
-def test_what_could_not_be_obeyed_may_be_sent_again() -> None:
-    received = Received()
+def test_what_was_not_obeyed_before_a_restart_may_be_sent_again(cache_file: sa.Engine) -> None:
+    Received(cache_file).take("msg_1", NOW)
+    Received(cache_file).take("msg_1", NOW + 1)
+
+
+def test_what_could_not_be_obeyed_may_be_sent_again(cache_file: sa.Engine) -> None:
+    received = Received(cache_file)
     received.take("msg_1", NOW)
     received.drop("msg_1")
     received.take("msg_1", NOW)
 
 
-def test_ids_are_forgotten_in_the_end() -> None:
-    received = Received()
-    for at in range(2_000):
+def test_ids_are_forgotten_in_the_end(cache_file: sa.Engine) -> None:
+    received = Received(cache_file)
+    for at in range(0, 4 * TOLERANCE_S, 10):
         received.take(f"msg_{at}", NOW + at)
-    assert len(received._until) <= 2 * TOLERANCE_S + 1
+        received.keep(f"msg_{at}", NOW + at)
+    assert len(received._until) == len(Received(cache_file)._until) == 2 * TOLERANCE_S // 10 + 1
 
 
 # --- settings --------------------------------------------------------------------------------------------------
