@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import msgspec
@@ -27,7 +27,7 @@ from app.gateway import Route
 from app.inbound import Inbound
 from app.keys import Caller
 from cache.batch_flights import BatchFlights
-from cache.embeddings import EmbeddingStore, StoredEmbedding
+from cache.embeddings import EmbeddingStore, StoredEmbedding, concerns_embeddings
 from cache.lookup import Lookup, directives_from
 from cache.query import Acceptance, CachePolicy, Disposition, Query
 from router.budgets import Budgets
@@ -72,6 +72,8 @@ class _Asked(Struct, frozen=True):
     query: Query
     keys: list[bytes]
     arrived_at: datetime
+    purges: int
+    """How many there had been when it came."""
 
     @property
     def reason(self) -> str:
@@ -142,6 +144,12 @@ class Embeddings:
             gone.cancel()
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+    async def purge(self, criteria: Mapping[str, Any]) -> int:
+        """As `EmbeddingStore.purge`. What is on its way is neither stored nor shared with whoever asks from now on."""
+        if concerns_embeddings(criteria):
+            self._flights.hide()
+        return await asyncio.to_thread(self._store.purge, criteria)
 
     async def drain(self, grace_s: float) -> None:
         """Waits for calls under way, then gives up what is left; every row is closed either way."""
@@ -215,6 +223,7 @@ class Embeddings:
             query=_query(caller, inbound, model, policy),
             keys=[key_of(request, at, tenant) for at in range(len(request.inputs))],
             arrived_at=arrived_at,
+            purges=self._store.purges,
         )
 
     async def _known(self, asked: _Asked) -> dict[bytes, StoredEmbedding]:
@@ -240,7 +249,7 @@ class Embeddings:
         writers = asked.query.policy.writers
         if not asked.reason and (not writers or asked.caller.app in writers):
             stored = [self._to_store(asked, key, embedding) for key, embedding in made.items()]
-            await self._safely(asyncio.to_thread(self._store.store, stored), None)
+            await self._safely(asyncio.to_thread(self._store.store, stored, asked.purges), None)
         return made
 
     async def _call(self, exchange: Exchange, inputs: int) -> ChatEvent:

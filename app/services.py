@@ -101,7 +101,6 @@ class Services(Struct):
     settings: Settings
     gateway: Gateway
     embeddings: Embeddings
-    embedding_store: EmbeddingStore
     keys: Keys
     cache: Cache[ChatEvent]
     store: EntryStore
@@ -161,7 +160,7 @@ class Services(Struct):
                 purged.append(self.cache.purge(**criteria))
                 await asyncio.sleep(0)  # others may be served between two
             for at, criteria in enumerate(wanted):
-                purged[at] += await asyncio.to_thread(self.embedding_store.purge, criteria)
+                purged[at] += await self.embeddings.purge(criteria)
         except sa.exc.DatabaseError:
             raise PurgeUnwritten from None
         finally:
@@ -357,13 +356,12 @@ async def open_services(
             now=clock,
         )
         cache.on_label = gateway.label
-        embedding_store = EmbeddingStore(cache_engine, settings.cache.embeddings_mib * 1024 * 1024)
         embeddings = Embeddings(
             routes=routes,
             budgets=budgets,
             calls=calls,
             books=books,
-            store=embedding_store,
+            store=EmbeddingStore(cache_engine, settings.cache.embeddings_mib * 1024 * 1024),
             on_fault=observer.cache_fault,
             now=clock,
         )
@@ -374,7 +372,6 @@ async def open_services(
             settings=settings,
             gateway=gateway,
             embeddings=embeddings,
-            embedding_store=embedding_store,
             keys=keys,
             cache=cache,
             store=store,

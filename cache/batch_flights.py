@@ -34,6 +34,10 @@ class BatchFlights(Generic[Made]):
         flight.start(self._made(flight, making))
         return flight
 
+    def hide(self) -> None:
+        """From now on nobody finds what is under way; who waits for it gets it."""
+        self._by_key = {}
+
     async def landed(
         self, flights: Iterable[Flight[Mapping[bytes, Made]]]
     ) -> list[Mapping[bytes, Made] | BaseException]:

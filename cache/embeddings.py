@@ -44,6 +44,8 @@ class EmbeddingStore:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._bytes = self._measured()
+        self.purges = 0
+        """How many there have been: what was asked for before one is not stored after it."""
 
     def known(self, keys: Sequence[bytes], since_us: int) -> dict[bytes, StoredEmbedding]:
         """Those of these keys that are not older. Raises sqlalchemy.exc.SQLAlchemyError."""
@@ -56,13 +58,16 @@ class EmbeddingStore:
                     found[row["key"]] = StoredEmbedding(**row)
         return found
 
-    def store(self, embeddings: Sequence[StoredEmbedding]) -> None:
-        """Keeps these, in the place of older ones with their keys. Raises sqlalchemy.exc.SQLAlchemyError."""
+    def store(self, embeddings: Sequence[StoredEmbedding], purges: int | None = None) -> None:
+        """Keeps these, in the place of older ones with their keys, unless something was purged since there had been so
+        many `purges`. Raises sqlalchemy.exc.SQLAlchemyError."""
         rows = [_row(embedding) for embedding in embeddings]
         size = sum(len(embedding.vector) + _ROW_BYTES for embedding in embeddings)
         if not rows or size > self._max_bytes:
             return
         with self._lock:
+            if purges is not None and purges != self.purges:
+                return
             with self._engine.begin() as connection:
                 connection.execute(tables.embeddings.insert().prefix_with("OR REPLACE"), rows)
             self._bytes += size
@@ -73,10 +78,11 @@ class EmbeddingStore:
         """Forgets those that match all that is given (`team`, `env`, `route`, `knowledge_version`), or all if nothing
         is; how many. What else entries are purged by, embeddings do not have."""
         t = tables.embeddings.c
-        if criteria.keys() - _PURGED_BY:
+        if not concerns_embeddings(criteria):
             return 0
         conditions = [t[name] == value for name, value in criteria.items()]
         with self._lock:
+            self.purges += 1
             with self._engine.begin() as connection:
                 purged = connection.execute(tables.embeddings.delete().where(sa.true(), *conditions)).rowcount
             self._bytes = self._measured()
@@ -95,6 +101,11 @@ class EmbeddingStore:
     def _measured(self) -> int:
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(sa.func.sum(_size()))) or 0
+
+
+def concerns_embeddings(criteria: Mapping[str, Any]) -> bool:
+    """Whether a purge by these can hold for any."""
+    return criteria.keys() <= _PURGED_BY
 
 
 def _size() -> sa.ColumnElement[int]:

@@ -162,6 +162,32 @@ async def test_a_failure_is_its_own_clients_and_others_ask_for_themselves(
     assert len(provider.calls) == 2
 
 
+@pytest.mark.parametrize("purge", [{"team": "support"}, {"route": "default"}, {"all": True}])
+async def test_what_is_on_its_way_when_its_team_or_route_is_purged_is_neither_shared_nor_stored(
+    gateway: RunningGateway, key: str, provider: Provider, purge: dict[str, Any]
+) -> None:
+    text, before, after = f"purged on its way: {purge}", provider.gate(), provider.gate()
+    provider.script("embed-2025", held(before), held(after))
+    async with asynchronous(gateway, key) as client:
+        asking = client.embeddings.with_raw_response.create
+        first = asyncio.create_task(asking(model="embed", input=text))
+        await until(lambda: before.arrived == 1)
+        await asyncio.to_thread(gateway.admin, "POST", "/admin/cache/invalidate", **purge)
+        second = asyncio.create_task(asking(model="embed", input=text))
+        await until(lambda: after.arrived == 1)
+        before.open()
+        assert (await first).headers["x-thriftgate-cache"] == "miss"
+        third = asyncio.create_task(asking(model="embed", input=text))
+        for _ in range(5):
+            await asyncio.to_thread(gateway.status)
+        after.open()
+        dispositions = [(await each).headers["x-thriftgate-cache"] for each in (second, third)]
+        assert dispositions == ["miss", "coalesced"]
+        assert (await asking(model="embed", input=text)).headers["x-thriftgate-cache"] == "exact"
+
+    assert len(provider.calls) == 2
+
+
 def test_what_is_asked_for_once_is_stored_for_later(gateway: RunningGateway, key: str, provider: Provider) -> None:
     provider.script("embed-2025", embedded)
     with OpenAI(base_url=gateway.base_url, api_key=key, max_retries=0) as client:

@@ -84,3 +84,17 @@ async def test_at_the_end_what_is_left_is_given_up(grace_s: float) -> None:
 
     (found,) = await waiting
     assert isinstance(found, FlightAbandoned)
+
+
+async def test_what_is_hidden_comes_to_those_who_wait_and_is_found_by_nobody_else() -> None:
+    flights: BatchFlights[str] = BatchFlights()
+    gate = asyncio.Event()
+    before = flights.start([b"a", b"b"], made(gate, b"a", b"b"))
+    flights.hide()
+    assert flights.find([b"a", b"b"]) == {}
+    after = flights.start([b"a"], made(asyncio.Event(), b"a"))
+    gate.set()
+    assert await flights.landed([before]) == [{b"a": "A", b"b": "B"}]
+    await settled()
+    assert flights.find([b"a", b"b"]) == {b"a": after}
+    await flights.drain(0)

@@ -94,3 +94,25 @@ def test_a_purge_forgets_what_matches_all_criteria(
 
     assert store.purge(criteria) == 3 - len(left)
     assert store.known([b"a", b"b", b"other"], since_us=0).keys() == left
+
+
+@pytest.mark.parametrize("criteria", [{}, {"team": "t"}, {"route": "r"}, {"knowledge_version": "1"}, {"env": "prod"}])
+def test_what_was_asked_for_before_a_purge_is_not_stored_after_it(engine: sa.Engine, criteria: dict[str, str]) -> None:
+    store = EmbeddingStore(engine, 10_000)
+    before = store.purges
+    store.purge(criteria)
+    store.store([embedding("a")], before)
+    assert store.known([b"a"], since_us=0) == {}
+    store.store([embedding("a")], store.purges)
+    assert store.known([b"a"], since_us=0) == {b"a": embedding("a")}
+
+
+@pytest.mark.parametrize("criteria", [{"tag": "prices"}, {"team": "t", "id": "1"}])
+def test_a_purge_of_what_embeddings_do_not_have_keeps_none_from_being_stored(
+    engine: sa.Engine, criteria: dict[str, str]
+) -> None:
+    store = EmbeddingStore(engine, 10_000)
+    before = store.purges
+    store.purge(criteria)
+    store.store([embedding("a")], before)
+    assert store.known([b"a"], since_us=0) == {b"a": embedding("a")}
