@@ -169,8 +169,12 @@ class Learning:
         if own is None:  # purged meanwhile
             return
         expected, p = None, 0.0
-        if judgement is not None and judgement.blocked_by is None:
-            expected, p = judgement.group, judgement.p
+        if judgement is not None and judgement.group is not None and judgement.blocked_by is None:
+            near = self._holdings.group(judgement.group)
+            if (
+                near is not None and near.scope == entry.scope
+            ):  # a curated one's is another: it labels, and links nothing
+                expected, p = near.id, judgement.p
         found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
         if self._holdings.group(own.id) is not own:
             return  # purged meanwhile

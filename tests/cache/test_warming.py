@@ -126,6 +126,28 @@ async def test_a_question_whose_fresh_answer_agrees_leads_to_the_curated_one_as_
     assert disposed(await kept(ask(PARAPHRASE, policy=closed, model="another"))) == ("miss", "learning")
 
 
+@pytest.mark.parametrize("agreeing", [0, 1, 2])
+async def test_a_fresh_answer_that_agrees_with_a_curated_one_stays_in_a_group_of_its_own_scope(
+    kept: Kept, agreeing: int
+) -> None:
+    """Nothing that happens to the one group happens to the other."""
+    closed = CachePolicy(start="closed")
+    for _ in range(agreeing):
+        await kept.learn(ask(FAR, policy=closed), REWORDED)
+    await kept.warm(QUESTION, CURATED)
+    kept.answer(await kept(ask(PARAPHRASE, policy=closed, asker="one")), "forgot: It is on the sign-in page.")
+    await kept.cache.settle()
+    scopes: dict[int, set[bytes]] = {}
+    for entry in kept.store.select():
+        scopes.setdefault(entry.group_id, set()).add(entry.scope)
+    assert [len(found) for found in scopes.values()] == [1, 1]
+    (curated,) = kept.store.select(is_curated=True)
+    assert curated.askers == ()
+    others = {entry.group_id for entry in kept.store.select()} - {curated.group_id}
+    kept.cache.purge(group_id=others.pop())
+    assert served(await kept(ask(policy=closed))) == CURATED
+
+
 async def test_where_several_must_have_asked_nobody_leads_questions_to_curated_answers_alone(kept: Kept) -> None:
     several = CachePolicy(start="closed", min_askers=2)
     await kept.warm(QUESTION, CURATED, ask(policy=several))
