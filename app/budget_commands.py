@@ -7,7 +7,17 @@ import click
 from app.budgets import budget_status, restored_budgets
 from app.remote import running_server
 from app.services import now
-from app.terminal import AS_JSON, SaysNo, new_table, opened_ledger, out, print_json, settings_of_command, short_usd
+from app.terminal import (
+    AS_JSON,
+    SaysNo,
+    counted,
+    new_table,
+    opened_ledger,
+    out,
+    print_json,
+    settings_of_command,
+    short_usd,
+)
 from router.ledger.reader import open_reservations
 
 
@@ -94,4 +104,6 @@ def _without_server(*, as_json: bool) -> None:
         return
     out.print("No server runs, so there are no counters to compare: the next start rebuilds them from the ledger.")
     if left:
-        out.print(f"{left} reservations were open when the last server died; the next start books them in full.")
+        said = counted(left, "reservation was", "reservations were")
+        them = "it" if left == 1 else "them"
+        out.print(f"{said} open when the last server died; the next start books {them} in full.")

@@ -41,6 +41,7 @@ from app.settings import Settings
 from app.terminal import (
     AS_JSON,
     Failure,
+    counted,
     err,
     locked,
     new_table,
@@ -283,7 +284,7 @@ def purge(everything: bool, **given: Any) -> None:
             purged = files.cache.purge(**criteria) + embeddings.purge(criteria)
         with opened_ledger(settings) as ledger:
             log_purge(ledger, criteria, purged, "command")
-    out.print(f"{purged} entries are gone.")
+    out.print(f"{counted(purged, 'entry is', 'entries are')} gone.")
 
 
 cache_group.add_command(purge, "invalidate")
@@ -352,7 +353,8 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
             f"Only {done} of {len(items)} questions are kept, for team {team} on route {route}. The others could not "
             "be written to the cache file, or were purged meanwhile. Warm the file again."
         )
-    out.print(f"{done} questions are answered from now on, for team {team} on route {route}.")
+    said = counted(done, "question is", "questions are")
+    out.print(f"{said} answered from now on, for team {team} on route {route}.")
 
 
 def _tagged(item: Curated, tags: tuple[str, ...]) -> Curated:
@@ -388,7 +390,7 @@ def export(file: Path) -> None:
     else:
         with _opened(settings) as files:
             written = _write(file, transfer.lines(files.store), len(files.store))
-    out.print(f"{written} entries are in {file}.")
+    out.print(f"{counted(written, 'entry is', 'entries are')} in {file}.")
 
 
 def _write(file: Path, lines: Iterable[bytes], total: int) -> int:
@@ -437,15 +439,16 @@ def import_(file: Path) -> None:
                     taken.update(asyncio.run(filling.take_in(files.cache, routes, part)))
                     show(taken.total(), total)
             _log(settings, "cache imported", f"{taken['imported']} entries")
-    said = [f"{count} {_TAKEN[outcome]}" for outcome, count in taken.items() if count and outcome != "imported"]
-    out.print(f"{taken['imported']} of {total} entries are stored{''.join(f', {each}' for each in said)}.")
+    said = [counted(count, *_TAKEN[outcome]) for outcome, count in taken.items() if count and outcome != "imported"]
+    are_stored = f"{counted(total, 'entry is', 'entries are')} stored"
+    out.print(f"{taken['imported']} of {are_stored}{''.join(f', {each}' for each in said)}.")
 
 
 _TAKEN: Final = {
-    "present": "were there already",
-    "expired": "have expired",
-    "unknown-route": "belong to routes that are not configured",
-    "purged": "were left out because of a purge meanwhile",
+    "present": ("was there already", "were there already"),
+    "expired": ("has expired", "have expired"),
+    "unknown-route": ("belongs to a route that is not configured", "belong to routes that are not configured"),
+    "purged": ("was left out because of a purge meanwhile", "were left out because of a purge meanwhile"),
 }
 
 

@@ -47,6 +47,7 @@ from app.terminal import (
     Failure,
     NotStarted,
     SaysNo,
+    counted,
     err,
     locked,
     new_table,
@@ -459,8 +460,12 @@ def ledger_verify(as_json: bool) -> None:
     else:
         for problem in found.problems[:50]:
             out.print(f"[red]row {problem.seq}[/red] ({problem.request_id}): {problem.what}")
-        verdict = "[green]verifies[/green]" if not found.problems else f"[red]{len(found.problems)} problems[/red]"
-        out.print(f"Chain {found.chain_id}: {found.rows} rows, {verdict}.\nHead {found.head}")
+        verdict = (
+            "[green]verifies[/green]"
+            if not found.problems
+            else f"[red]{counted(len(found.problems), 'problem', 'problems')}[/red]"
+        )
+        out.print(f"Chain {found.chain_id}: {counted(found.rows, 'row', 'rows')}, {verdict}.\nHead {found.head}")
         out.print("Keep the head elsewhere: a ledger that was cut or rewritten does not lead to it any more.")
     sys.exit(1 if found.problems else 0)
 

@@ -26,6 +26,7 @@ from rich.table import Table
 from app.database import LEDGER_MIGRATIONS, open_database
 from app.services import DataFolderLocked, now
 from app.settings import load
+from app.terminal import counted
 from eval import savings, savings_html, savings_text
 from router.ledger.reader import head, verify
 
@@ -241,15 +242,16 @@ def _report(folder: Path, outcomes: Sequence[Outcome], took_s: float, out: Conso
     refused = sum(outcome.status == 429 for outcome in outcomes)
     rationed = sum(outcome.is_rationed for outcome in answered)
     out.print(
-        f"Team trial has a cap of its own: {rationed} answers were rationed to a cheaper model, {refused} requests "
-        "refused with a 429."
+        f"Team trial has a cap of its own: {counted(rationed, 'answer was', 'answers were')} rationed to a cheaper "
+        f"model, {counted(refused, 'request', 'requests')} refused with a 429."
     )
     failed = Counter(outcome.status for outcome in outcomes if outcome.status not in (200, 429))
     if failed:
         out.print(f"[red]Failed requests: {dict(failed)}[/red]")
     verified = verify(engine)
-    out.print(f"Ledger: {verified.rows} rows, {'verifies' if not verified.problems else verified.problems[:3]}.")
-    out.print(f"{len(outcomes)} requests in {took_s:.0f} s.")
+    verdict = "verifies" if not verified.problems else verified.problems[:3]
+    out.print(f"Ledger: {counted(verified.rows, 'row', 'rows')}, {verdict}.")
+    out.print(f"{counted(len(outcomes), 'request', 'requests')} in {took_s:.0f} s.")
 
     chain_id, newest = head(engine)
     page = folder / "savings.html"

@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.terminal import AS_JSON, Failure, err, out, settings_of_command
+from app.terminal import AS_JSON, Failure, counted, err, out, settings_of_command
 from cache import decision
 from cache.encoder import Encoder
 from cache.errors import EncoderUnavailable
@@ -146,7 +146,9 @@ def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_repor
     streams = [name for name in priors.sources if not name.startswith(fitting.SCENES)]
     scenes = [name for name in priors.sources if name.startswith(fitting.SCENES)]
     path.write_text(fitting.to_json(priors.whole, streams, {"scenes": scenes}), encoding="utf-8")
-    err.print(f"{len(changes)} figures changed. Written to {path}; restart the gateway to use it.")
+    err.print(
+        f"{counted(len(changes), 'figure', 'figures')} changed. Written to {path}; restart the gateway to use it."
+    )
     return msgspec.structs.replace(priors, shipped=priors.whole)
 
 

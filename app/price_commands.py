@@ -6,7 +6,18 @@ from pathlib import Path
 import click
 
 from app.services import models_of, now
-from app.terminal import AS_JSON, Failure, SaysNo, err, new_table, out, print_json, settings_of_command, short_usd
+from app.terminal import (
+    AS_JSON,
+    Failure,
+    SaysNo,
+    counted,
+    err,
+    new_table,
+    out,
+    print_json,
+    settings_of_command,
+    short_usd,
+)
 from eval.price_check import TOLERATED, CatalogueUnreadable, SecondCatalogue, check
 from router.prices import catalogue_models
 
@@ -71,7 +82,8 @@ def check_command(against: Path, is_all: bool, as_json: bool) -> None:
         for name in () if is_all else found.missing:
             err.print(f"{name}: in one of the catalogues only")
         out.print(
-            f"{found.compared} models compared, {len(found.differences)} prices differ by more than {TOLERATED:.1%}."
+            f"{counted(found.compared, 'model', 'models')} compared, "
+            f"{counted(len(found.differences), 'price differs', 'prices differ')} by more than {TOLERATED:.1%}."
         )
     if found.differences:
         raise SaysNo("The catalogues disagree.")

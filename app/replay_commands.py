@@ -112,7 +112,9 @@ def _print(found: list[Comparison]) -> None:
         _out.print("The ledger has no semantic decisions of these routes yet.")
         return
     for each in found:
-        table = Table(title=f"Route {each.recorded.route}: {each.recorded.requests:,} decisions", box=box.SIMPLE_HEAD)
+        made = each.recorded.requests
+        title = f"Route {each.recorded.route}: {made:,} decision{'s'[: made != 1]}"
+        table = Table(title=title, box=box.SIMPLE_HEAD)
         for column in ("", "as recorded", "decided anew"):
             table.add_column(column, overflow="fold")
         for name, figure in _FIGURES.items():
@@ -127,7 +129,10 @@ def _print_routing(found: list[routing_replay.Comparison]) -> None:
         _out.print("The ledger has no routing decisions of these routes yet.")
         return
     for each in found:
-        table = Table(title=f"Route {each.route}: {each.requests:,} requests routed", box=box.SIMPLE_HEAD)
+        table = Table(
+            title=f"Route {each.route}: {each.requests:,} request{'s'[: each.requests != 1]} routed",
+            box=box.SIMPLE_HEAD,
+        )
         for column in ("", "as recorded", "decided anew"):
             table.add_column(column, overflow="fold")
         sides = (each.recorded, each.replayed)
@@ -140,7 +145,8 @@ def _print_routing(found: list[routing_replay.Comparison]) -> None:
         _out.print(f"The other configuration would have cost {usd_text(saved)} USD less.")
         if each.skipped:
             _out.print(
-                f"{each.skipped:,} requests of the holdout, explored or without a common model stay as they were."
+                f"{each.skipped:,} request{'s'[: each.skipped != 1]} of the holdout, explored or without a common "
+                f"model {'stays as it was' if each.skipped == 1 else 'stay as they were'}."
             )
     for line in routing_replay.APPROXIMATIONS:
         _out.print(f"- {line}")

@@ -85,6 +85,11 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A number with the words that follow it: `one` after 1, `many` after any other."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def short_usd(nano: int) -> str:
     """An amount in USD: exact, without the zeros at the end."""
     return usd_text(nano).rstrip("0").rstrip(".")

@@ -318,7 +318,7 @@ def _setting(each: Setting) -> tuple[str, ...]:
         percent(each.of_best, 0),
         f"{each.audited:,}",
         _joined(_NOTHING if kappa is None else f"{kappa:.4f}" for kappa in each.kappas),
-        _joined(each.states) + (f", {each.faults} faults" if each.faults else ""),
+        _joined(each.states) + (f", {each.faults} fault{'s'[: each.faults > 1]}" if each.faults else ""),
     )
 
 

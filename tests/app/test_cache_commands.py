@@ -201,7 +201,9 @@ def test_what_matches_every_option_is_forgotten(gateway: RunningGateway, leave: 
         (["--tag", "website", "--team", "sales"], 1),
         (["--all"], 1),
     ):
-        assert done(gateway, name, *options) == f"{purged} entries are gone.\n"
+        assert done(gateway, name, *options) == (
+            "1 entry is gone.\n" if purged == 1 else f"{purged} entries are gone.\n"
+        )
     assert stored(gateway) == 0
 
 
@@ -236,6 +238,19 @@ def test_a_csv_file_warms_a_route(gateway: RunningGateway, tmp_path: Path, leave
     assert ask(gateway, QUESTION, team="sales")[0] == "miss"
     assert gateway.admin("POST", "/admin/cache/invalidate", tag="help")["purged"] == 1
     assert gateway.admin("POST", "/admin/cache/invalidate", tag="faq")["purged"] == 1
+
+
+def test_one_is_spoken_of_as_one(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    faq, file = tmp_path / "faq.csv", tmp_path / "one.jsonl"
+    faq.write_text(f'question,answer\n{QUESTION},"{STORED}"\n')
+    done(gateway, "purge", "--all")
+    leave(gateway)
+    said = done(gateway, "warm", faq, "--route", "default", "--team", "support")
+    assert said == "1 question is answered from now on, for team support on route default.\n"
+    assert done(gateway, "export", file) == f"1 entry is in {file}.\n"
+    assert done(gateway, "import", file) == "0 of 1 entry is stored, 1 was there already.\n"
+    assert done(gateway, "purge", "--all") == "1 entry is gone.\n"
+    assert done(gateway, "import", file) == "1 of 1 entry is stored.\n"
 
 
 def test_json_lines_warm_a_route_with_all_their_wordings(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:

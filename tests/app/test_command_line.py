@@ -344,11 +344,11 @@ def test_the_cache_is_counted_and_purged_with_and_without_a_server(
         gateway.chat(gateway.key(team=team), "How do I reset my password?", model="large")
 
     assert json.loads(done(gateway, "cache", "stats", "--json"))["entries"] == 2
-    assert done(gateway, "cache", "purge", "--team", "sales") == "1 entries are gone.\n"
+    assert done(gateway, "cache", "purge", "--team", "sales") == "1 entry is gone.\n"
     gateway.stop()
     assert json.loads(done(gateway, "cache", "stats", "--json"))["entries"] == 1
     assert done(gateway, "cache", "purge", "--team", "sales") == "0 entries are gone.\n"
-    assert done(gateway, "cache", "purge", "--all") == "1 entries are gone.\n"
+    assert done(gateway, "cache", "purge", "--all") == "1 entry is gone.\n"
     assert json.loads(done(gateway, "cache", "stats", "--json"))["entries"] == 0
     gateway.start()
     assert gateway.status()["cache"]["entries"] == 0
