@@ -593,7 +593,7 @@ _TOPICAL: Final = _Rules(
     ),
     _rule(
         "busy crowded packed wait crowd table",
-        rf"\b(?:is|will|does|are) [\w' ]{{2,30}}? (?:be |get )?(?:busy|crowded|packed)\b|\bhow (?:long|bad) (?:is|will|should) [\w' ]{{0,20}}\bwait\b(?! ti? \w)(?! to \w){_A_PROCESS}|\b(?:the|a) wait (?:at|for a table|to be seated|time at)\b|\bhow long [^?]{{0,40}}\b(?:a|to get a) table\b|\bcrowd like\b",
+        rf"\b(?:is|will|does|are) [\w' ]{{2,30}}? (?:be |get )?(?:busy|crowded|packed)\b|\bhow (?:long|bad) (?:is|will|should) [\w' ]{{0,20}}\bwait\b(?! to \w){_A_PROCESS}|\b(?:the|a) wait (?:at|for a table|to be seated|time at)\b|\bhow long [^?]{{0,40}}\b(?:a|to get a) table\b|\bcrowd like\b",
     ),
     _rule(
         "song track music",

@@ -362,6 +362,7 @@ Is your app down or what is going on?
 I tried to log in, is the site currently down?
 I need to know what the queue looks like right now
 How long is the wait at the hotline?
+How bad is the wait ti get in?
 What is the current exchange rate?
 What would you say?
 Could you say that again?
