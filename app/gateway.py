@@ -38,7 +38,7 @@ from router.catalogue import Model, RoutingPolicy, Tier
 from router.chat import ChatEvent, ChatRequest
 from router.errors import LedgerUnavailable, ModelUnknown, RouterError
 from router.experience import conversation_of
-from router.ledger.row import LedgerRow
+from router.ledger.row import COMPLAINT, LedgerRow
 from router.ledger.writer import Closing, Ledger
 from router.plan import AUTO
 from router.protocols import openai
@@ -244,6 +244,7 @@ class Gateway:
     async def _ask_again(self, served: Exchange, follow_up: FollowUp) -> None:
         """The same question to the model that a miss would have used, reserved in the same budgets and booked as
         overhead in a row of its own kind."""
+        reason = follow_up.purpose if follow_up.complained_by is None else COMPLAINT
         exchange = Exchange(
             request_id=f"{follow_up.purpose}_{uuid.uuid4().hex}",
             kind=follow_up.purpose,
@@ -257,7 +258,7 @@ class Gateway:
             labels=served.labels,
             query=served.query,
             conversation=served.conversation,
-            lookup=Lookup("bypass", follow_up.purpose, ticket=follow_up.ticket),
+            lookup=Lookup("bypass", reason, ticket=follow_up.ticket),
         )
         fresh: Fresh | None = None
         try:
@@ -310,10 +311,11 @@ class Gateway:
     async def complain(self, request_id: str) -> bool:
         """Somebody called the answer to this request wrong: whether that counts. It is settled by an audit like those
         that are drawn, if the request is still there and audits have money."""
-        complaint, at = await self._cache.complain(request_id), self._now()
-        served = self._recent.take(request_id, at)
+        complaint = await self._cache.complain(request_id)
         if complaint.audit is None:
             return complaint.is_counted
+        at = self._now()
+        served = self._recent.take(request_id, at)
         if (
             served is not None
             and served.caller.route in self._routes

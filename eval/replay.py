@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from cache.certificate import Certifier, Label, Observation, Terms
-from router.ledger.row import LedgerRow
+from router.ledger.row import COMPLAINT, LedgerRow
 
 _LABELS: Final[Mapping[str, Label]] = {"same": "right", "different": "wrong", "unclear": "unclear"}
 
@@ -77,6 +77,8 @@ def recorded_requests(rows: Iterable[LedgerRow], on_row: Callable[[], None] = la
         if row.kind == "request" and (row.decision is not None or row.cache_reason in _COUNTED_WITHOUT_DECISION):
             requests[row.request_id] = row
         elif row.kind in ("audit", "refresh", "label") and row.refers_to is not None and row.verdict is not None:
+            if row.cache_reason == COMPLAINT:
+                continue  # chance had no part in it
             labels[row.refers_to] = _LABELS[row.verdict]
     deciding = {row.route for row in requests.values() if row.decision is not None}
     return [

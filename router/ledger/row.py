@@ -22,6 +22,8 @@ answer to a question that had been served from the cache, to see whether that wa
 that had been served an answer whose time was over. `label`: what a fresh answer says of the stored one that had not
 been served instead; it costs nothing. `judge`: what was asked to learn how good an answer was. `feedback`:
 what a client thought of it. All but the first two refer to the request."""
+COMPLAINT: Final = "complaint"
+"""The `cache_reason` of an audit that was not drawn, but is to settle a complaint: it is no sample of the hits."""
 Status = Literal["ok", "refused", "upstream_error", "upstream_cut", "client_closed", "unknown"]
 """`unknown`: the process died while the request was under way; it is booked at its reservation."""
 Pricing = Literal["priced", "unpriced", "unknown"]

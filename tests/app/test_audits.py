@@ -462,6 +462,7 @@ def test_a_complaint_is_settled_by_an_audit_that_is_paid_as_others_are(
         )
     )
     assert (row.verdict, row.kind, row.actual_nano, row.overhead_reason) == (verdict, "audit", COST, "audit")
+    assert row.cache_reason == "complaint"
     (call,) = provider.calls
     assert call.received.json["messages"] == [{"role": "user", "content": NEAR}]
     assert call.received.json["user"] == "someone"

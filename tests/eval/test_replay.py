@@ -4,9 +4,11 @@ import json
 import random
 from typing import Any
 
+from msgspec import structs
+
 from cache.certificate import Terms
 from eval.replay import Recorded, Replayed, recorded_requests, replay
-from router.ledger.row import LedgerRow
+from router.ledger.row import COMPLAINT, LedgerRow
 
 NANO = 1_000
 
@@ -44,6 +46,13 @@ def traffic(requests: int = 3000) -> list[Recorded]:
 
 
 # --- Reading the ledger -----------------------------------------------------------------------------------------
+
+
+def test_what_a_complaint_has_shown_is_no_sample_of_the_hits() -> None:
+    complaint = label(1, "different")
+    rows = [row(1, 0.99), label(1, "same"), structs.replace(complaint, cache_reason=COMPLAINT), row(2, 0.98)]
+    rows.append(structs.replace(label(2, "different"), cache_reason=COMPLAINT))
+    assert [each.label for each in recorded_requests(rows)] == ["right", None]
 
 
 def test_requests_are_read_in_order_with_what_audits_and_fresh_answers_said_of_them() -> None:
