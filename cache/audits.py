@@ -140,7 +140,7 @@ class Audits:
             self._hits[request_id] = msgspec.structs.replace(hit, is_settled=True)
 
     def _let_stand(self, follow_up: FollowUp, fresh: str) -> None:
-        """A complaint could not be settled: it counts as one wrong hit, and makes its group suspect."""
+        """A complaint could not be settled: it weighs a little against its route, and makes its group suspect."""
         self._charge(follow_up, is_settled=False)
         ticket, entry = follow_up.ticket, self._entry(follow_up.entry_id, follow_up.leader_key)
         group = self._holdings.group(entry.group_id) if entry is not None else None
