@@ -209,8 +209,14 @@ def judge(
     votes: dict[int, float] = {}
     for neighbour, weight in zip(neighbours, weights, strict=True):
         votes[neighbour.group] = votes.get(neighbour.group, 0.0) + weight
-    asked = traits(text)
-    twin = _twin(text, neighbours[:FRIENDS], lambda its: difference(asked, read(its)) in BLOCKING)
+    asked, known = traits(text), dict[int, str | None]()
+
+    def kind_of(neighbour: Neighbour) -> str | None:
+        if neighbour.anchor_id not in known:
+            known[neighbour.anchor_id] = difference(asked, read(neighbour))
+        return known[neighbour.anchor_id]
+
+    twin = _twin(text, neighbours[:FRIENDS], kind_of)
     if candidate is not None:
         group = candidate
     else:
@@ -220,7 +226,7 @@ def judge(
 
     friends = _friends(neighbours, group)
     theirs = [read(friend) for friend in friends]
-    kinds = [difference(asked, their) for their in theirs]
+    kinds = [kind_of(friend) for friend in friends]
     clean = [
         (friend, kind)
         for friend, kind in zip(friends, kinds, strict=True)
@@ -253,14 +259,14 @@ def folded(text: str) -> str:
     return " ".join(_FOLDED_WORD.findall(_FAREWELL.sub("", _GREETING.sub("", plain.strip()))))
 
 
-def _twin(text: str, neighbours: Sequence[Neighbour], is_blocked: Callable[[Neighbour], bool]) -> Neighbour | None:
+def _twin(text: str, neighbours: Sequence[Neighbour], kind_of: Callable[[Neighbour], str | None]) -> Neighbour | None:
     """The nearest of the same words, and of the same signs."""
     said = folded(text)
     words = said.split()
     for each in neighbours:
         its = each.text.casefold().replace("’", "'")
         # Folding only takes away, and costs as much as the rest of the comparison.
-        if words and all(word in its for word in words) and folded(each.text) == said and not is_blocked(each):
+        if words and all(word in its for word in words) and folded(each.text) == said and kind_of(each) not in BLOCKING:
             return each
     return None
 
