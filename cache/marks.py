@@ -26,13 +26,30 @@ _MONEY: Final = {
     for sign in (*signs, *(() if currency in ("won", "cent") else (currency,)))
 }
 _MONEY_SIGN: Final = re.compile("[$€£¥₹₽₩₺₪₫₴฿₱₿¢]")
-_MONEY_WORD: Final = re.compile(rf"\b({'|'.join(word for word in _MONEY if word.isalpha())})s?\b", re.IGNORECASE)
+_MONEY_WORDS: Final = {
+    form: currency for word, currency in _MONEY.items() if word.isalpha() for form in (word, f"{word}s")
+}
 _SUFFIXED: Final = re.compile(r"(?<![^\W_])[^\W\d_]{1,12}(?:\+{1,2}|#)(?![\w+#])|(?<![\w-])[A-Z]-(?=[\s?.!,;)\"']|$)")
-_SPELLED_OUT: Final = re.compile(r"\b(?:plus|minus|sharp|positive|negative|below zero|freezing)\b", re.IGNORECASE)
-_OPERATOR: Final = re.compile(r"(?<![^\s(\[\"'`“])(?:[=<>!&|^~%*/+]|[=<>!&|^~%*/+-]{2,3})(?=[\s)\]\"'`”?.,]|$)")
-_HARMLESS: Final = frozenset("& / * ! + % ~ | !! !!! -- --- ** *** >> << ~~ -> => <- --> ==>".split())
-"""Between words these stand for "and" or "to", set them apart or stress them."""
-_BETWEEN_NUMBERS: Final = re.compile(r"(?<=\d )[-−–+*/%^×÷](?= \d)")
+_SPELLED_OUT: Final = frozenset("plus minus sharp positive negative below".split())
+_OPERATOR: Final = re.compile(
+    "|".join(
+        (
+            r"(?<![^\s(\[\"'`“])(?:[=<>!^~/+*-]{2,3}|[=<>^])(?=[\s)\]\"'`”?.,]|$)",  # standing alone
+            *(
+                rf"(?<={left}{gap})(?:{signs})(?={gap}{right})"
+                for left, signs, right in (
+                    (r"\d", "[-−–+*/%^×÷]", r"\d"),
+                    (r"[\w)\]]", r"[=!<>]=|&&|\|\||[=<>+*^×÷]", r"[\w(\[]"),
+                    (r"\b[a-zA-Z]", "[-−]", r"[a-zA-Z]\b"),
+                )
+                for gap in ("", " ")
+            ),
+        )
+    )
+)
+_HARMLESS: Final = frozenset("!! !!! -- --- ** *** >> << ~~ // -> => <- --> ==>".split())
+"""Between words these stand for "to", set them apart or stress them."""
+_DATE: Final = re.compile(r"\d+(?:[-/.]\d+){2,}|\b24/7\b")
 _SCALE: Final = re.compile(r"\d ?([mM])[WVAJ]\b")
 """Milli or mega. Of bits and bytes everybody writes it as he likes."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -44,12 +61,10 @@ _FOREIGN_FROM: Final = 0x370
 class Marks(Struct, frozen=True, array_like=True):
     """The marks of one text; all empty for most."""
 
-    symbols: frozenset[str] = frozenset()
-    """Operators. Equal, or the questions are not."""
-    between: frozenset[str] = frozenset()
-    """Signs between two numbers: what is to be done with them, or a range."""
+    operators: tuple[str, ...] = ()
+    """In their order."""
     foreign: frozenset[str] = frozenset()
-    """Words in another writing than Latin, likewise."""
+    """Words in another writing than Latin. Equal, or the questions are not."""
     is_below_zero: bool = False
     scales: frozenset[str] = frozenset()
     """`m` or `M` of units whose case decides."""
@@ -68,18 +83,17 @@ class Marks(Struct, frozen=True, array_like=True):
 _NOTHING: Final = Marks()
 
 
-def marks(text: str) -> Marks:
-    """The marks of a text."""
+def marks(text: str, words: frozenset[str]) -> Marks:
+    """The marks of a text, of which the words are known, in lower case."""
     if _PLAIN.fullmatch(text) and "-" not in text:
-        return _of_words(text)
-    is_ascii, worded = text.isascii(), _of_words(text)
+        return _of_words(text, words)
+    is_ascii, worded = text.isascii(), _of_words(text, words)
     text = unicodedata.normalize("NFC", text)
     letters = () if is_ascii else tuple(_WORD.findall(text.casefold()))
-    symbols = {found[0] for found in _OPERATOR.finditer(text)} - _HARMLESS
+    operators = [found[0].strip() for found in _OPERATOR.finditer(_DATE.sub(" ", text))]
     signs = frozenset(_MONEY[sign] for sign in _MONEY_SIGN.findall(text))
     return Marks(
-        symbols=frozenset(symbol.casefold() for symbol in symbols),
-        between=frozenset("-" if sign in "−–" else sign for sign in _BETWEEN_NUMBERS.findall(text)),
+        operators=tuple("-" if sign in "−–" else sign for sign in operators if sign not in _HARMLESS),
         foreign=frozenset(word for word in letters if max(map(ord, word)) >= _FOREIGN_FROM and not _is_latin(word)),
         is_below_zero=_BELOW_ZERO.search(text) is not None,
         scales=worded.scales,
@@ -91,9 +105,9 @@ def marks(text: str) -> Marks:
     )
 
 
-def _of_words(text: str) -> Marks:
-    money = frozenset(_MONEY[word.lower()] for word in _MONEY_WORD.findall(text))
-    is_spelled_out, scales = _SPELLED_OUT.search(text) is not None, frozenset(_SCALE.findall(text))
+def _of_words(text: str, words: frozenset[str]) -> Marks:
+    money = frozenset(map(_MONEY_WORDS.__getitem__, words & _MONEY_WORDS.keys()))
+    is_spelled_out, scales = not words.isdisjoint(_SPELLED_OUT), frozenset(_SCALE.findall(text))
     if not (money or is_spelled_out or scales):
         return _NOTHING
     return Marks(money=money, is_spelled_out=is_spelled_out, scales=scales)
@@ -120,9 +134,9 @@ def differ(one: Marks, two: Marks) -> Literal["number", "exchange"] | None:
     is_spelled_out = one.is_spelled_out or two.is_spelled_out
     if one.is_below_zero != two.is_below_zero and not is_spelled_out:
         return "number"
-    if _clash(one.money, two.money) or _clash(one.scales, two.scales) or _clash(one.between, two.between):
+    if _clash(one.money, two.money) or _clash(one.scales, two.scales):
         return "number"
-    if one.symbols != two.symbols and not (is_spelled_out and not (one.symbols and two.symbols)):
+    if one.operators and two.operators and one.operators != two.operators:
         return "exchange"
     return "exchange" if one.foreign != two.foreign or _clash(one.pictures, two.pictures) else None
 

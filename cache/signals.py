@@ -983,6 +983,7 @@ def traits(text: str) -> Traits:
         else frozenset(_stem(_without_accents(name.lower())) for name in _NAME.findall(text))
     )
     plain = _plain(text)
+    spelled = frozenset(_SPELLED.findall(plain))
     spoken = _with_phrases(_without_accents(plain))
     terms, parts = _terms(spoken)
     stems = [_stem(term) if term[0].isalpha() and index not in parts else "" for index, term in enumerate(terms)]
@@ -1022,8 +1023,8 @@ def traits(text: str) -> Traits:
         deeds=_deeds(terms, stems, said, bare),
         parts=_one_sided(pair for word in mentions & _COUNTERPARTS.keys() for pair in _COUNTERPARTS[word]),
         parties=frozenset((marker, word if word == "me" else _stem(word)) for marker, word in _PARTY.findall(spoken)),
-        languages=_languages(frozenset(_SPELLED.findall(plain)), plain),
-        marks=marks(text),
+        languages=_languages(spelled, plain),
+        marks=marks(text, spelled),
     )
 
 
