@@ -51,6 +51,7 @@ def linger(folder: Path, shared: int, on_progress: Progress) -> None:
 
 
 def keep_two_busy(folder: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job was told to ignore it
     with Workers(0, 2) as workers:
         workers.run([partial(linger, Path(folder))] * 2, lambda _: None)
 
