@@ -118,7 +118,12 @@ def new_request_id() -> str:
 
 
 def _forwarded(request: HttpRequest) -> dict[str, str]:
-    return {name: value for name in _FORWARDED if (value := request.headers.get(name))}
+    return {name: value for name in _FORWARDED if (value := _field(request, name))}
+
+
+def _field(request: HttpRequest, name: str) -> str | None:
+    """A header's value, of all lines that it has, in their order (RFC 9110, 5.3). What is said twice is said once."""
+    return ", ".join(dict.fromkeys(request.headers.getall(name, []))) or None
 
 
 def ids_of(surface: Surface, request_id: str | None) -> dict[str, str]:
@@ -145,8 +150,8 @@ async def _inbound(request: HttpRequest, surface: Surface) -> tuple[Caller, Inbo
         body=await body_of(request, services.max_body_bytes),
         forwarded=_forwarded(request),
         started_ns=started_ns,
-        cache_control=request.headers.get("cache-control"),
-        labels=labels_from(request.headers.get("x-thriftgate-labels")),
+        cache_control=_field(request, "cache-control"),
+        labels=labels_from(_field(request, "x-thriftgate-labels")),
         conversation=request.headers.get("x-thriftgate-conversation"),
         end_user_key=services.end_user_key,
         disconnected=disconnected,

@@ -579,15 +579,17 @@ def _demands(query: Query) -> list[Any]:
 
 
 def directives_from(header: str | None) -> Directives:
-    """`Cache-Control` request directives; unknown ones and malformed numbers are ignored (RFC 9111, 5.2.3)."""
+    """`Cache-Control` request directives; unknown ones and malformed numbers are ignored (RFC 9111, 5.2.3). Of several
+    ages the lowest counts."""
     if not header:
         return Directives()
     pairs = [item.strip().partition("=") for item in header.lower().split(",")]
-    given = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
-    max_age = re.fullmatch("[0-9]{1,10}", given.get("max-age", ""))
+    given = [(name.strip(), value.strip().strip('"')) for name, _, value in pairs]
+    ages = [int(value) for name, value in given if name == "max-age" and re.fullmatch("[0-9]{1,10}", value)]
+    names = {name for name, _ in given}
     return Directives(
-        no_cache="no-cache" in given,
-        no_store="no-store" in given,
-        max_age_s=int(max_age.group()) if max_age else None,
-        only_if_cached="only-if-cached" in given,
+        no_cache="no-cache" in names,
+        no_store="no-store" in names,
+        max_age_s=min(ages, default=None),
+        only_if_cached="only-if-cached" in names,
     )

@@ -304,6 +304,22 @@ def test_the_sdks_betas_reach_the_provider(client: Anthropic, anthropic: Anthrop
     assert received.json["context_management"] == {"edits": []}
 
 
+def test_a_header_of_several_lines_reaches_the_provider_as_one(
+    gateway: RunningGateway, key: str, anthropic: AnthropicProvider
+) -> None:
+    anthropic.takes_anything = True
+    lines = [("x-api-key", key), ("anthropic-version", "2023-06-01"), ("anthropic-version", "2023-06-01")]
+    lines += [("anthropic-beta", "a-2025-01-01"), ("anthropic-beta", "b-2025-02-02")]
+    body = {"model": "opus", "max_tokens": 9, "messages": says("Be new, in two lines.")}
+
+    answer = gateway.request("POST", "/v1/messages", json=body, headers=lines)
+
+    assert answer.status_code == 200
+    received = anthropic.calls[0].received
+    assert received.headers["anthropic-beta"] == "a-2025-01-01, b-2025-02-02"
+    assert received.headers["anthropic-version"] == "2023-06-01"
+
+
 def test_reasoning_that_another_provider_wrote_is_not_sent_to_this_one(
     client: Anthropic, anthropic: AnthropicProvider
 ) -> None:

@@ -428,6 +428,15 @@ def test_no_cache_asks_upstream_and_its_answer_takes_the_older_ones_place(
     assert empty.status()["cache"]["entries"] == 1
 
 
+def test_a_directive_in_a_second_line_of_the_header_counts(empty: RunningGateway) -> None:
+    lines = [("authorization", f"Bearer {empty.key()}"), ("cache-control", "max-age=60"), ("cache-control", "no-store")]
+
+    answer = empty.request("POST", "/v1/chat/completions", json={"model": "large", "messages": QUESTION}, headers=lines)
+
+    assert disposition(answer) == "bypass"
+    assert empty.status()["cache"]["entries"] == 0
+
+
 @pytest.mark.parametrize(("directive", "expected"), [("max-age=0", "miss"), ("max-age=600", "exact")])
 def test_max_age_bounds_the_age_of_an_answer(ask: Callable[..., httpx.Response], directive: str, expected: str) -> None:
     ask("How do I reset my password?")

@@ -597,8 +597,10 @@ def test_end_users_are_told_apart_without_being_named(running: RunningGateway, p
     assert re.fullmatch("[0-9a-f]{32}", ann or "")
 
 
-def test_labels_are_in_the_row(running: RunningGateway) -> None:
-    headers = {"x-thriftgate-labels": "use-case=faq, Feature = search box"}
-    answer = running.chat(running.key(), "Where do labels go?", model="small", headers=headers)
+@pytest.mark.parametrize("lines", [["use-case=faq, Feature = search box"], ["use-case=faq", "Feature = search box"]])
+def test_labels_are_in_the_row(running: RunningGateway, lines: list[str]) -> None:
+    headers = [("authorization", f"Bearer {running.key()}"), *(("x-thriftgate-labels", line) for line in lines)]
+    body = {"model": "small", "messages": [{"role": "user", "content": "Where do labels go?"}]}
+    answer = running.request("POST", "/v1/chat/completions", json=body, headers=headers)
     row: Any = running.row(request_id=answer.headers["x-request-id"])
     assert json.loads(row.labels) == {"use-case": "faq", "Feature": "search box"}

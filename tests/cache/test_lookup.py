@@ -369,6 +369,8 @@ async def test_a_demand_never_makes_the_cache_serve_what_it_would_not_serve_with
         ("max-age=1.5", Directives()),
         ("max-age=²", Directives()),
         ("max-age=" + "9" * 5000, Directives()),
+        ("max-age=0, max-age=600", Directives(max_age_s=0)),
+        ("max-age=60, max-age=soon", Directives(max_age_s=60)),
         ("no-transform, stale-if-error=9, x", Directives()),
         (",,=,", Directives()),
     ],
