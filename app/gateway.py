@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import msgspec
@@ -35,7 +35,7 @@ from cache.query import Acceptance, CachePolicy, Query
 from cache.sameness import Verdict
 from router.budgets import Budgets
 from router.catalogue import Model, RoutingPolicy, Tier
-from router.chat import ChatEvent, ChatRequest
+from router.chat import ChatEvent
 from router.errors import LedgerUnavailable, ModelUnknown, RouterError
 from router.experience import conversation_of
 from router.ledger.row import COMPLAINT, LedgerRow
@@ -142,7 +142,7 @@ class Gateway:
             team=caller.team,
             env=caller.env,
             route=caller.route,
-            mapping=_scoped(request),
+            mapping=request.mapping,
             output_limit=request.output_limit,
             acceptance=Acceptance(request.model, floor, self._budgets.ceiling(caller.budgets, arrived_at)),
             policy=self._cache_policy(route, caller, arrived_at),
@@ -150,6 +150,7 @@ class Gateway:
             app=caller.app,
             asker=end_user or caller.key_id,
             request_id=inbound.request_id,
+            headers=request.forwarded,
             echoed=request.echoed,
             may_audit=self._budgets.has_room_for_audits(caller.budgets, arrived_at),
         )
@@ -440,8 +441,3 @@ async def _first_or_gone(flight: Flight[ChatEvent], disconnected: Callable[[], A
 
 async def _one(event: ChatEvent) -> AsyncIterator[ChatEvent]:
     yield event
-
-
-def _scoped(request: ChatRequest) -> dict[str, Any]:
-    """What the cache sees of a request: headers that belong to it are a part of it."""
-    return {**request.mapping, "forwarded": request.forwarded} if request.forwarded else request.mapping

@@ -91,6 +91,8 @@ class Query(Struct, frozen=True):
     asker: str = ""
     """Who asks, hashed; equal for the same end user."""
     request_id: str = ""
+    headers: dict[str, str] = {}
+    """Those that belong to the request as its fields do. A field of their name is something else."""
     echoed: dict[str, Any] = {}
     """Fields outside the scope that may come back in an answer as it is made: others' are nobody's business."""
     may_audit: bool = True

@@ -82,6 +82,8 @@ def scope_of(query: Query, context: list[Mapping[str, Any]]) -> bytes:
     fields = {name: value for name, value in query.mapping.items() if name not in ignored}
     tenant = ["shared", policy.shared] if policy.shared is not None else ["team", query.team]
     parts = [FORMAT_VERSION, tenant, query.env, query.route, policy.knowledge_version, context, fields]
+    if query.headers:
+        parts.append(query.headers)
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 

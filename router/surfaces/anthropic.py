@@ -141,10 +141,10 @@ _CONVERTED: Final = frozenset(_SAME) | frozenset(
     "speed".split()
 )
 _TAKEN: Final = frozenset(
-    "audio conversation forwarded frequency_penalty function_call functions logit_bias logprobs "
-    "max_completion_tokens modalities n parallel_tool_calls prediction presence_penalty previous_response_id "
-    "prompt_cache_key reasoning_effort response_format safety_identifier seed stop store stream_options top_logprobs "
-    "user verbosity web_search_options".split()
+    "audio conversation frequency_penalty function_call functions logit_bias logprobs max_completion_tokens modalities "
+    "n parallel_tool_calls prediction presence_penalty previous_response_id prompt_cache_key reasoning_effort "
+    "response_format safety_identifier seed stop store stream_options top_logprobs user verbosity "
+    "web_search_options".split()
 )
 """Canonical names that mean nothing in this dialect: what a client sends under them must not come to mean something."""
 _TIERS: Final = {"auto": "auto", "standard_only": "default"}

@@ -305,6 +305,30 @@ def test_a_request_that_differs_in_anything_never_shares_an_answer(
     assert len(provider.calls) == 1
 
 
+BETA = {"openai-beta": "x=v2"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "other_headers", "other_fields"),
+    [
+        (BETA, {}, {}, {"forwarded": BETA}),
+        (BETA, {"forwarded": "a"}, BETA, {"forwarded": "b"}),
+        (BETA, {}, {}, {}),
+    ],
+    ids=["a field instead", "fields beside it", "no header"],
+)
+def test_a_header_and_a_field_of_any_name_are_two_things(
+    ask: Callable[..., httpx.Response],
+    headers: dict[str, str],
+    fields: dict[str, Any],
+    other_headers: dict[str, str],
+    other_fields: dict[str, Any],
+) -> None:
+    ask("How do I reset my password?", headers=headers, **fields)
+    assert disposition(ask("How do I reset my password?", headers=other_headers, **other_fields)) == "miss"
+    assert disposition(ask("How do I reset my password?", headers=headers, **fields)) == "exact"
+
+
 def test_two_teams_that_ask_the_same_at_the_same_time_do_not_share_a_flight(
     empty: RunningGateway, provider: Provider
 ) -> None:

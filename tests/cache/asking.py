@@ -59,6 +59,7 @@ def ask(
     app: str = "bot",
     asker: str = "",
     may_audit: bool = False,
+    headers: dict[str, str] | None = None,
     echoed: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Query:
@@ -77,6 +78,7 @@ def ask(
         asker=asker,
         request_id=f"req_{next(_request_ids)}",
         may_audit=may_audit,
+        headers=headers or {},
         echoed=echoed or {},
     )
 

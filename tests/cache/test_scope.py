@@ -114,6 +114,18 @@ def test_a_route_may_let_user_or_metadata_split(name: str) -> None:
     assert scope(ask(policy=policy, stream=True)) == scope(ask(policy=policy))
 
 
+def test_headers_that_belong_to_the_request_split() -> None:
+    named = [None, {"openai-beta": "a"}, {"openai-beta": "b"}, {"anthropic-beta": "a"}]
+    assert len({scope(ask(headers=headers)) for headers in named}) == len(named)
+
+
+@pytest.mark.parametrize("name", ["forwarded", "openai-beta"])
+def test_no_field_of_a_body_is_taken_for_a_header(name: str) -> None:
+    beta = {"openai-beta": "a"}
+    assert scope(ask(headers=beta)) != scope(ask(**{name: beta}))
+    assert scope(ask(headers=beta, **{name: "a"})) != scope(ask(headers=beta, **{name: "b"}))
+
+
 def test_the_system_prompt_splits() -> None:
     alone, told = ask(messages=[USER]), ask(messages=[SYSTEM, USER])
     other = ask(messages=[{**SYSTEM, "content": "Be brief!"}, USER])
