@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -35,7 +35,7 @@ from cache.query import Acceptance, CachePolicy, Query
 from cache.sameness import Verdict
 from router.budgets import Budgets
 from router.catalogue import Model, RoutingPolicy, Tier
-from router.chat import ChatEvent
+from router.chat import ChatEvent, ChatRequest
 from router.errors import LedgerUnavailable, ModelUnknown, RouterError
 from router.experience import conversation_of
 from router.ledger.row import COMPLAINT, LedgerRow
@@ -142,7 +142,7 @@ class Gateway:
             team=caller.team,
             env=caller.env,
             route=caller.route,
-            mapping=request.mapping,
+            mapping=_scoped(request),
             output_limit=request.output_limit,
             acceptance=Acceptance(request.model, floor, self._budgets.ceiling(caller.budgets, arrived_at)),
             policy=self._cache_policy(route, caller, arrived_at),
@@ -441,3 +441,10 @@ async def _first_or_gone(flight: Flight[ChatEvent], disconnected: Callable[[], A
 
 async def _one(event: ChatEvent) -> AsyncIterator[ChatEvent]:
     yield event
+
+
+def _scoped(request: ChatRequest) -> dict[str, Any]:
+    """What the cache sees of a request: `metadata` as the client wrote it, of which the canonical form may have a part
+    elsewhere (Anthropic's `user_id` is `user`)."""
+    metadata = (request.original or {}).get("metadata")
+    return request.mapping if metadata is None else request.mapping | {"metadata": metadata}

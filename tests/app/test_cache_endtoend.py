@@ -37,6 +37,8 @@ CONFIGURATION = (
     + route("closed")
     + route("grouped", cache=f'{PRIOR}\nshared = "helpdesk"')
     + route("by_user", cache=f'{PRIOR}\nscope_fields = ["user", "metadata"]')
+    + route("by_metadata_alone", cache=f'{PRIOR}\nscope_fields = ["metadata"]')
+    + route("by_user_alone", cache=f'{PRIOR}\nscope_fields = ["user"]')
     + route("brief", cache="ttl_s = 1")
     + route("off", cache="mode = 'off'")
     + budget("teams.support.apps.poor", 1)
@@ -376,6 +378,37 @@ def test_the_end_user_and_metadata_split_only_where_the_route_says_so(
 ) -> None:
     ask("How do I reset my password?", {"route": where})
     assert disposition(ask("How do I reset my password?", {"route": where}, **fields)) == expected
+
+
+WHO_ASKS: dict[str, tuple[str, Callable[[str], dict[str, Any]], set[str]]] = {
+    "chat's user": ("chat/completions", lambda who: {"user": who}, {"user"}),
+    "chat's metadata": ("chat/completions", lambda who: {"metadata": {"a": who}}, {"metadata"}),
+    "responses' user": ("responses", lambda who: {"user": who}, {"user"}),
+    "responses' metadata": ("responses", lambda who: {"metadata": {"a": who}}, {"metadata"}),
+    "messages' user": ("messages", lambda who: {"metadata": {"user_id": who}}, {"user", "metadata"}),
+    "messages' metadata": ("messages", lambda who: {"metadata": {"a": who}}, {"metadata"}),
+}
+
+
+@pytest.mark.parametrize("split_by", ["user", "metadata"])
+@pytest.mark.parametrize(("path", "named", "meant"), WHO_ASKS.values(), ids=WHO_ASKS)
+def test_they_split_on_every_surface_whatever_they_are_called_there(
+    empty: RunningGateway,
+    provider: Provider,
+    split_by: str,
+    path: str,
+    named: Callable[[str], dict[str, Any]],
+    meant: set[str],
+) -> None:
+    key = empty.key(route=f"by_{split_by}_alone")
+    text = "How do I reset my password?"
+    asked = {"input": text, "store": False} if path == "responses" else {"messages": QUESTION, "max_tokens": 900}
+
+    def by(who: str) -> str:
+        body = {"model": "large", **asked, **named(who)}
+        return disposition(empty.request("POST", f"/v1/{path}", json=body, headers={"authorization": f"Bearer {key}"}))
+
+    assert [by("ann"), by("bob"), by("ann")] == ["miss", "miss" if split_by in meant else "exact", "exact"]
 
 
 def test_an_entry_serves_only_within_the_callers_own_output_limit(
