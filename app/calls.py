@@ -373,8 +373,8 @@ class Trial:
     @property
     def left_s(self) -> float:
         """How long the client still waits for a first event."""
-        deadline = self.exchange.deadline
-        return math.inf if deadline is None else deadline - time.monotonic()
+        left_s = self.exchange.left_s
+        return math.inf if left_s is None else left_s
 
     def candidate_of(self, reserved: Reserved) -> Candidate:
         plan = self.exchange.plan

@@ -179,6 +179,11 @@ class Exchange(Struct, kw_only=True):
         return self.reserved is not None and self.reserved.is_clamped
 
     @property
+    def left_s(self) -> float | None:
+        """How long the client still waits for the first event; None = as long as it takes."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+    @property
     def is_hit(self) -> bool:
         return self.lookup.disposition in ("exact", "semantic", "coalesced")
 

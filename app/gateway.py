@@ -36,7 +36,7 @@ from cache.sameness import Verdict
 from router.budgets import Budgets
 from router.catalogue import Model, RoutingPolicy, Tier
 from router.chat import ChatEvent, ChatRequest
-from router.errors import LedgerUnavailable, ModelUnknown, RouterError
+from router.errors import LedgerUnavailable, ModelUnknown, RouterError, UpstreamTimeout
 from router.experience import conversation_of
 from router.ledger.row import COMPLAINT, LedgerRow
 from router.ledger.writer import Closing, Ledger
@@ -194,19 +194,31 @@ class Gateway:
         return self._recorded(exchange, _one(openai.event_from_body(body)))
 
     async def _join(self, exchange: Exchange) -> AsyncIterator[ChatEvent] | None:
-        """Joins an answer that is being made. None if its leader failed, if its budget has cut it short, or if its
-        model is not acceptable here: the caller then looks again, and leads if nobody else does."""
+        """Joins an answer that is being made. None if its leader failed before anything was sent here, if its budget
+        has cut it short, or if its model is not acceptable here: the caller then looks again, and leads if nobody else
+        does. Raises UpstreamTimeout when the client's time is over."""
         flight = exchange.lookup.flight
         assert flight is not None
         try:
-            await flight.first()
+            async with asyncio.timeout(exchange.left_s) as patience:
+                await flight.first()
+                if flight.about.is_clamped:  # those who waited for it already
+                    return None
+                served = flight.about.served
+                if not exchange.query.acceptance.takes(served.model, served.tier, is_rationed=served.is_rationed):
+                    return None
+                if not exchange.request.stream:  # nothing is sent before all of it is there
+                    with suppress(FlightAbandoned):  # the gateway is stopping, which is no time to lead: told below
+                        await flight.whole()
         except (RouterError, FlightAbandoned):
             return None
-        if flight.about.is_clamped:  # those who waited for it already
-            return None
-        served = flight.about.served
-        if not exchange.query.acceptance.takes(served.model, served.tier, is_rationed=served.is_rationed):
-            return None
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            error = UpstreamTimeout("The time that the client gave was over before an answer came.")
+            exchange.status, exchange.error_class = status_of(error), type(error).__name__
+            await self._books.record(exchange)
+            raise error from None
         exchange.served = served
         return self._recorded(exchange, flight.follow())
 

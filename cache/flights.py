@@ -43,6 +43,12 @@ class Flight(Generic[Event]):
                 return event
         raise RuntimeError("a flight ended without an event and without an error")
 
+    async def whole(self) -> None:
+        """Waits until all events have come. Raises what made the flight fail."""
+        async with aclosing(self.follow()) as events:  # type: ignore[type-var]
+            async for _ in events:
+                pass
+
     async def follow(self) -> AsyncIterator[Event]:
         """All events from the first one on, as they come. Raises what made the flight fail."""
         position = 0

@@ -14,6 +14,7 @@ import pytest
 
 from tests.app.configuration import ENVIRONMENT, budget, route, scripted
 from tests.app.provider import (
+    CUT,
     DONE,
     Provider,
     Received,
@@ -785,6 +786,53 @@ def test_a_leader_whose_provider_fails_is_not_the_end_for_who_joined_it(
     assert len(failed) == 1
     assert {content(answer) for answer in answers if answer not in failed} == {"Second try."}
     assert len(provider.calls) == 2
+
+
+def test_a_stream_that_breaks_off_is_not_the_end_for_who_has_been_sent_nothing_of_it(
+    empty: RunningGateway, provider: Provider
+) -> None:
+    empty.reset_deployments()
+    gate = provider.gate()
+    begun = streamed(["Half ", "an ", "answer."])[:2]
+    broken = unfinished(stream_reply([*begun, gate]), CUT)
+    provider.script("medium-2025", broken, json_reply(chat_body("A whole answer.")))
+    key, question = empty.key(app="patient", route="open"), "How do I reset my password?"
+
+    with ThreadPoolExecutor(3) as pool, empty.stream(key, question, model="medium") as leader:
+        parts = leader.iter_raw()
+        next(parts)
+        others = [pool.submit(empty.chat, key, question, model="medium") for _ in range(3)]
+        eventually(lambda: empty.status()["in_flight"] >= 4)
+        gate.open()
+        list(parts)
+
+    assert {content(other.result()) for other in others} == {"A whole answer."}
+    assert len(provider.calls) == 2
+    statuses = {row.request_id: row.status for row in empty.rows(kind="request", app="patient")}
+    assert statuses == {leader.headers["x-request-id"]: "upstream_cut"} | {
+        other.result().headers["x-request-id"]: "ok" for other in others
+    }
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_who_joins_waits_no_longer_than_it_says(empty: RunningGateway, provider: Provider, streams: bool) -> None:
+    gate = provider.gate()
+    provider.script("large-2025", [gate, *json_reply(chat_body(TEXT))])
+    key = empty.key(app=f"hasty-{streams}", route="open")
+    question, hasty = "How do I reset my password?", {"x-thriftgate-timeout-s": "0.3"}
+
+    with ThreadPoolExecutor(1) as pool:
+        leader = pool.submit(empty.chat, key, question, model="large")
+        eventually(lambda: gate.arrived == 1)
+        other = empty.chat(key, question, model="large", stream=streams, headers=hasty)
+        gate.open()
+
+    assert (other.status_code, other.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert content(leader.result()) == TEXT
+    assert len(provider.calls) == 1
+    row = empty.row(kind="request", request_id=other.headers["x-request-id"])
+    assert (row.disposition, row.status, row.error_class) == ("coalesced", "upstream_error", "UpstreamTimeout")
+    assert row.actual_nano == 0
 
 
 # --- keeping and forgetting -----------------------------------------------------------------------------------

@@ -108,6 +108,18 @@ async def test_a_slow_follower_holds_up_nobody(source: Source) -> None:
     assert [event async for event in slow] == ["b", "c"]
 
 
+async def test_whole_waits_for_the_last_event(source: Source) -> None:
+    flight = started(source)
+    whole = asyncio.create_task(flight.whole())
+    source.send("a")
+    assert await flight.first() == "a"
+    await asyncio.sleep(0)
+    assert not whole.done()
+    source.send("b", None)
+    await whole
+    assert await all_of(flight) == ["a", "b"]
+
+
 async def test_an_answer_without_events_has_no_first_one(source: Source) -> None:
     flight = started(source)
     source.send(None)
@@ -134,6 +146,13 @@ async def test_the_leaders_failure_reaches_all_after_the_events_before_it(source
     assert seen == [["a"], ["a"]]
     with pytest.raises(ConnectionError):
         await all_of(flight)
+
+
+async def test_a_failure_after_the_first_event_is_raised_by_whole(source: Source) -> None:
+    flight = started(source)
+    source.send("a", ConnectionError("gone"))
+    with pytest.raises(ConnectionError):
+        await flight.whole()
 
 
 async def test_a_failure_before_the_first_event_is_raised_by_first(source: Source) -> None:
