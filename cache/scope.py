@@ -33,8 +33,8 @@ class Split(Struct, frozen=True):
 
 
 def split(messages: list[dict[str, Any]]) -> Split:
-    """The last user turn and everything before it, without marks for a provider's prompt cache."""
-    *earlier, last = [_unmarked(message) for message in messages]
+    """The last user turn and everything before it, as plain as can be."""
+    *earlier, last = [_plain(message) for message in messages]
     text = _plain_text(last.get("content")) if last.get("role") == "user" else None
     rest = {**last, "content": None} if text is not None else last
     return Split(
@@ -47,15 +47,15 @@ def split(messages: list[dict[str, Any]]) -> Split:
 _MARK: Final = "cache_control"
 
 
-def _unmarked(message: dict[str, Any]) -> dict[str, Any]:
-    """A message without hints of what its provider should remember: they change what it costs, not what it says."""
+def _plain(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without hints of what its provider should remember, which change what it costs and not what it says,
+    and with a single text part as a string."""
     content = message.get("content")
-    parts = content if isinstance(content, list) else []
-    if _MARK not in message and not any(isinstance(part, dict) and _MARK in part for part in parts):
+    if _MARK not in message and not isinstance(content, list):
         return message
     found = {name: value for name, value in message.items() if name != _MARK}
-    if parts:
-        bare = [_without_mark(part) for part in parts]
+    if isinstance(content, list):
+        bare = [_without_mark(part) for part in content]
         text = _plain_text(bare)
         found["content"] = bare if text is None else text
     return found

@@ -162,6 +162,16 @@ def test_a_string_and_a_single_text_part_are_the_same() -> None:
     assert split(string.mapping["messages"]).text == split(part.mapping["messages"]).text
 
 
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
+def test_they_are_the_same_in_every_message(role: str) -> None:
+    string = {"role": role, "content": "Be brief."}
+    part = {"role": role, "content": [{"type": "text", "text": "Be brief."}]}
+    parts = {"role": role, "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]}
+    assert split([string, USER]) == split([part, USER])
+    assert scope(ask(messages=[string, USER])) == scope(ask(messages=[part, USER]))
+    assert scope(ask(messages=[string, USER])) != scope(ask(messages=[parts, USER]))
+
+
 @pytest.mark.parametrize(
     "content",
     [
