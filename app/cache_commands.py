@@ -325,9 +325,10 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
       *.csv     with the header question,answer[,tags,ttl_s]; `;` or `,` separates tags
       *.jsonl   a line is {"question": ..., "answer": ...}, also "paraphrases", "tags" (lists) and "ttl_s"
 
-    They serve first questions in plain text, whatever the model and its parameters are, are found before all other
-    answers and are never evicted. Asked again in the same words, the newer answer takes the place of the older. A
-    question that stands twice in FILE with one answer has the tags of both lines and the shorter ttl_s.
+    They serve first questions in plain text that want no more than a text (no tools, response format, logprobs or
+    audio), whatever the model and its parameters are, are found before all other answers and are never evicted. Asked
+    again in the same words, the newer answer takes the place of the older. A question that stands twice in FILE with
+    one answer has the tags of both lines and the shorter ttl_s.
     The whole file is checked first: if a line is bad, nothing is stored.
     """
     try:

@@ -96,10 +96,19 @@ def curated_scope(query: Query) -> bytes:
 
 
 def takes_curated(query: Query, parts: Split) -> bool:
-    """Whether a curated answer may serve: first turn, plain text, no tools, no response format."""
+    """Whether a curated answer may serve: first turn, plain text, no tools, and nothing asked for but a text."""
     mapping = query.mapping
-    wants_form = any(mapping.get(name) for name in ("tools", "functions", "response_format"))
-    return parts.text is not None and not parts.has_earlier_turns and not wants_form
+    wants_more = (
+        any(mapping.get(name) for name in _MORE_THAN_TEXT)
+        or (mapping.get("response_format") or _TEXT) != _TEXT
+        or (mapping.get("modalities") or ["text"]) != ["text"]
+    )
+    return parts.text is not None and not parts.has_earlier_turns and not wants_more
+
+
+_MORE_THAN_TEXT: Final = ("tools", "functions", "logprobs", "text.format", "output_config.format")
+_TEXT: Final = {"type": "text"}
+"""The response format that is one anyway."""
 
 
 def normalised(text: str) -> str:
