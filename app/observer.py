@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from app.errors import NotCached
 from router.breaker import State
 from router.errors import Unavailable
 from router.fleet import DeploymentState, FleetEvent
@@ -238,7 +239,8 @@ class Observer:
     def failed(self, status: int, code: str | None, error: Exception, request_id: str | None) -> None:
         """A request was answered with an error."""
         self._refused.labels(status, code or "").inc()
-        if status >= 500 and not isinstance(error, Unavailable):  # under overload a line for each would be load itself
+        # Under overload a line for each would be load itself; who asks for what is stored only, has got what was asked.
+        if status >= 500 and not isinstance(error, Unavailable | NotCached):
             self._log.error(
                 "request failed",
                 status=status,

@@ -501,12 +501,15 @@ def test_max_age_bounds_the_age_of_an_answer(ask: Callable[..., httpx.Response],
     assert disposition(ask("How do I reset my password?", headers={"cache-control": directive})) == expected
 
 
-def test_only_if_cached_never_asks_upstream(ask: Callable[..., httpx.Response], provider: Provider) -> None:
+def test_only_if_cached_never_asks_upstream(
+    ask: Callable[..., httpx.Response], empty: RunningGateway, provider: Provider
+) -> None:
     only = {"cache-control": "only-if-cached"}
     refused = ask("How do I reset my password?", headers=only)
     assert refused.status_code == 504
     assert refused.json()["error"]["code"] == "not_cached"
     assert provider.calls == []
+    assert refused.headers["x-request-id"] not in empty.log  # it is what was asked for, and no failure
 
     ask("How do I reset my password?")
     assert disposition(ask("How do I reset my password?", headers=only)) == "exact"
