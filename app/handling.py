@@ -60,12 +60,12 @@ async def body_of(request: HttpRequest, limit_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def decoded(body: bytes, kind: type[Any]) -> Any:
+def decoded(body: bytes, kind: type[msgspec.Struct]) -> Any:
     """The body as this type. Raises RequestInvalid, which names the field."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise RequestInvalid.from_validation(error) from None
+        raise RequestInvalid.from_validation(error, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestInvalid(f"The body is not valid JSON: {error}.") from None
 

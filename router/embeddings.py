@@ -62,7 +62,7 @@ def decode_request(body: Mapping[str, Any]) -> EmbeddingRequest:
     try:
         checked = msgspec.convert(body, _Body)
     except msgspec.ValidationError as error:
-        raise RequestInvalid.from_validation(error) from None
+        raise RequestInvalid.from_validation(error, _Body) from None
     is_single = isinstance(checked.input, str) or _is_tokens(checked.input)
     inputs: list[Any] = [checked.input] if is_single else list(checked.input)
     if not inputs:

@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 Billed = Literal["no", "unknown"]
 
@@ -43,15 +44,27 @@ class RequestInvalid(RouterError):
         self.param = param
 
     @classmethod
-    def from_validation(cls, error: msgspec.ValidationError) -> "RequestInvalid":
-        """From msgspec's "Expected ... - at `$.messages[0].role`", or "... missing required field `x`"."""
+    def from_validation(cls, error: msgspec.ValidationError, kind: type[Struct] | None = None) -> "RequestInvalid":
+        """From msgspec's "Expected ... - at `$.messages[0].role`", or "... missing required field `x`". Of a field of
+        `kind`, the struct that was expected, which takes some words only, these are named."""
         message, _, path = str(error).partition(" - at `$")
         param = path.rstrip("`").lstrip(".").replace("[...]", "[]")
         if "missing required field" in message:
             missing = message.rsplit("`", 2)[1]
             param = f"{param}.{missing}" if param else missing
         said = message[:1].lower() + message[1:] + "."
+        if kind is not None and "nvalid enum value" in message and (words := _words_of(kind, param)):
+            said += f" Known: {', '.join(words)}."
         return cls(f"`{param}`: {said}" if param else said, param or None)
+
+
+def _words_of(kind: type[Struct], name: str) -> list[str]:
+    """The words that this field takes, if it takes no others."""
+    struct = msgspec.inspect.type_info(kind)
+    assert isinstance(struct, msgspec.inspect.StructType)
+    taken = next((field.type for field in struct.fields if field.encode_name == name), None)
+    choices = taken.types if isinstance(taken, msgspec.inspect.UnionType) else (taken,)
+    return [str(word) for each in choices if isinstance(each, msgspec.inspect.LiteralType) for word in each.values]
 
 
 class ModelUnknown(RouterError):

@@ -104,7 +104,7 @@ def _request(body: bytes, forwarded: Mapping[str, str], kind: type[_CountBody]) 
     try:
         checked = msgspec.convert(original, kind)
     except msgspec.ValidationError as error:
-        raise RequestInvalid.from_validation(error) from None
+        raise RequestInvalid.from_validation(error, kind) from None
     limit = checked.max_tokens if isinstance(checked, _MessageBody) else None
     is_stream = isinstance(checked, _MessageBody) and bool(checked.stream)
     rest = _unconverted(original)

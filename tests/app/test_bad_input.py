@@ -386,6 +386,28 @@ def test_a_bad_admin_request_changes_nothing(gateway: RunningGateway, method: st
     assert gateway.admin("GET", "/admin/keys") == keys
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/admin/cache/doubts/1", {"ruling": "maybe"}, "Known: right, wrong."),
+        ("/v1/feedback", {"request_id": "req_1", "thumb": "sideways"}, "Known: down, up."),
+        ("/v1/embeddings", {"model": "a", "input": "Hi", "encoding_format": "x"}, "Known: base64, float."),
+        (
+            "/v1/messages",
+            {"model": "a", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}], "service_tier": "x"},
+            "Known: auto, standard_only.",
+        ),
+    ],
+)
+def test_of_a_field_that_takes_some_words_only_these_are_named(
+    gateway: RunningGateway, key: str, path: str, body: dict[str, Any], words: str
+) -> None:
+    token = gateway.admin_token if path.startswith("/admin") else key
+    refused = gateway.request("POST", path, json=body, headers={"authorization": f"Bearer {token}"})
+    assert refused.status_code == 400
+    assert words in refused.json()["error"]["message"]
+
+
 def test_an_expiry_that_the_file_cannot_hold_is_refused(gateway: RunningGateway) -> None:
     body = b'{"team": "a", "app": "x", "expires_us": 99999999999999999999}'
     openai_error(admin(gateway, "POST", "/admin/keys", body), 400)
