@@ -1,6 +1,7 @@
 """`thriftgate cache`: the same through a running server and on the files of a stopped one; bad files change nothing."""
 
 import json
+import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -251,6 +252,19 @@ def test_one_is_spoken_of_as_one(gateway: RunningGateway, tmp_path: Path, leave:
     assert done(gateway, "import", file) == "0 of 1 entry is stored, 1 was there already.\n"
     assert done(gateway, "purge", "--all") == "1 entry is gone.\n"
     assert done(gateway, "import", file) == "1 of 1 entry is stored.\n"
+
+
+def test_the_readmes_example_warms_a_default_installation(tmp_path: Path, encoder_folder: Path) -> None:
+    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^thriftgate (cache warm .*?) *#", shown, re.MULTILINE)
+    faq = tmp_path / "faq.csv"
+    faq.write_text(f"question,answer\n{QUESTION},{STORED}\n")
+
+    words = command.replace(faq.name, str(faq)).split()
+    ran = RunningGateway(tmp_path, "", {}).command(*words)
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "1 question is answered from now on, for team support on route default.\n"
 
 
 def test_json_lines_warm_a_route_with_all_their_wordings(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
