@@ -123,9 +123,10 @@ def cache_group() -> None:
 def certify(as_json: bool) -> None:
     """How many hits were wrong, and how many there may be at most: for each route, with the reason of its state.
 
-    `estimate` is the best guess of wrong answers per hit (or per request), `bound` is exceeded with a probability of
-    5 % at most, `with unclear` counts every unclear label as wrong. A route serves what is at least `kappa` probably
-    right. Without a server: what one would start with.
+    `estimate` is the best guess of wrong answers per hit (or per request), `bound` is what they may be at most:
+    in one stretch of evidence (some 20,000 labels) the chance that it is ever shown too low is 5 % or less, so over a
+    life of many stretches some will. `with unclear` counts every unclear label as wrong. A route serves what is at
+    least `kappa` probably right. Without a server: what one would start with.
     """
     settings = settings_of_command()
     if (server := running_server(settings)) is not None:
