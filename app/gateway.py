@@ -220,6 +220,7 @@ class Gateway:
             await self._books.record(exchange)
             raise error from None
         exchange.served = served
+        self._cache.joined(exchange.lookup)
         return self._recorded(exchange, flight.follow())
 
     async def _recorded(self, exchange: Exchange, events: AsyncIterator[ChatEvent]) -> AsyncIterator[ChatEvent]:

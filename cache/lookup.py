@@ -51,9 +51,16 @@ _REFRESH_AGAIN_US: Final = 60_000_000
 """So long after a refresh was asked for, an entry that is still there asks for no other."""
 
 
+class Joining(Struct, frozen=True):
+    """What makes a semantic hit of an answer that is still being made for another question."""
+
+    ticket: Ticket
+    leader_key: bytes
+
+
 class Lookup(Struct, Generic[Event]):
     """How the cache disposed of a request. `entry` and `payload` on a hit, `flight` on `coalesced`, `ticket`
-    and `flight` on a miss that others may join or that is stored."""
+    and `flight` on a miss that others may join or that is stored. Who hands out what is `coalesced` says `joined`."""
 
     disposition: Disposition
     reason: str
@@ -66,6 +73,8 @@ class Lookup(Struct, Generic[Event]):
     follow_up: FollowUp | None = None
     judgement: Judgement | None = None
     kappa: float | None = None
+    joining: Joining | None = None
+    """On `coalesced` with another question."""
 
 
 class Cache(Generic[Event]):
@@ -190,7 +199,7 @@ class Cache(Generic[Event]):
 
     def _equivalent(self, ticket: Ticket, judgement: Judgement, kappa: float) -> Lookup[Event] | None:
         """The flight of another question of this scope whose answer will do here too, as likely as a stored one
-        would have to. Decided without that answer; counted and audited as a semantic hit."""
+        would have to. Decided without that answer; counted and audited as a semantic hit once it is `joined`."""
         query, vector = ticket.query, ticket.vector
         leaders = self._leaders.get(ticket.scope)
         if not leaders or not ticket.joining or vector is None or kappa > 1 or self._neighbourhood is None:
@@ -211,15 +220,28 @@ class Cache(Generic[Event]):
         if p < kappa:
             return None
         claim = msgspec.structs.replace(judgement, p=p, neighbour=Neighbour(-1, leader.text, cosine, -1), group=None)
-        propensity = self.trust.draw(query.route, query.policy, claim, may_audit=query.may_audit)
-        follow_up = None
-        if propensity is not None:
-            audited = msgspec.structs.replace(ticket, judgement=claim)
-            follow_up = FollowUp("audit", audited, propensity, leader_key=leader.key)
-        self._remember(ticket, claim, "", leader.key)
         return Lookup(
-            "coalesced", "equivalent", flight=flight, confidence=p, follow_up=follow_up, judgement=claim, kappa=kappa
+            "coalesced",
+            "equivalent",
+            flight=flight,
+            confidence=p,
+            judgement=claim,
+            kappa=kappa,
+            joining=Joining(msgspec.structs.replace(ticket, judgement=claim), leader.key),
         )
+
+    def joined(self, lookup: Lookup[Event]) -> None:
+        """What is on its way is handed out: of another question it is a semantic hit from now on, which may be audited.
+        Who could not join was not served it."""
+        if lookup.joining is None:
+            return
+        ticket, leader_key = lookup.joining.ticket, lookup.joining.leader_key
+        query, judgement = ticket.query, ticket.judgement
+        assert judgement is not None
+        propensity = self.trust.draw(query.route, query.policy, judgement, may_audit=query.may_audit)
+        if propensity is not None:
+            lookup.follow_up = FollowUp("audit", ticket, propensity, leader_key=leader_key)
+        self._remember(ticket, judgement, "", leader_key)
 
     def _too_little(self, query: Query) -> str:
         state = self.trust.state(query.route, query.policy)

@@ -1,7 +1,9 @@
 """Audits of semantic hits, refreshes and complaints: through the running server, with every call that they make."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from router.ledger.row import LedgerRow
 from tests.app.configuration import ENVIRONMENT, budget, route, scripted
-from tests.app.provider import Provider, chat_body, error_reply, json_reply, stream_reply, streamed
+from tests.app.provider import CUT, Provider, chat_body, error_reply, json_reply, stream_reply, streamed
 from tests.running import RunningGateway, eventually, running_gateway
 
 NEVER_RATIONED = {"mid_from": 2.0, "economy_from": 3.0}
@@ -26,7 +28,7 @@ COST = 12 * 10_000 + 7 * 40_000  # of one scripted answer of `large`
 WORST = 60_000_000  # more than one request without an output limit may cost
 
 PRIOR = 'start = "prior"'
-PLACES = 17
+PLACES = 18
 CONFIGURATION = (
     "".join(route(f"place{number}", cache=PRIOR) for number in range(PLACES))
     + route("lenient", cache=f"{PRIOR}\nmax_wrong_per_hit = 0.2")
@@ -500,3 +502,24 @@ def test_complaints_of_several_about_one_answer_stop_it_until_it_is_confirmed(
     answers(provider, RIGHT)
     stopped = ask(NEAR, place, team="thrifty")
     assert (how(stopped), stopped.headers["x-thriftgate-cache-reason"]) == ("miss", "doubted")
+
+
+def test_a_complaint_about_what_was_not_joined_in_the_end_is_none_about_a_hit(
+    ask: Ask, gateway: RunningGateway, provider: Provider, place: str
+) -> None:
+    """The equivalent question that is on its way is answered by a model that is not acceptable here."""
+    gate = provider.gate()
+    provider.script("large-2025", [gate, CUT], json_reply(chat_body(RIGHT)))
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(ask, NEAR, place)
+        eventually(lambda: gate.arrived)
+        follower = pool.submit(ask, NEAR.upper(), place)
+        eventually(lambda: gateway.status()["in_flight"] == 2)
+        time.sleep(0.2)  # it is looked up
+        assert len(provider.calls) == 1
+        gate.open()
+    assert leader.result().headers["x-thriftgate-model"] == "medium"
+    assert (how(follower.result()), follower.result().headers["x-thriftgate-model"]) == ("miss", "large")
+    complain(gateway, follower.result(), place, "support")
+    found = certificate(gateway, place)
+    assert (found["hits"], found["complaints"]) == (0, 0)

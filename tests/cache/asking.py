@@ -199,6 +199,13 @@ class Kept:
     async def __call__(self, query: Query, **options: bool) -> Lookup[str]:
         return await self.cache.lookup(query, **options)
 
+    async def join(self, query: Query) -> Lookup[str]:
+        """Joins an answer that is being made, and is served it."""
+        lookup = await self(query)
+        assert lookup.disposition == "coalesced", lookup
+        self.cache.joined(lookup)
+        return lookup
+
     def answer(self, lookup: Lookup[str], text: str = ANSWER, **made_by: Any) -> str:
         """Ends the flight of a miss with this answer, which is stored; returns the entry's id."""
         entry = self.offer(lookup, text, **made_by)

@@ -271,7 +271,7 @@ async def test_a_stored_other_answer_nearby_keeps_it_from_joining(keep: Keep) ->
 
 async def test_it_is_counted_as_a_hit_and_audited_against_what_the_leader_got(kept: Kept) -> None:
     leader = await kept(ask())
-    follower = await kept(ask(PARAPHRASE, may_audit=True))
+    follower = await kept.join(ask(PARAPHRASE, may_audit=True))
     assert follower.follow_up is not None
     await landed(kept, leader, ANSWER)
     assert await kept.audit(follower, REWORDED) == "same"
@@ -281,7 +281,7 @@ async def test_it_is_counted_as_a_hit_and_audited_against_what_the_leader_got(ke
 
 async def test_one_that_was_wrong_is_listed_and_the_leaders_own_answer_stays(kept: Kept) -> None:
     leader = await kept(ask())
-    follower = await kept(ask(PARAPHRASE, may_audit=True))
+    follower = await kept.join(ask(PARAPHRASE, may_audit=True))
     await landed(kept, leader, ANSWER)
     assert await kept.audit(follower, OTHER) == "different"
     (doubt,) = kept.doubts()
@@ -296,14 +296,14 @@ async def test_one_that_was_wrong_is_listed_and_the_leaders_own_answer_stays(kep
 
 async def test_without_money_for_audits_it_is_counted_all_the_same(kept: Kept) -> None:
     await kept(ask())
-    assert (await kept(ask(PARAPHRASE, may_audit=False))).follow_up is None
+    assert (await kept.join(ask(PARAPHRASE, may_audit=False))).follow_up is None
     certificate = kept.cache.certificates()["faq"]
     assert (certificate.hits, certificate.audited) == (1, 0)
 
 
 async def test_an_audit_of_a_leader_whose_answer_was_not_kept_has_failed(kept: Kept) -> None:
     leader = await kept(ask())
-    follower = await kept(ask(PARAPHRASE, may_audit=True))
+    follower = await kept.join(ask(PARAPHRASE, may_audit=True))
     kept.cache.purge()
     assert kept.offer(leader, ANSWER) is None
     assert await kept.audit(follower, OTHER) is None
@@ -314,11 +314,31 @@ async def test_an_audit_of_a_leader_whose_answer_was_not_kept_has_failed(kept: K
 async def test_it_can_be_complained_about(kept: Kept) -> None:
     await kept(ask())
     asked = ask(PARAPHRASE)
-    await kept(asked)
+    await kept.join(asked)
     assert (await kept.cache.complain(asked.request_id)).is_counted
     assert not (await kept.cache.complain(asked.request_id)).is_counted
     assert kept.cache.certificates()["faq"].complaints == 1
     assert kept.faults == []
+
+
+@pytest.mark.parametrize("may_audit", [False, True], ids=["unaudited", "audited"])
+async def test_what_could_not_be_joined_was_no_hit_and_cannot_be_complained_of(kept: Kept, may_audit: bool) -> None:
+    leader, asked = await kept(ask()), ask(PARAPHRASE, may_audit=may_audit)
+    assert disposed(await kept(asked)) == ("coalesced", "equivalent")
+    await failed(leader)
+    own = await kept(asked)
+    assert own.disposition == "miss"
+    await landed(kept, own, ANSWER)
+    certificate = kept.cache.certificates()["faq"]
+    assert (certificate.hits, certificate.failed) == (0, 0)
+    assert not (await kept.cache.complain(asked.request_id)).is_counted
+
+
+async def test_who_joins_the_same_question_is_no_semantic_hit(kept: Kept) -> None:
+    await kept(ask())
+    follower = await kept.join(ask(may_audit=True))
+    assert (follower.reason, follower.follow_up) == ("in-flight", None)
+    assert kept.cache.certificates()["faq"].hits == 0
 
 
 async def test_after_a_purge_nobody_joins_what_was_asked_before_it(kept: Kept) -> None:
