@@ -58,6 +58,14 @@ def stored_answer(payload: bytes) -> StoredAnswer:
     return stored
 
 
+def answer_text(payload: bytes) -> str | None:
+    """The text of a stored answer; None of a damaged one."""
+    try:
+        return plain_answer(stored_answer(payload).body)
+    except PayloadDamaged:
+        return None
+
+
 class Served(Struct, frozen=True):
     """Which model the answer is from."""
 

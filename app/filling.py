@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from app.exchange import PayloadDamaged, StoredAnswer, stored_answer
+from app.exchange import StoredAnswer, answer_text
 from app.gateway import Route
 from app.warming import Curated
 from cache import transfer
@@ -18,7 +18,6 @@ from cache.lookup import Cache, Warmed
 from cache.query import Acceptance, Directives, Query
 from cache.transfer import Kept, TransferInvalid
 from router.errors import RequestInvalid
-from router.protocols.openai import plain_answer
 from router.usage import Usage, estimated_tokens
 
 CURATED: Final = "curated"
@@ -83,10 +82,7 @@ async def take_in(cache: Cache[Any], routes: Mapping[str, Route], content: bytes
 
 def _servable(kept: Kept) -> Kept:
     """The entry, whose payload can be replayed. Raises TransferInvalid."""
-    try:
-        answer = plain_answer(stored_answer(kept.payload).body)
-    except PayloadDamaged:
-        answer = None
+    answer = answer_text(kept.payload)
     if answer is None:
         raise TransferInvalid(f"The entry `{kept.id}` holds no answer that can be served.")
     return transfer.with_answer(kept, answer)

@@ -33,6 +33,7 @@ from app.certificates import STATES, RouteTrust, open_doubts, trust_of
 from app.database import CACHE_MIGRATIONS, LEDGER_MIGRATIONS, open_database
 from app.embeddings import Embeddings
 from app.errors import NotFound, PurgeUnwritten, RouteUnknown
+from app.exchange import answer_text
 from app.feedback import Feedback
 from app.gateway import Gateway, Route
 from app.judging import Judging
@@ -309,7 +310,9 @@ async def open_services(
         encoder = encoder or open_encoder(settings, log)
         cache_engine = open_database(folder / "cache.db", CACHE_MIGRATIONS)
         store = open_store(settings, cache_engine, observer.cache_fault)
-        cache: Cache[ChatEvent] = Cache(store, encoder, lambda: int(clock().timestamp() * 1e6), observer.cache_fault)
+        cache: Cache[ChatEvent] = Cache(
+            store, encoder, lambda: int(clock().timestamp() * 1e6), observer.cache_fault, read=answer_text
+        )
         cache.load()
         for name, route in routes.items():
             if route.cache.mode == "semantic":

@@ -269,8 +269,20 @@ class Answers:
     def _compare(self, answer: str, vector: Vector, wording: Wording) -> float:
         return self.comparison.sameness(answer, wording.text, float(wording.vector @ vector))
 
-    async def verdict(self, group: Group, answer: str, vector: Vector) -> Verdict:
-        """What an audit says of a group that was served and a fresh answer."""
+    async def verdict(self, group: Group, answer: str, vector: Vector, served: str | None = None) -> Verdict:
+        """What an audit says of a group of which `served` was served, or anything, and a fresh answer."""
+        by_group = await self._verdict_on_group(group, answer, vector)
+        if served is None:
+            return by_group
+        wordings = self._neighbourhood.groups.wordings(group.id)
+        if [wording.text for wording in wordings] == [served]:
+            return by_group
+        wording = next((each for each in wordings if each.text == served), None)
+        cosine = float((wording.vector if wording is not None else await self.vector(served)) @ vector)
+        await self.turn()
+        return sameness.served_verdict(by_group, self.comparison.verdict(answer, served, cosine))
+
+    async def _verdict_on_group(self, group: Group, answer: str, vector: Vector) -> Verdict:
         wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]
         known, verdicts = await self._each(answer, vector, wordings), list[Verdict]()
         same_at = self._clarity_of(group.scope).at_least(self.comparison.same_at)

@@ -72,12 +72,13 @@ class Audits:
         judgement = ticket.judgement
         assert judgement is not None
         entry = self._entry(follow_up.entry_id, follow_up.leader_key)
-        verdict = await self._learning.verdict(entry.group_id, fresh.text) if entry is not None else None
+        served = self._holdings.answer(entry.id) if entry is not None else None
+        verdict = await self._learning.verdict(entry.group_id, fresh.text, served) if entry is not None else None
         if entry is None or verdict is None:  # purged meanwhile: nobody is served it any more
             self.failed(follow_up)
             return None
         if verdict == "unclear" and opinion is not None and (group := self._holdings.group(entry.group_id)):
-            verdict = await opinion(group.answer, fresh.text) or verdict
+            verdict = await opinion(served or group.answer, fresh.text) or verdict
         judgement = msgspec.structs.replace(judgement, group=entry.group_id)
         if verdict != "unclear":
             self._settle(ticket.query.request_id)
@@ -172,7 +173,7 @@ class Audits:
             request_id=ticket.query.request_id,
             asked=ticket.text,
             stored_question=neighbour.text,
-            stored_answer=group.answer,
+            stored_answer=self._holdings.answer(entry_id) or group.answer,
             fresh_answer=fresh[:LONGEST_FOUNDER],
             p=judgement.p,
             verdict="wrong" if verdict == "different" else "unclear",

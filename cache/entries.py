@@ -226,11 +226,12 @@ class EntryStore:
         """None for an unknown one."""
         return [self._entries[entry_id] for entry_id in self._members.get(group_id, ())]
 
-    def payload(self, entry_id: str) -> bytes | None:
-        """The payload, from memory or the file; None if it is in neither. Marks the entry as used."""
+    def payload(self, entry_id: str, *, is_hit: bool = True) -> bytes | None:
+        """The payload, from memory or the file; None if it is in neither. Of a hit it marks the entry as used."""
         if entry_id not in self._entries:
             return None
-        self._ranking.hit(entry_id)
+        if is_hit:
+            self._ranking.hit(entry_id)
         payload = self._payloads.get(entry_id)
         if payload is None:
             with self._engine.connect() as connection:

@@ -25,12 +25,14 @@ class Holdings:
         neighbourhood: Neighbourhood | None,
         encoder: str | None,
         now_us: Callable[[], int],
+        read: Callable[[bytes], str | None],
     ) -> None:
-        """`encoder` is the fingerprint of the vectors' space."""
+        """`encoder` is the fingerprint of the vectors' space; `read` gives the text of a payload, if it has one."""
         self.store = store
         self.neighbourhood = neighbourhood
         self.encoder = encoder
         self._now_us = now_us
+        self._read = read
         self.purges = 0
         """How many there have been: an answer from before one is not stored after it."""
         self.curated: dict[bytes, int] = {}
@@ -53,6 +55,11 @@ class Holdings:
                 self.neighbourhood.add(entry.scope, anchor.id, entry.group_id, vector)
 
     # --- groups ---
+
+    def answer(self, entry_id: str) -> str | None:
+        """The text of an entry; None if it has gone or cannot be told."""
+        payload = self.store.payload(entry_id, is_hit=False)
+        return self._read(payload) if payload is not None else None
 
     def group(self, group_id: int) -> Group | None:
         return self.neighbourhood.groups.get(group_id) if self.neighbourhood is not None else None

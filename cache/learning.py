@@ -19,7 +19,7 @@ from cache.answers import Answers
 from cache.certificate import Label
 from cache.decision import Judgement
 from cache.entries import Entry
-from cache.groups import Group
+from cache.groups import LONGEST_FOUNDER, Group
 from cache.holdings import Holdings
 from cache.index import Vector
 from cache.query import Query
@@ -149,7 +149,7 @@ class Learning:
         if judgement is None or judgement.group is None or lesson.is_labelled:
             return
         await self._turn()
-        verdict = await self.verdict(judgement.group, answer)
+        verdict = await self.verdict(judgement.group, answer, self._candidate(judgement))
         if verdict is None:
             return
         if judgement.neighbour is not None:
@@ -213,17 +213,26 @@ class Learning:
 
     # --- labels ---
 
-    async def verdict(self, group_id: int, answer: str) -> Verdict | None:
-        """Whether a fresh answer says what the group says; None if the group has gone."""
+    def _candidate(self, judgement: Judgement) -> str | None:
+        """The answer that would have been served."""
+        anchor_id = judgement.neighbour.anchor_id if judgement.neighbour is not None else None
+        found = self._holdings.store.by_anchor(anchor_id) if anchor_id is not None else None
+        return self._holdings.answer(found[1].id) if found is not None else None
+
+    async def verdict(self, group_id: int, answer: str, served: str | None) -> Verdict | None:
+        """Whether a fresh answer says what was served of the group, or what the group says if that cannot be told; None
+        if the group has gone."""
         group = self._holdings.group(group_id)
         if group is None:
             return None
-        if group.identity == self._answers.comparison.identity(answer):
+        identity = self._answers.comparison.identity
+        if identity(answer) == (identity(served) if served is not None else group.identity):
             return "same"
         vector = await self._answers.vector(answer)
         if self._neighbourhood.groups.vector(group_id) is None:  # founded this moment, or for another encoder
             self._holdings.describe(group_id, await self._answers.vector(group.answer))
-        verdict = await self._answers.verdict(group, answer, vector)
+        served = served[:LONGEST_FOUNDER] if served is not None else None
+        verdict = await self._answers.verdict(group, answer, vector, served)
         return verdict if self._holdings.group(group_id) is group else None
 
     def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:

@@ -91,7 +91,9 @@ class Cache(Generic[Event]):
         comparison: Comparison | None = None,
         chance: random.Random | None = None,
         screen: Screen = cacheability,
+        read: Callable[[bytes], str | None] = lambda _: None,
     ) -> None:
+        """`read` gives the text of a payload, which audits compare with; what cannot be read is judged by its group."""
         self._store = store
         self._encoder = encoder
         self._now_us = now_us
@@ -110,7 +112,7 @@ class Cache(Generic[Event]):
         if encoder is not None:
             self._neighbourhood = Neighbourhood(encoder.dim, prior, on_fault)
         fingerprint = encoder.fingerprint if encoder is not None else None
-        self._holdings = Holdings(store, self._neighbourhood, fingerprint, now_us)
+        self._holdings = Holdings(store, self._neighbourhood, fingerprint, now_us, read)
         answers: Answers | None = None
         self._learning: Learning | None = None
         self._audits: Audits | None = None

@@ -33,6 +33,7 @@ __all__ = [
     "pooled",
     "pooled_verdict",
     "sameness",
+    "served_verdict",
 ]
 
 Verdict = Literal["same", "different", "unclear"]
@@ -130,6 +131,15 @@ def pooled_verdict(probabilities: Sequence[float], verdicts: Sequence[Verdict], 
         return "same"
     is_different = 2 * verdicts.count("different") > len(verdicts) and max(probabilities) < UNSURE
     return "different" if is_different else "unclear"
+
+
+def served_verdict(by_group: Verdict, by_served: Verdict) -> Verdict:
+    """What an audit says of a fresh answer and the one that was served, by what it says of the group of that one and of
+    that one alone. Several wordings tell the same more surely, but what was served may be the one that says something
+    else: then the others speak neither for it nor against it."""
+    if by_served == "different":
+        return "different"
+    return "unclear" if by_served == "same" and by_group == "different" else by_group
 
 
 # --- contradictions ---

@@ -131,8 +131,9 @@ def open_cache(
     vectors: Vectors, prior: Prior, *, comparison: Comparison | None = None, screen: Screen = cacheability,
     encode: Callable[[str], Vector] | None = None, seed: int = 1, on_fault: Callable[[Exception], None] | None = None,
     clock: Callable[[], int] | None = None, max_entries: int = 1_000_000,
+    read: Callable[[bytes], str | None] = bytes.decode,
 ) -> Cache[Any]:  # fmt: skip
-    """An empty cache in memory."""
+    """An empty cache in memory, whose payloads are texts, or what `read` makes of them."""
 
     def fail(error: Exception) -> None:
         raise error
@@ -147,6 +148,7 @@ def open_cache(
         comparison=comparison or EqualComparison(),
         chance=random.Random(seed),
         screen=screen,
+        read=read,
     )
 
 
@@ -183,7 +185,14 @@ async def run_stream(
     the policy depends on how many requests there were before."""
     faults: list[Exception] = []
     cache = open_cache(
-        dict(vectors), prior, comparison=comparison, screen=screen, encode=encode, seed=seed, on_fault=faults.append
+        dict(vectors),
+        prior,
+        comparison=comparison,
+        screen=screen,
+        encode=encode,
+        seed=seed,
+        on_fault=faults.append,
+        read=lambda payload: _said(payload).text,
     )
     outcomes = []
     for place, question in enumerate(questions):
@@ -205,7 +214,7 @@ async def _ask(
     claim = judgement.claim if judgement is not None else 0.0
     if found.entry is not None:
         assert found.payload is not None
-        served = found.payload.decode()
+        served = _said(found.payload).label
         if found.follow_up is not None:
             await cache.followed(found.follow_up, _fresh(question, worded))
             await cache.settle()
@@ -213,7 +222,8 @@ async def _ask(
         return Outcome(found.disposition, claim, is_right, found.kappa, is_audited, served)
     right = None
     if judgement is not None and judgement.group is not None and judgement.neighbour is not None:
-        right = cache.payload_of_group(judgement.group) == question.answer.encode()
+        stored = cache.payload_of_group(judgement.group)
+        right = stored is not None and _said(stored).label == question.answer
     if found.ticket is not None:
         cache.store(found.ticket, _fresh(question, worded))
         if found.flight is not None:
@@ -222,8 +232,20 @@ async def _ask(
     return Outcome(found.disposition, claim, right, found.kappa)
 
 
+class _Said(Struct, frozen=True, array_like=True):
+    """The payload of a replayed answer."""
+
+    label: str
+    text: str
+
+
+def _said(payload: bytes) -> _Said:
+    return msgspec.json.decode(payload, type=_Said)
+
+
 def _fresh(question: Question, worded: Callable[[str], str]) -> Fresh:
-    return Fresh(_MODEL, 2, False, 20, worded(question.answer), question.answer.encode())
+    text = worded(question.answer)
+    return Fresh(_MODEL, 2, False, 20, text, msgspec.json.encode(_Said(question.answer, text)))
 
 
 def policy_of(max_wrong: float, start: str, **others: Any) -> CachePolicy:

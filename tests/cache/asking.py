@@ -164,6 +164,7 @@ class Kept:
         comparison: Comparison | None = None,
         max_entries: int = 1000,
         max_bytes: int = 1 << 30,
+        read: Callable[[bytes], str | None] = bytes.decode,
     ) -> None:
         self.clock = Clock()
         self.faults: list[Exception] = []
@@ -185,6 +186,7 @@ class Kept:
             prior=prior,
             comparison=comparison or ByLabel(),
             chance=random.Random(1),
+            read=read,
         )
         self.cache.on_label = self._label
         self.cache.load()

@@ -166,7 +166,8 @@ class Read(ByLabel):
         return self._sameness[two.partition(" ")[0]]
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
-        return "different" if self.sameness(one, two, cosine) < 0.1 else "unclear"
+        p = self.sameness(one, two, cosine)
+        return "different" if p < 0.1 else "same" if p >= self.same_at else "unclear"
 
 
 async def test_a_group_is_found_once_however_many_of_its_wordings_say_the_same() -> None:
@@ -201,6 +202,25 @@ async def test_an_audit_calls_an_answer_different_only_if_it_differs_from_most_o
     answers = two_wordings(Read(one=one, another=another))
     group = answers._neighbourhood.groups[1]
     assert await answers.verdict(group, "a third", pointing(2)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("served", "verdict"),
+    [(0.01, "different"), (0.3, "same"), (0.99, "same")],
+    ids=["contradicts", "unclear", "agrees"],
+)
+async def test_what_differs_from_the_wording_that_was_served_is_different_whatever_the_others_say(
+    served: float, verdict: Verdict
+) -> None:
+    answers = two_wordings(Read(one=0.99, another=0.95, served=served))
+    group = answers._neighbourhood.groups[1]
+    assert await answers.verdict(group, "a third", pointing(2), "served") == verdict
+
+
+async def test_what_agrees_with_the_wording_that_was_served_is_never_different() -> None:
+    answers = two_wordings(Read(one=0.01, another=0.02, served=0.99))
+    group = answers._neighbourhood.groups[1]
+    assert await answers.verdict(group, "a third", pointing(2), "served") == "unclear"
 
 
 async def test_groups_that_an_answer_has_linked_become_one_unless_their_wordings_speak_against_it() -> None:

@@ -13,6 +13,7 @@ from cache.certificate import Label
 from cache.decision import Judgement, Neighbour
 from cache.entries import EntryStore
 from cache.query import CachePolicy
+from cache.sameness import Verdict
 from cache.ticket import Complaint
 from cache.trust import Trust, terms_of
 from tests.cache.asking import (
@@ -24,6 +25,7 @@ from tests.cache.asking import (
     QUESTION,
     REWORDED,
     UNCLEAR,
+    ByLabel,
     Clock,
     Compass,
     Keep,
@@ -354,6 +356,53 @@ async def test_an_audit_finds_the_group_that_its_entry_has_joined_meanwhile(keep
     assert hit.disposition == "semantic"
     await kept.cache.settle()
     assert await kept.audit(hit, "forgot: So.") == "same"
+
+
+class Near(ByLabel):
+    """Answers with other labels are alike enough to be linked where their questions speak for it, and say something
+    else."""
+
+    link_at = same_at = 0.9
+
+    def sameness(self, one: str, two: str, cosine: float) -> float:
+        return max(super().sameness(one, two, cosine), 0.7)
+
+
+FIVE, NINETY = "five: within 5 minutes", "ninety: within 90 minutes"
+
+
+@pytest.fixture
+async def mixed(keep: Keep) -> Kept:
+    """With a group of two answers that say different things, because their questions are so near each other."""
+    kept = keep(Compass({QUESTION: 0, PARAPHRASE: 10, THIRD: 16}), comparison=Near())
+    for text, answer in ((QUESTION, FIVE), (PARAPHRASE, NINETY)):
+        kept.answer(await kept(ask(text, policy=CLOSED)), answer)
+        await kept.cache.settle()
+    assert (kept.count("entries"), kept.count("groups")) == (2, 1)
+    kept.cache.trust.forget("faq")
+    kept.labels.clear()
+    return kept
+
+
+@pytest.mark.parametrize(("fresh", "verdict"), [(FIVE, "different"), (NINETY, "same")])
+async def test_an_audit_judges_what_was_served_not_what_its_group_says(
+    mixed: Kept, fresh: str, verdict: Verdict
+) -> None:
+    mixed.cache.trust.open("faq", PRIOR)
+    hit = await mixed(ask(THIRD, may_audit=True))
+    assert served(hit) == NINETY
+    assert await mixed.audit(hit, fresh) == verdict
+    assert mixed.cache.certificates()["faq"].wrong == (verdict == "different")
+    assert [doubt.stored_answer for doubt in mixed.doubts()] == [NINETY] * (verdict != "same")
+
+
+@pytest.mark.parametrize(("fresh", "verdict"), [(FIVE, "different"), (NINETY, "same")])
+async def test_what_would_have_been_served_is_judged_itself_too(mixed: Kept, fresh: str, verdict: Verdict) -> None:
+    mixed.answer(await mixed(ask(THIRD, policy=CLOSED)), fresh)
+    await mixed.cache.settle()
+    assert [label for _, _, label in mixed.labels] == [verdict]
+    certificate = mixed.cache.certificates()["faq"]
+    assert (certificate.free, certificate.free_wrong) == (1, verdict == "different")
 
 
 async def test_a_hit_in_spite_of_a_mismatch_that_turns_out_wrong_makes_the_mismatch_block_again(keep: Keep) -> None:
