@@ -16,13 +16,18 @@ from cache.entries import EntryStore
 from cache.query import CachePolicy
 
 _SAVE_EVERY: Final = 200
-"""Observations between two snapshots of a route's evidence; what a killed process loses is the last ones."""
+"""Observations between two snapshots of a route's evidence; what a killed process loses is the last ones. A kappa or a
+state that changes is saved at once: a route that was closed stays closed."""
 
 
 class _Route(Struct):
     certifier: Certifier
     terms: Terms
     unsaved: int = 0
+
+    def standing(self) -> tuple[float, str]:
+        """What it serves, and how much that can be trusted."""
+        return self.certifier.kappa, "stale" if self.certifier.is_stale else self.certifier.state
 
 
 class Trust:
@@ -42,8 +47,7 @@ class Trust:
 
     def state(self, route: str, policy: CachePolicy) -> str:
         """For the header: how much the hit can be trusted."""
-        certifier = self._route(route, policy).certifier
-        return "stale" if certifier.is_stale else certifier.state
+        return self._route(route, policy).standing()[1]
 
     def certificates(self) -> dict[str, Certificate]:
         """Route -> what is known of it, for the routes that have been asked since the start or have evidence."""
@@ -81,7 +85,10 @@ class Trust:
     def without_candidate(self, route: str, policy: CachePolicy) -> None:
         """A request for which nothing could have served."""
         each = self._route(route, policy)
+        before = each.standing()
         each.certifier.record_request()
+        if each.standing() != before:
+            self._save(route, each)
 
     def complained(self, route: str, policy: CachePolicy, by: str, about: int) -> bool:
         """An asker called an answer of this group wrong; whether that counts."""
@@ -119,9 +126,10 @@ class Trust:
         return each
 
     def _record(self, route: str, each: _Route, observation: Observation) -> None:
+        before = each.standing()
         each.certifier.record(observation)
         each.unsaved += 1
-        if each.unsaved >= _SAVE_EVERY:
+        if each.unsaved >= _SAVE_EVERY or each.standing() != before:
             self._save(route, each)
 
     def _save(self, route: str, each: _Route) -> None:

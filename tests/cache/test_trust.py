@@ -639,6 +639,27 @@ async def test_an_answer_that_settles_a_complaint_from_before_a_purge_is_stored(
 # --- A restart ------------------------------------------------------------------------------------------------
 
 
+def test_a_killed_process_does_not_reopen_a_route_that_labels_have_closed(store: EntryStore, trust: Trust) -> None:
+    for _ in range(100):
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "right")
+    stricter = []
+    while (before := trust.kappa("a", PRIOR)) <= 1:
+        trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "wrong")
+        if trust.kappa("a", PRIOR) > before:
+            store.flush()
+            stricter.append(trust.kappa("a", PRIOR))
+            assert Trust(store, PLAIN, random.Random(1), Clock()).kappa("a", PRIOR) == stricter[-1]
+    assert stricter[-1] == float("inf")
+
+
+def test_a_killed_process_does_not_make_a_stale_certificate_good(store: EntryStore, trust: Trust) -> None:
+    trust.hit_labelled("a", PRIOR, claiming(0.999), 1.0, "right")
+    while trust.state("a", PRIOR) != "stale":
+        trust.draw("a", PRIOR, claiming(0.99), may_audit=False)
+    store.flush()
+    assert Trust(store, PLAIN, random.Random(1), Clock()).state("a", PRIOR) == "stale"
+
+
 async def test_a_restart_keeps_certificates_quarantine_and_doubts(keep: Keep) -> None:
     before = keep(Compass(dict(BETWEEN.directions)))
     await before.learn(ask(), ANSWER)
