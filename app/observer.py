@@ -40,7 +40,7 @@ _ROUTES: Final = {
     "hits_unaudited": "Semantic hits without one",
     "hits_wrong": "Semantic hits that an audit found wrong",
     "hits_unclear": "Audits that said neither right nor wrong",
-    "stale": "1 if too many hits were served since the last clear label",
+    "stale": "1 if too many hits were served since the last clear label, or that no audit could reach",
     "alarms": "Alarms that stand",
     "doubts_open": "Hits that wait for a person to judge them",
 }

@@ -93,6 +93,12 @@ _DUST: Final = 1e-100
 WINDOW: Final = 20_000
 ALARM: Final = 10_000.0
 STALE_HITS: Final = 2_000
+"""After so many hits since the last clear label of one, a certificate is stale,"""
+UNAUDITABLE_SHARE: Final = 0.1
+"""and while so many of the latest ones, which is this share of them in the long run, were such that no audit could
+reach: what audits of others say is no evidence of them."""
+UNAUDITABLE_MEMORY: Final = STALE_HITS / UNAUDITABLE_SHARE
+"""In hits, after which one weighs 1/e among the latest."""
 AUDITS_MISSED: Final = 3.0
 """After as many hits as have so many audits on average, without a clear label, kappa is not loosened."""
 MEMORY: Final = 2_000
@@ -232,6 +238,8 @@ class Certificate(Struct, frozen=True):
     bound_with_unclear: float
     lower: float
     free_unclear: int = 0
+    unauditable: int = 0
+    """Hits that no audit could reach, because there was no money for one."""
 
 
 def bets(risks: Floats) -> Floats:
@@ -298,7 +306,9 @@ _NOTHING: Final = len(KAPPAS)
 """The row in force when nothing is served."""
 _REALISED: Final = 0
 """The account of what was served, whatever kappa was; those of the kappas follow."""
-_COUNTS: Final = tuple("requests hits audited wrong unclear failed free free_wrong complaints free_unclear".split())
+_COUNTS: Final = tuple(
+    "requests hits audited wrong unclear failed free free_wrong complaints free_unclear unauditable".split()
+)
 
 
 class _Snapshot(Struct, frozen=True):
@@ -346,6 +356,7 @@ class Certifier:
         self._begin_counts()
         self._since_turn = 0.0
         self._since_label = 0  # hits
+        self._unauditable = 0.0  # of the latest hits
         self._since_thought = 0  # requests
         self._since_loosening = 0  # right labels
         self._hold = 0.0
@@ -373,8 +384,8 @@ class Certifier:
 
     @property
     def is_stale(self) -> bool:
-        """Whether too many hits were served since the last audit with a clear label."""
-        return self._since_label >= STALE_HITS
+        """Whether too many hits were served since the last audit with a clear label, or that no audit could reach."""
+        return self._since_label >= STALE_HITS or self._unauditable >= STALE_HITS
 
     @property
     def _lacks_audits(self) -> bool:
@@ -409,6 +420,9 @@ class Certifier:
             self._count("hits")
             self._since_label += 1
             self._is_paused = observation.propensity == 0
+            self._unauditable += self._is_paused - self._unauditable / UNAUDITABLE_MEMORY
+            if self._is_paused:
+                self._count("unauditable")
         elif self._at == _NOTHING:
             self._is_paused = False  # what is not served labels itself, and that is all there is
         if label is None and (observation.propensity == 1 or not (is_served or observation.propensity)):
@@ -537,7 +551,7 @@ class Certifier:
             }
             # What is counted since a later version was not counted before.
             counts = [dict.fromkeys(_COUNTS, 0) | dict(zip(_COUNTS, each, strict=False)) for each in state.counts]
-            numbers = {name: kind(state.numbers[name]) for name, kind in _NUMBERS.items()}
+            numbers = {name: kind(({"_unauditable": 0.0} | state.numbers)[name]) for name, kind in _NUMBERS.items()}
         except (zlib.error, msgspec.MsgspecError, ValueError, KeyError):
             certifier._alarm = "restarted"
             return certifier
@@ -675,7 +689,7 @@ class Certifier:
         self._distrust[:] = 1.0
         self._alarm = alarm
         self._at = self._guarded = _NOTHING
-        self._since_label = 0
+        self._since_label, self._unauditable = 0, 0.0
 
     def _rethink(self) -> None:
         self._since_thought += 1
@@ -732,7 +746,7 @@ class Certifier:
                 self._is_tightened = False
                 self._alarm = None
         if self._at == _NOTHING:
-            self._since_label = 0
+            self._since_label, self._unauditable = 0, 0.0
             self._is_certified = False
             self._is_hopeless = self._is_refuted(estimates)
             return
@@ -811,7 +825,8 @@ class Certifier:
             "tightened": f"Labels spoke against a looser rule; now only p >= {shown} is served, "
             + ("certified." if self._is_certified else "not certified."),
         }[self.state]
-        return " ".join([said, *(_SAYINGS[alarm] for alarm in alarms)])
+        sayings = _SAYINGS if self._since_label >= STALE_HITS else {**_SAYINGS, "stale": _UNREACHED}
+        return " ".join([said, *(sayings[alarm] for alarm in alarms)])
 
 
 _SAYINGS: Final[dict[Alarm, str]] = {
@@ -821,10 +836,15 @@ _SAYINGS: Final[dict[Alarm, str]] = {
     "stale": f"No audit has had a clear label for {STALE_HITS} hits: kappa can only become stricter.",
     "restarted": "The saved evidence was made for other terms or cannot be read: it was dropped.",
 }
+_UNREACHED: Final = (
+    f"Of the latest hits {STALE_HITS} or more could not be audited, and audits of others say nothing of them: kappa "
+    "can only become stricter."
+)
 _NUMBERS: Final[dict[str, type[float] | type[int] | type[bool]]] = {
     "_all_requests": float,
     "_since_turn": float,
     "_since_label": int,
+    "_unauditable": float,
     "_since_thought": int,
     "_since_loosening": int,
     "_hold": float,

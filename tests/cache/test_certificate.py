@@ -497,6 +497,42 @@ def test_hits_without_a_clear_audit_make_a_certificate_stale_and_the_next_one_fr
     assert not certifier.is_stale
 
 
+def mixed(certifier: Certifier, hits: int, unauditable: float) -> None:
+    """Of so many hits this share has no audits; of the others one in four has, which find all right."""
+    period = round(1 / unauditable) if unauditable else hits + 1
+    for number in range(hits):
+        if number % period == 0 and unauditable:
+            certifier.record(Observation(0.995, 0.0, None, is_served=True))
+        else:
+            certifier.record(Observation(0.995, 0.25, "right" if number % 4 == 1 else None, is_served=True))
+
+
+@pytest.mark.parametrize(
+    ("unauditable", "hits", "is_stale"),
+    [(0.5, 3_900, False), (0.5, 5_000, True), (0.2, 14_500, True), (0.05, 60_000, False)],
+)
+def test_audits_of_others_say_nothing_of_hits_that_no_audit_can_reach(
+    unauditable: float, hits: int, is_stale: bool
+) -> None:
+    certifier = opened()
+    mixed(certifier, hits, unauditable)
+    shown = certifier.certificate()
+    assert (shown.is_stale, "stale" in shown.alarms, "could not be audited" in shown.reason) == (is_stale,) * 3
+    assert shown.unauditable == pytest.approx(unauditable * hits, rel=0.01)
+
+
+def test_while_hits_cannot_be_audited_kappa_only_tightens_until_they_are_few_again() -> None:
+    certifier = opened()
+    mixed(certifier, 6_000, 0.5)
+    before = certifier.kappa
+    for _ in range(1_000):
+        certifier.record(free(p=0.98))
+        certifier.record(audit("right"))
+    assert certifier.kappa >= before
+    mixed(certifier, 5_000, 0.0)
+    assert not certifier.is_stale
+
+
 def test_unclear_labels_are_shown_both_ways_and_the_route_acts_on_the_one_without() -> None:
     certifier = fed([free(), free(), free(), free("unclear")] * 400)
     shown = certifier.certificate()
@@ -693,7 +729,8 @@ def test_one_more_wrong_label_never_opens_a_closed_route(errors: list[bool], fli
 def test_a_snapshot_from_before_something_was_counted_keeps_all_else() -> None:
     certifier = fed([free()] * 1_000 + [free("unclear")])
     state = msgspec.msgpack.decode(zlib.decompress(certifier.snapshot()))
-    state["counts"] = [counts[:-1] for counts in state["counts"]]
+    state["counts"] = [counts[:-2] for counts in state["counts"]]
+    del state["numbers"]["_unauditable"]
     again = Certifier.restore(zlib.compress(msgspec.msgpack.encode(state)), certifier.terms)
     shown = certifier.certificate()
     assert shown.free_unclear == 1

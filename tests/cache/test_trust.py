@@ -170,6 +170,16 @@ def test_without_audits_a_route_grows_stale(trust: Trust) -> None:
     assert "stale" in trust.certificates()["a"].alarms
 
 
+def test_a_certificate_is_stale_if_much_of_what_is_served_cannot_be_audited(trust: Trust) -> None:
+    """Of one of two teams; there is no money for audits of the other."""
+    for _ in range(2_300):
+        if (propensity := trust.draw("a", PRIOR, claiming(0.999), may_audit=True)) is not None:
+            trust.hit_labelled("a", PRIOR, claiming(0.999), propensity, "right")
+        trust.draw("a", PRIOR, claiming(0.999), may_audit=False)
+    assert trust.state("a", PRIOR) == "stale"
+    assert trust.certificates()["a"].unauditable == 2_300
+
+
 def test_later_a_share_is_audited_whatever_chance_says_before(trust: Trust) -> None:
     drawn = 0
     for _ in range(2000):
