@@ -236,13 +236,16 @@ def rule(doubt_id: int, ruling: Literal["right", "wrong"]) -> None:
     """Say whether a doubtful hit was right. `thriftgate cache inspect` shows the IDs.
 
     A right one is served again, a wrong one never, but for a curated answer to its own question; its answer group is
-    trusted more or less from then on.
+    trusted more or less from then on. A wrong one of which no audit could tell counts against its route.
     """
     settings = settings_of_command()
     if (server := running_server(settings)) is not None:
         server.call("POST", f"/admin/cache/doubts/{doubt_id}", {"ruling": ruling})
     else:
         with _opened(settings, with_encoder=True) as files:
+            for name, each in _routes(settings).items():
+                if each.cache.mode == "semantic":
+                    files.cache.trust.open(name, each.cache)
             is_known = files.cache.rule(doubt_id, ruling)
         if not is_known:
             raise Failure(f"There is no doubtful hit {doubt_id}; `thriftgate cache inspect` shows them all.")

@@ -180,14 +180,17 @@ class Audits:
         )
 
 
-def rule(holdings: Holdings, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
-    """A person's judgement of a doubtful hit: a right one frees the anchor. False for an unknown one."""
+def rule(holdings: Holdings, trust: Trust, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
+    """A person's judgement of a doubtful hit: a right one frees the anchor, a wrong one of which no audit could tell
+    counts against its route. Ruling again the same way changes nothing. False for an unknown one."""
     store = holdings.store
     doubt = store.doubt(doubt_id)
     if doubt is None:
         return False
     store.rule(doubt_id, ruling)
     store.quarantine(doubt.anchor_id, ruling == "wrong")
+    if ruling == "wrong" and doubt.verdict == "unclear":
+        trust.ruled_wrong(doubt.route, doubt.p, f"doubt {doubt.id}", doubt.group_id)
     counted = doubt.ruling or ("wrong" if doubt.verdict == "wrong" else None)
     group = holdings.group(doubt.group_id)
     if group is not None and counted != ruling:

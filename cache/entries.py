@@ -39,6 +39,7 @@ TEXT_AT_MOST: Final = 4_000
 DOUBTS_AT_MOST: Final = 10_000
 
 _EXPORTED_AT_ONCE: Final = 64
+_RULINGS_REMEMBERED: Final = 1_000
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -154,6 +155,8 @@ class EntryStore:
         self._payloads = _RecentPayloads(payload_bytes)
         self._memory_only: set[str] = set()
         self._doubted = 0
+        self._rulings: OrderedDict[int, Ruling] = OrderedDict()
+        """What people said last, which may not be in the file yet."""
         # Ids in doubts count: what a person rules on must not have become something else by then.
         with engine.connect() as connection:
             self._next_anchor = _highest(connection, tables.anchors.c.id, tables.doubts.c.anchor_id) + 1
@@ -521,13 +524,17 @@ class EntryStore:
         if only_open:
             wanted = wanted.where(tables.doubts.c.ruling.is_(None))
         with self._engine.connect() as connection:
-            return [Doubt(**row) for row in connection.execute(wanted).mappings()]
+            found = [self._ruled(Doubt(**row)) for row in connection.execute(wanted).mappings()]
+        return [doubt for doubt in found if not only_open or doubt.ruling is None]
 
     def doubt(self, doubt_id: int) -> Doubt | None:
-        """From the file; None if there is none of that id."""
+        """From the file, as it was ruled on since; None if there is none of that id."""
         with self._engine.connect() as connection:
             row = connection.execute(_SELECT_DOUBT, {"wanted": doubt_id}).mappings().one_or_none()
-        return Doubt(**row) if row is not None else None
+        return self._ruled(Doubt(**row)) if row is not None else None
+
+    def _ruled(self, doubt: Doubt) -> Doubt:
+        return structs.replace(doubt, ruling=self._rulings.get(doubt.id, doubt.ruling))
 
     def forget_doubts(self, entries: Iterable[Entry]) -> None:
         """Deletes the doubts about these entries, with their texts."""
@@ -545,6 +552,10 @@ class EntryStore:
         doubt = self.doubt(doubt_id)
         if doubt is None:
             return None
+        self._rulings[doubt_id] = ruling
+        self._rulings.move_to_end(doubt_id)
+        if len(self._rulings) > _RULINGS_REMEMBERED:
+            self._rulings.popitem(last=False)
         change = {"wanted": doubt_id, "new_ruling": ruling}
         self._writer.add(Change(("ruling", doubt_id), _RULE, ([change],), is_kept=True))
         self._writer.hurry()

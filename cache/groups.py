@@ -56,7 +56,7 @@ class Evidence(Struct):
     def add(self, p: float, *, is_right: bool, weight: float = 1.0) -> None:
         """Takes a label into account: a step of stochastic Newton on the logistic loss, shrunken towards 0."""
         if p >= _TELLING:
-            likelier = log((1 - OUTDATED) / p) if is_right else log(OUTDATED / max(1 - p, 1 - _SUREST))
+            likelier = log((1 - OUTDATED) / p) if is_right else _against(p)
             self.suspicion = min(max(self.suspicion + likelier, 0.0), _SUSPICION_AT_MOST)
         self.labels += 1
         self.variance += weight * p * (1 - p)
@@ -64,7 +64,9 @@ class Evidence(Struct):
         self.offset = min(max(self.offset + step, OFFSET_AT_LEAST), OFFSET_AT_MOST)
 
     def retract(self, p: float, *, is_right: bool, weight: float) -> None:
-        """Takes a label back that `add` was given with this p and weight."""
+        """Takes a label back that `add` was given with this p and weight. Of a wrong one the suspicion goes with it."""
+        if p >= _TELLING and not is_right:
+            self.suspicion = max(self.suspicion - _against(p), 0.0)
         step = weight * (is_right - p) / (self.variance + SHRINKAGE)
         self.offset = min(max(self.offset - step, OFFSET_AT_LEAST), OFFSET_AT_MOST)
         self.labels -= 1
@@ -93,6 +95,11 @@ class Evidence(Struct):
             for kind, (right, wrong) in self.kinds.items()
             if right >= _OVERRULES and wrong * 10 * _OVERRULES <= right
         )
+
+
+def _against(p: float) -> float:
+    """How much likelier a wrong label is of an answer that is right no more than of one that is right with p."""
+    return log(OUTDATED / max(1 - p, 1 - _SUREST))
 
 
 class Wording(Struct, frozen=True):

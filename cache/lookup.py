@@ -496,8 +496,9 @@ class Cache(Generic[Event]):
         return msgspec.structs.replace(complaint, audit=msgspec.structs.replace(complaint.audit, ticket=ticket))
 
     def rule(self, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
-        """A person's judgement of a doubtful hit: a right one frees the anchor. False for an unknown one."""
-        return audits.rule(self._holdings, doubt_id, ruling)
+        """A person's judgement of a doubtful hit: a right one frees the anchor, a wrong one of which no audit could
+        tell counts against its route. Ruling again the same way changes nothing. False for an unknown one."""
+        return audits.rule(self._holdings, self.trust, doubt_id, ruling)
 
     # --- from outside ---
 

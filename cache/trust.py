@@ -104,6 +104,14 @@ class Trust:
         each.certifier.charge_complaint(claim, by, is_settled=is_settled)
         self._save(route, each)
 
+    def ruled_wrong(self, route: str, claim: float, by: str, about: int) -> None:
+        """A person called a hit wrong of which its audit could not tell: like a complaint that was settled, once for
+        each `by`. Of a route that is not known nothing is changed."""
+        each = self._routes.get(route)
+        if each is not None and each.certifier.record_complaint(by, about):
+            each.certifier.charge_complaint(claim, by, is_settled=True)
+            self._save(route, each)
+
     def forget(self, route: str) -> None:
         """Drops a route's evidence, as when the knowledge behind its answers was replaced."""
         if route in self._routes:

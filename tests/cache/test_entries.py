@@ -1104,6 +1104,19 @@ def test_a_doubt_that_was_ruled_on_is_no_longer_open(open_store: Opener) -> None
     assert [(each.request_id, each.ruling) for each in store.doubts(only_open=False)] == [("r2", "right"), ("r1", None)]
 
 
+def test_a_ruling_that_is_not_in_the_file_yet_is_known(open_store: Opener, file: Path) -> None:
+    store = open_store()
+    add_doubt(store, request_id="r1")
+    store.flush()
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the file is locked
+        store.rule(1, "right")
+        found = store.doubt(1)
+        assert found is not None
+        assert found.ruling == "right"
+        assert store.doubts() == []
+
+
 def test_a_ruling_on_no_doubt_is_none(store: EntryStore) -> None:
     assert store.rule(1, "wrong") is None
 

@@ -93,6 +93,14 @@ def test_a_label_that_is_taken_back_leaves_what_was_before(is_right: bool) -> No
     assert evidence.labels == 3
 
 
+def test_a_wrong_label_that_is_taken_back_leaves_no_suspicion() -> None:
+    evidence = Evidence()
+    evidence.add(0.97, is_right=False, weight=3.0)
+    assert evidence.is_doubted
+    evidence.retract(0.97, is_right=False, weight=3.0)
+    assert evidence.suspicion == 0
+
+
 @pytest.mark.parametrize(
     ("labels", "is_doubted"),
     [

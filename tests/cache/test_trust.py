@@ -1,7 +1,7 @@
 """Whether hits can be trusted: what a route serves, which hits are audited, and what their outcomes change."""
 
 import random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -484,6 +484,64 @@ async def test_a_ruling_that_agrees_with_the_audit_or_is_repeated_changes_nothin
     freed = evidence()
     audited.cache.rule(doubt.id, "right")
     assert evidence() == freed != found
+
+
+@pytest.mark.parametrize("ruling", ["right", "wrong"])
+async def test_ruling_again_before_the_first_is_in_the_file_changes_nothing(
+    audited: Kept, ruling: Literal["right", "wrong"]
+) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    await audited.audit(hit, OTHER if ruling == "right" else UNCLEAR)
+    (doubt,) = audited.doubts()
+    group = audited.cache._holdings.group(doubt.group_id)
+    assert group is not None
+    with audited.engine.begin() as other:
+        other.exec_driver_sql("UPDATE doubts SET p = p")  # the file is locked
+        assert audited.cache.rule(doubt.id, ruling)
+        once = msgspec.json.encode(group.evidence), audited.cache.certificates()
+        for _ in range(3):
+            assert audited.cache.rule(doubt.id, ruling)
+    assert (msgspec.json.encode(group.evidence), audited.cache.certificates()) == once
+    assert audited.doubts() == []
+
+
+async def test_a_person_who_calls_an_unclear_hit_wrong_is_heard_by_the_certificate_once(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    assert await audited.audit(hit, UNCLEAR) == "unclear"
+    (doubt,) = audited.doubts()
+    known = [audited.cache.certificates()["faq"]]
+    kappa = audited.cache.trust.kappa("faq", PRIOR)
+    rulings: tuple[Literal["right", "wrong"], ...] = ("right", "wrong", "right", "wrong")
+    for ruling in rulings:
+        assert audited.cache.rule(doubt.id, ruling)
+        known.append(audited.cache.certificates()["faq"])
+    assert [each.complaints for each in known] == [0, 0, 1, 1, 1]
+    assert known[0] == known[1]
+    assert known[2] == known[3] == known[4]
+    assert audited.cache.trust.kappa("faq", PRIOR) > kappa
+
+
+async def test_a_person_who_agrees_with_an_audit_tells_the_certificate_nothing_new(audited: Kept) -> None:
+    await audited.audit(await audited(ask(THIRD, may_audit=True)), OTHER)
+    (doubt,) = audited.doubts()
+    before = audited.cache.certificates()
+    assert audited.cache.rule(doubt.id, "wrong")
+    assert audited.cache.certificates() == before
+
+
+async def test_a_complaint_that_a_person_calls_mistaken_speaks_no_more_against_its_answer(audited: Kept) -> None:
+    asked = ask(THIRD)
+    assert (await audited(asked)).disposition == "semantic"
+    complaint = await audited.cache.complain(asked.request_id)
+    assert complaint.audit is not None
+    audited.cache.audit_failed(complaint.audit)
+    (doubt,) = audited.doubts()
+    group = audited.cache._holdings.group(doubt.group_id)
+    assert group is not None
+    assert audited.cache.rule(doubt.id, "right")
+    assert group.evidence.offset >= 0
+    assert group.evidence.suspicion == 0
+    assert (await audited(ask(THIRD))).disposition == "semantic"
 
 
 async def test_who_rules_on_an_unclear_hit_decides_it(audited: Kept) -> None:
