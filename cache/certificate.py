@@ -111,7 +111,7 @@ shape, for wrong labels that come as a Poisson process."""
 DISTRUST: Final = 2.0
 DISTRUST_WRONG: Final = 3.0
 """After an alarm the model's word is replaced by so many budgets with so much weight: only labels lead back."""
-PROMISED: Final = 4.0
+PROMISED: Final = 2.0
 """So many budgets are expected wrong at the shipped kappa, and less in proportion to 1 - kappa, before the model has
 said what it expects of this route: on streams that look like no other the tail of p was three times too good."""
 SHIPPED_AT_MOST: Final = 0.05

@@ -36,9 +36,13 @@ TWIN: Final = 0.9975
 have different answers, both of them debatable labels."""
 BLOCKING: Final = frozenset({"number", "polarity", "role", "language", "exchange"})
 """Mismatches that no similarity makes up for."""
-OPPOSING: Final = frozenset({"polarity", "role"})
+OPPOSING: Final = frozenset({"polarity", "role", "exchange"})
 """Of these, the ones that block a whole group if its nearest anchor shows them: all of it says the same, and the
-question asks for the opposite. (At p >= 0.97 ten of 21 such were wrong on our FAQ; on public data none of 13.)"""
+question asks for the opposite, or for something else. (At p >= 0.97 ten of 21 opposites were wrong on our FAQ; on
+public data none of 13.)"""
+ANOTHER_THING: Final = 2.0
+"""What it takes from the logit that something stands in the place of a thing that all wordings of the answer's question
+name."""
 _WIDE: Final = 12.0
 _NARROW: Final = 30.0
 """How steeply a neighbour's vote falls with its distance."""
@@ -236,7 +240,8 @@ def judge(
     features = _context(near, weights, belongs, vector, vectors, view, scope_size)
     features += _words(asked, theirs)
     features += _kinds(friends, kinds, clean[0][0] if clean else None, serving or (friends[0], kinds[0]))
-    p = prior.probability(features, view.anchors, view.offset + offsets[view.anchors > 1])
+    doubt = ANOTHER_THING if kinds[0] == "entity" and _is_another_thing(asked, theirs) else 0.0
+    p = prior.probability(features, view.anchors, view.offset + offsets[view.anchors > 1] - doubt)
     if twin is not None and twin.group == group:
         p = max(p, TWIN)
     is_opposed = kinds[0] in OPPOSING - view.overruled
@@ -345,6 +350,15 @@ def _words(asked: Traits, theirs: Sequence[Traits]) -> list[float]:
     shared = max(len(words & other) / max(len(words | other), 1) for other in known)
     covered = len(words & set().union(*known)) / max(len(words), 1)
     return [shared, covered, min(len(words), 12) / 12]
+
+
+def _is_another_thing(asked: Traits, theirs: Sequence[Traits]) -> bool:
+    """Whether the question lacks a word that all of several wordings have, and has one that is in none of them: what is
+    in the place of a thing that each wording names is another thing."""
+    if len(theirs) < 2:
+        return False
+    words, known = set(asked.words), [set(their.words) for their in theirs]
+    return not words >= set.intersection(*known) and not words <= set.union(*known)
 
 
 def _kinds(

@@ -276,6 +276,8 @@ _CONVERSES: Final = _pairs(
 
 _OPPOSITES: Final = _pairs(
     """
+    sent|received; covered|excluded; abroad overseas|home here; during|before after afterwards; beforehand|afterwards;
+    import|export;
     enable activate start begin launch add subscribe join open create connect install include resume establish setup initiate|disable deactivate inactivate stop end remove delete unsubscribe leave close cancel terminate disconnect uninstall erase quit pause suspend;
     pause suspend interrupt|resume continue unpause proceed; pause suspend hold|end terminate delete cancel quit remove;
     reschedule postpone|cancel; order book reserve|cancel; buy purchase order|return refund; setup create|delete remove;
@@ -452,6 +454,13 @@ _MORE_ALTERNATIVES: Final = (
     "mortgage loan insurance pension",
     "birthday wedding funeral christening graduation christmas easter",
     "gym pool sauna library museum cinema theatre restaurant cafe bar",
+    "red orange green blue yellow white purple black grey/gray pink brown beige",
+    "inch centimetre/centimeter/cm millimetre/millimeter/mm metre/meter foot/feet yard",
+    "mile kilometre/kilometer/km",
+    "litre/liter cup pint gallon millilitre/milliliter tablespoon teaspoon",
+    "finance/accounting marketing sales legal engineering procurement logistics",
+    "student pensioner/retiree employee/worker jobseeker/unemployed freelancer/self-employed apprentice/trainee intern contractor",
+    "adult child/kid family senior infant/baby teenager",
     "maternity paternity",
     "merge rebase",
     "ibuprofen paracetamol/acetaminophen/tylenol aspirin amoxicillin doxycycline penicillin insulin",
@@ -859,6 +868,10 @@ class Traits(Struct, frozen=True, array_like=True):
     """(preposition, word): for me, about a member."""
     languages: frozenset[str]
     marks: Marks
+    asks: str
+    """What kind of thing the first question is for: `when`, `where`, `often`; "" for an open one."""
+    picks: frozenset[tuple[str, str]]
+    """(which, of what): all photos, the first match, the cheapest way."""
 
 
 @lru_cache(maxsize=8_192)
@@ -1025,7 +1038,82 @@ def traits(text: str) -> Traits:
         parties=frozenset((marker, word if word == "me" else _stem(word)) for marker, word in _PARTY.findall(spoken)),
         languages=_languages(spelled, plain),
         marks=marks(text, spelled),
+        asks=_asked_for(plain),
+        picks=_picks(terms, said),
     )
+
+
+_ASKS: Final = re.compile(
+    r"\b(?:(when|where|why|who)(?='s\b| (?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|am)\b)"
+    r"|how (long|often|far|much|many|big|old)\b|(what time|what date|what day|how come)\b)"
+)
+_ASKED: Final = {"what time": "when", "what date": "when", "what day": "when", "how come": "why", "many": "much"}
+_ASKED_ALIKE: Final = frozenset(
+    frozenset(pair.split("|")) for pair in "when|long much|long far|long much|often much|big much|old where|who".split()
+)
+"""How many days it takes and how long; where to report and to whom."""
+
+
+def _asked_for(plain: str) -> str:
+    found = _ASKS.search(plain)
+    if found is None:
+        return ""
+    word = found[1] or found[2] or found[3]
+    return _ASKED.get(word, word)
+
+
+_PICKED: Final = {
+    word: kind
+    for kind, words in {
+        "all": "all every each entire whole", "some": "some several certain selected", "any": "any", "one": "one single",
+        "both": "both", "most": "most", "few": "few", "first": "first", "last": "last final", "next": "next",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+_PICKED_APART: Final = frozenset(
+    frozenset(pair.split("|"))
+    for pair in "all|some all|first all|last all|one some|first any|one any|first both|one first|last first|next last|next"
+    " most|few most|any most|some".split()
+)
+_SUPERLATIVES: Final = {
+    word: words.split()[0]
+    for words in (
+        "cheapest", "fastest quickest", "biggest largest greatest", "smallest tiniest", "nearest closest", "newest latest",
+        "oldest earliest", "highest tallest", "lowest", "longest", "shortest", "strongest", "weakest", "safest", "easiest",
+        "simplest", "heaviest", "lightest", "hottest", "coldest", "richest", "busiest", "quietest", "healthiest",
+    )
+    for word in words.split()
+}  # fmt: skip
+
+
+def _picks(terms: list[str], said: list[str]) -> frozenset[tuple[str, str]]:
+    found = []
+    for index, term in enumerate(terms):
+        which = _PICKED.get(term) or _SUPERLATIVES.get(term)
+        if which is not None:
+            of = next((word for word in said[index + 1 : index + 4] if word), None)
+            if of is not None:
+                found.append((which, of))
+    return frozenset(found)
+
+
+def _pick_others(one: Traits, two: Traits) -> bool:
+    """Whether the same things are asked about, but others of them, or another thing about them."""
+    if one.asks and two.asks and one.asks != two.asks and frozenset((one.asks, two.asks)) not in _ASKED_ALIKE:
+        mine, theirs = set(one.words) - _LONG_OFTEN, set(two.words) - _LONG_OFTEN
+        if len(mine & theirs) >= 2 and len(mine - theirs) <= 1 and len(theirs - mine) <= 1:
+            return True
+    for which, of in one.picks:
+        for other, of_other in two.picks:
+            if of == of_other and which != other:
+                are_superlatives = which not in _PICKED_KINDS and other not in _PICKED_KINDS
+                if are_superlatives or frozenset((which, other)) in _PICKED_APART:
+                    return True
+    return False
+
+
+_LONG_OFTEN: Final = _stems("duration often long")
+_PICKED_KINDS: Final = frozenset(_PICKED.values())
 
 
 def packed(read: Traits) -> bytes:
@@ -1455,6 +1543,8 @@ def difference(one: Traits, two: Traits) -> str | None:
         return "number"
     if (
         one.mentions == two.mentions
+        and one.asks == two.asks
+        and one.picks == two.picks
         and one.slots == two.slots
         and one.bare == two.bare
         and one.deeds == two.deeds
@@ -1465,7 +1555,7 @@ def difference(one: Traits, two: Traits) -> str | None:
         return "polarity"
     if _swap_roles(one, two):
         return "role"
-    if _exchange_alternatives(one, two):
+    if _exchange_alternatives(one, two) or _pick_others(one, two):
         return "exchange"
     return "entity" if _name_others(one, two) else None
 

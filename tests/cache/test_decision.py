@@ -321,3 +321,16 @@ def test_words_with_another_sign_do_not_speak_for_the_others_of_their_group() ->
 )
 def test_a_greeting_that_the_question_is_about_is_not_taken_away(stored: str, asked: str) -> None:
     assert judged(near(60, text=stored), text=asked).claim < TWIN
+
+
+def test_something_else_than_all_wordings_of_a_group_name_is_less_likely_its_answer() -> None:
+    def p(another_wording: str) -> float:
+        nearest = near(20, text="Is the blue jacket in stock?")
+        return judged(nearest, near(25, text=another_wording), text="Is the suede jacket in stock?").p
+
+    assert p("Do you have the blue jacket now?") < p("Do you have the jacket now?")
+
+
+def test_a_thing_in_the_place_of_the_nearest_questions_is_not_served_by_the_groups_other_wordings() -> None:
+    stored = near(10, text="Is the shop open on Saturday?"), near(14, text="Can I come to the shop at the weekend?")
+    assert judged(*stored, text="Is the shop open on Sunday?").claim == 0

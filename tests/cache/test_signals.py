@@ -393,3 +393,44 @@ def test_signs_that_say_what_words_say_and_those_that_say_nothing_do_not_block(l
     left, right = pair(line)
     assert mismatch(left, right) in (None, "entity")
     assert mismatch(right, left) in (None, "entity")
+
+
+# --- which of them, and what about them ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "How do I delete all photos from the cloud? | How do I delete some photos from the cloud?",
+        "How do I replace the first match in a string? | How do I replace every match in a string?",
+        "Does the policy cover one driver? | Does the policy cover any driver?",
+        "What is the cheapest way to get to Vienna? | What is the fastest way to get to Vienna?",
+        "What is the oldest university in Italy? | What is the biggest university in Italy?",
+        "When do I hand in the thesis? | Where do I hand in the thesis?",
+        "Why does bread rise? | When does bread rise?",
+        "How long should I water the lawn? | How often should I water the lawn?",
+        "Is the blue jacket available in medium? | Is the black jacket available in medium?",
+        "What is the width of the desk in inches? | What is the width of the desk in centimetres?",
+        "How do I get a parking permit as a student? | How do I get a parking permit as an employee?",
+    ],
+)
+def test_others_of_the_same_things_and_other_questions_about_them_are_exchanges(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "exchange"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "When will my card arrive? | How long does my card take to arrive?",
+        "What is the fastest way to pay? | What is the quickest way to pay?",
+        "Who do I report a lost card to? | Where do I report a lost card?",
+        "How do I delete all my photos? | How do I delete every photo?",
+        "Where can I see my statement? | How can I see my statement?",
+        "When I top up, why does it fail? | Why does it fail when I top up?",
+    ],
+)
+def test_what_asks_for_the_same_in_other_words_is_no_exchange(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) != "exchange"
+    assert mismatch(right, left) != "exchange"
