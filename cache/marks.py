@@ -6,6 +6,7 @@ Pure functions over text; knows neither words' meanings nor vectors.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -64,7 +65,7 @@ class Marks(Struct, frozen=True, array_like=True):
     operators: tuple[str, ...] = ()
     """In their order."""
     foreign: frozenset[str] = frozenset()
-    """Words in another writing than Latin. Equal, or the questions are not."""
+    """Words in another writing than the text's, which is Latin. Equal, or the questions are not."""
     is_below_zero: bool = False
     scales: frozenset[str] = frozenset()
     """`m` or `M` of units whose case decides."""
@@ -94,7 +95,7 @@ def marks(text: str, words: frozenset[str]) -> Marks:
     signs = frozenset(_MONEY[sign] for sign in _MONEY_SIGN.findall(text))
     return Marks(
         operators=tuple("-" if sign in "−–" else sign for sign in operators if sign not in _HARMLESS),
-        foreign=frozenset(word for word in letters if max(map(ord, word)) >= _FOREIGN_FROM and not _is_latin(word)),
+        foreign=_foreign(letters),
         is_below_zero=_BELOW_ZERO.search(text) is not None,
         scales=worded.scales,
         money=signs or worded.money,
@@ -111,6 +112,12 @@ def _of_words(text: str, words: frozenset[str]) -> Marks:
     if not (money or is_spelled_out or scales):
         return _NOTHING
     return Marks(money=money, is_spelled_out=is_spelled_out, scales=scales)
+
+
+def _foreign(words: Sequence[str]) -> frozenset[str]:
+    """None in a text that is itself in another writing."""
+    found = [word for word in words if not _is_latin(word)]
+    return frozenset(found) if 2 * len(found) <= len(words) else frozenset()
 
 
 def _pictures(text: str) -> frozenset[str]:

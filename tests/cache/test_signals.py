@@ -386,6 +386,7 @@ def test_a_sign_in_the_place_of_another_exchanges_what_is_meant(line: str) -> No
         "How do I join with a Google+ account? | How do I join Hangouts in Gmail?",
         "How do I switch home -> business? | How do I switch from home to business?",
         "Terms & conditions of the card | Terms and conditions of the card",
+        "Как сбросить пароль? | Как мне сбросить пароль?",
         "Is the resumé of the course free? | Is the resume of the course free?",
     ],
 )
