@@ -100,10 +100,17 @@ def marks(text: str, words: frozenset[str]) -> Marks:
         scales=worded.scales,
         money=signs or worded.money,
         pictures=frozenset() if is_ascii else _pictures(text),
-        accented=frozenset(word for word in letters if _is_latin(word) and _without_accents(word) != word),
+        accented=frozenset(word for word in letters if _is_latin(word) and without_accents(word) != word),
         suffixed=frozenset(word.casefold() for word in _SUFFIXED.findall(text)),
         is_spelled_out=worded.is_spelled_out,
     )
+
+
+def without_accents(text: str) -> str:
+    """The text in letters without marks above, below or through them."""
+    if text.isascii():
+        return text
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
 def _of_words(text: str, words: frozenset[str]) -> Marks:
@@ -127,10 +134,6 @@ def _pictures(text: str) -> frozenset[str]:
 
 def _is_latin(word: str) -> bool:
     return all(ord(letter) < _FOREIGN_FROM or "LATIN" in unicodedata.name(letter, "") for letter in word)
-
-
-def _without_accents(word: str) -> str:
-    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
 
 
 def differ(one: Marks, two: Marks) -> Literal["number", "exchange"] | None:

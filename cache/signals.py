@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from cache.marks import Marks, differ, marks
+from cache.marks import Marks, differ, marks, without_accents
 
 
 def stem(word: str) -> str:
@@ -953,12 +953,6 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _without_accents(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-
-
 _LETTERS: Final = re.compile(r"[^\W_]+")
 _SPELLED: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 
@@ -993,11 +987,11 @@ def traits(text: str) -> Traits:
     names: frozenset[str] = (
         frozenset()
         if text.isupper()
-        else frozenset(_stem(_without_accents(name.lower())) for name in _NAME.findall(text))
+        else frozenset(_stem(without_accents(name.lower())) for name in _NAME.findall(text))
     )
     plain = _plain(text)
     spelled = frozenset(_SPELLED.findall(plain))
-    spoken = _with_phrases(_without_accents(plain))
+    spoken = _with_phrases(without_accents(plain))
     terms, parts = _terms(spoken)
     stems = [_stem(term) if term[0].isalpha() and index not in parts else "" for index, term in enumerate(terms)]
     mentions = frozenset(stems) - {""}
@@ -1601,7 +1595,7 @@ def _write_differently(one: Traits, two: Traits) -> bool:
     mine, theirs = one.marks, two.marks
     if mine.accented != theirs.accented and not one.mentions.isdisjoint(_ABOUT_A_WORD):
         accented = mine.accented - theirs.accented
-        if any(_stem(_without_accents(word)) in two.mentions for word in accented):
+        if any(_stem(without_accents(word)) in two.mentions for word in accented):
             return True
     if mine.is_spelled_out or theirs.is_spelled_out:
         return False
