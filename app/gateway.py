@@ -117,6 +117,10 @@ class Gateway:
             self._recent.keep(exchange, inbound)
         return Answer(exchange, events)
 
+    def forget(self, criteria: Mapping[str, Any]) -> None:
+        """As `RecentRequests.forget`."""
+        self._recent.forget(criteria)
+
     def _shed(self, caller: Caller) -> None:
         """Sends a request away before anything is done for it, where no stored answer could help and nobody is there to
         make one. Raises Overloaded."""

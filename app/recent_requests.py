@@ -4,8 +4,9 @@ In memory only, as the bytes that came, bounded in bytes, number and age. Knows 
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -76,6 +77,14 @@ class RecentRequests:
             conversation=kept.conversation,
         )
 
+    def forget(self, criteria: Mapping[str, Any]) -> None:
+        """Drops the requests of the team, environment and route that a purge names, all of them if it names nothing.
+        What else entries are purged by, requests do not have."""
+        if criteria.keys() <= _OF_REQUESTS:
+            gone = [name for name, kept in self._kept.items() if _is_of(kept.query, criteria)]
+            for request_id in gone:
+                self.drop(request_id)
+
     def drop(self, request_id: str) -> _Kept | None:
         kept = self._kept.pop(request_id, None)
         if kept is not None:
@@ -84,6 +93,13 @@ class RecentRequests:
 
     def _is_over(self, at: datetime) -> bool:
         return bool(self._kept) and at - next(iter(self._kept.values())).at > KEPT_FOR
+
+
+_OF_REQUESTS: Final = frozenset(("team", "env", "route"))
+
+
+def _is_of(query: Query, criteria: Mapping[str, Any]) -> bool:
+    return all(getattr(query, name) == value for name, value in criteria.items())
 
 
 async def _never() -> None:

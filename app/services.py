@@ -159,6 +159,7 @@ class Services(Struct):
         try:
             for criteria in wanted:
                 purged.append(self.cache.purge(**criteria))
+                self.gateway.forget(criteria)
                 await asyncio.sleep(0)  # others may be served between two
             for at, criteria in enumerate(wanted):
                 purged[at] += await self.embeddings.purge(criteria)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
 from app.exchange import Exchange
 from app.inbound import Inbound
@@ -84,3 +85,20 @@ def test_the_oldest_make_room() -> None:
     assert len(kept) == 3
     keep(kept, "too long", text="x" * BYTES_AT_MOST)
     assert len(kept) == 0
+
+
+@pytest.mark.parametrize("criteria", [{}, {"team": "support"}, {"env": "prod", "route": "faq"}])
+def test_a_purge_takes_the_requests_that_it_names(criteria: dict[str, str]) -> None:
+    kept = RecentRequests()
+    keep(kept, "req_1")
+    kept.forget(criteria)
+    assert len(kept) == 0
+    assert kept.take("req_1", NOW) is None
+
+
+@pytest.mark.parametrize("criteria", [{"team": "sales"}, {"team": "support", "route": "other"}, {"tag": "prices"}])
+def test_a_purge_of_something_else_leaves_them(criteria: dict[str, str]) -> None:
+    kept = RecentRequests()
+    keep(kept, "req_1")
+    kept.forget(criteria)
+    assert len(kept) == 1
