@@ -277,7 +277,7 @@ _CONVERSES: Final = _pairs(
 _OPPOSITES: Final = _pairs(
     """
     sent|received; covered|excluded; abroad overseas|home here; during|before after afterwards; beforehand|afterwards;
-    import|export;
+    import|export; expired|valid; whole entire|part half slice; average|longest shortest highest lowest;
     enable activate start begin launch add subscribe join open create connect install include resume establish setup initiate|disable deactivate inactivate stop end remove delete unsubscribe leave close cancel terminate disconnect uninstall erase quit pause suspend;
     pause suspend interrupt|resume continue unpause proceed; pause suspend hold|end terminate delete cancel quit remove;
     reschedule postpone|cancel; order book reserve|cancel; buy purchase order|return refund; setup create|delete remove;
@@ -1039,7 +1039,7 @@ def traits(text: str) -> Traits:
 
 _ASKS: Final = re.compile(
     r"\b(?:(when|where|why|who)(?='s\b| (?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|am)\b)"
-    r"|how (long|often|far|much|many|big|old)\b|(what time|what date|what day|how come)\b)"
+    r"|how (long|often|far|much|many|big|old|soon|tall|high|wide|deep|heavy|fast|hot|late|early)\b|(what time|what date|what day|how come)\b)"
 )
 _ASKED: Final = {"what time": "when", "what date": "when", "what day": "when", "how come": "why", "many": "much"}
 _ASKED_ALIKE: Final = frozenset(
@@ -1060,14 +1060,14 @@ _PICKED: Final = {
     word: kind
     for kind, words in {
         "all": "all every each entire whole", "some": "some several certain selected", "any": "any", "one": "one single",
-        "both": "both", "most": "most", "few": "few", "first": "first", "last": "last final", "next": "next",
+        "this": "this that these those", "both": "both", "most": "most", "few": "few", "first": "first", "last": "last final", "next": "next",
     }.items()
     for word in words.split()
 }  # fmt: skip
 _PICKED_APART: Final = frozenset(
     frozenset(pair.split("|"))
     for pair in "all|some all|first all|last all|one some|first any|one any|first both|one first|last first|next last|next"
-    " most|few most|any most|some".split()
+    " most|few most|any most|some this|all this|any".split()
 )
 _SUPERLATIVES: Final = {
     word: words.split()[0]

@@ -409,6 +409,7 @@ def test_signs_that_say_what_words_say_and_those_that_say_nothing_do_not_block(l
         "What is the oldest university in Italy? | What is the biggest university in Italy?",
         "When do I hand in the thesis? | Where do I hand in the thesis?",
         "Why does bread rise? | When does bread rise?",
+        "How tall is the oak wardrobe? | How wide is the oak wardrobe?",
         "How long should I water the lawn? | How often should I water the lawn?",
         "Is the blue jacket available in medium? | Is the black jacket available in medium?",
         "What is the width of the desk in inches? | What is the width of the desk in centimetres?",
