@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from cache.decision import Prior
 from cache.lookup import Cache, Fresh
-from cache.query import CachePolicy
+from cache.query import CachePolicy, Directives
 from eval.cache import open_cache, query_of
 from eval.intervals import Share, share
 from eval.streams import Question, Vectors
@@ -24,6 +25,8 @@ from eval.streams import Question, Vectors
 CONTEXTS: Final = (0, 2, 8, 30)
 """How many other questions a scene has."""
 CATEGORIES: Final = ("opposite", "number", "entity", "role", "language", "harmless")
+SEVERAL: Final = ("negation", "opposite", "number", "entity", "role", "scope", "condition", "quantity", "harmless")
+"""Categories of what is asked where several wordings are stored."""
 TRAPS: Final = ("opposite", "number", "entity", "role", "follow-up", "personal", "volatile")
 _STORED: Final = "the stored answer"
 _SEED: Final = 1
@@ -37,6 +40,8 @@ class Pair(Struct, frozen=True):
     asked: str
     is_same: bool
     near: str = ""
+    wordings: tuple[str, ...] = ()
+    """More questions that have the stored answer."""
 
 
 class Scene(Struct, frozen=True):
@@ -96,6 +101,16 @@ def read_traps(questions: Path, traps: Path) -> list[Pair]:
     return [Pair(row["kind"], question_of[row["near"]], row["text"], False, row["near"]) for row in rows]
 
 
+def read_several(path: Path, split: str) -> list[Pair]:
+    """What is asked beside several wordings of another question."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [
+        Pair(row["category"], row["stored"][0], row["asked"], row["same"], wordings=tuple(row["stored"][1:]))
+        for row in rows
+        if row["split"] == split
+    ]
+
+
 def measure_pairs(
     pairs: Sequence[Pair],
     others: Sequence[Question],
@@ -130,21 +145,23 @@ async def _scene(
     try:
         for question in context:
             await _store(cache, question, policy)
-        can_hit = await _store(cache, Question(pair.stored, _STORED), policy)
-        return await _asked(cache, pair, count, policy, can_hit=can_hit)
+        texts, is_anew = (pair.stored, *pair.wordings), bool(pair.wordings)
+        can_hit = [await _store(cache, Question(text, _STORED), policy, is_anew=is_anew) for text in texts]
+        return await _asked(cache, pair, count, policy, can_hit=any(can_hit))
     finally:
         cache.close()
 
 
-async def _store(cache: Cache[Any], question: Question, policy: CachePolicy) -> bool:
-    """Whether its like may be served semantically from now on."""
-    found = await cache.lookup(query_of(question.text, policy, ""))
+async def _store(cache: Cache[Any], question: Question, policy: CachePolicy, *, is_anew: bool = False) -> bool:
+    """Whether its like may be served semantically from now on. `is_anew`: it is answered, whatever is stored."""
+    query = msgspec.structs.replace(query_of(question.text, policy, ""), directives=Directives(no_cache=is_anew))
+    found = await cache.lookup(query)
     if found.ticket is not None:
         cache.store(found.ticket, Fresh("model", 2, False, 20, question.answer, question.answer.encode()))
         if found.flight is not None:
             cache.land(found.ticket, found.flight)
         await cache.settle()
-    return found.judgement is not None
+    return found.judgement is not None or (is_anew and found.ticket is not None and found.ticket.vector is not None)
 
 
 async def _asked(cache: Cache[Any], pair: Pair, count: int, policy: CachePolicy, *, can_hit: bool) -> Scene:

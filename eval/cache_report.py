@@ -9,6 +9,7 @@ replayed is made by the functions of production.
 """
 
 import asyncio
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -99,6 +100,8 @@ class Material(Struct, frozen=True, kw_only=True):
     tested: tuple[str, ...]
     pairs: list[adversarial.Pair]
     traps: list[adversarial.Pair]
+    several: list[adversarial.Pair]
+    """With several wordings stored."""
     scenes: list[tuple[str, str, bool]]
     """(stored, asked, whether they have one answer), for fitting."""
     vectors: Vectors
@@ -122,11 +125,13 @@ def gather(plan: Plan, encoder: Encoder, keep: Path | None, stages: Stages) -> M
     pairs = adversarial.read_adversarial(path, "test")
     development = [pair for pair in adversarial.read_adversarial(path, "dev") if pair.category != "language"]
     traps = adversarial.read_traps(OWN / "faq" / "questions.jsonl", OWN / "faq" / "traps.jsonl")
+    several = adversarial.read_several(OWN / "adversarial" / "several.jsonl", "test")
     if plan.is_quick:
-        pairs, traps = _every(pairs, 4), _every(traps, 3)
+        pairs, traps, several = _every(pairs, 4), _every(traps, 3), _every(several, 4)
     tested = (*(name for name in STREAMS if name in streams and name in plan.streams), FAQ)
     sets = {name: [question.text for question in questions] for name, questions in streams.items()}
-    sets["pairs"] = [text for pair in (*pairs, *development, *traps) for text in (pair.stored, pair.asked)]
+    tricks = (*pairs, *development, *traps, *several)
+    sets["pairs"] = [text for pair in tricks for text in (pair.stored, *pair.wordings, pair.asked)]
     vectors: Vectors = {}
     with stages("Vectors", sum(map(len, sets.values()))) as advance:
         for texts in sets.values():
@@ -137,6 +142,7 @@ def gather(plan: Plan, encoder: Encoder, keep: Path | None, stages: Stages) -> M
         tested=tested,
         pairs=pairs,
         traps=traps,
+        several=several,
         scenes=[(pair.stored, pair.asked, pair.is_same) for pair in development],
         vectors=vectors,
     )
@@ -431,6 +437,8 @@ class CacheReport(Struct, frozen=True, kw_only=True):
     pooled: tuple[Setting, ...]
     pairs: tuple[adversarial.CategoryFigures, ...]
     pairs_kappa: float
+    several: tuple[adversarial.CategoryFigures, ...]
+    """Where several wordings of the stored question are stored; at the same kappa."""
     traps: tuple[adversarial.CategoryFigures, ...]
     traps_in_full: tuple[adversarial.CategoryFigures, ...]
     traps_kappa: float
@@ -494,8 +502,9 @@ def evaluate(
         ),
         pairs=tuple(adversarial.by_category(tricks[0], adversarial.CATEGORIES)),
         pairs_kappa=_first_kappa(priors.shipped),
-        traps=tuple(adversarial.by_category(tricks[1], adversarial.TRAPS)),
-        traps_in_full=tuple(adversarial.by_category(tricks[2], adversarial.TRAPS)),
+        several=tuple(adversarial.by_category(tricks[1], adversarial.SEVERAL)),
+        traps=tuple(adversarial.by_category(tricks[2], adversarial.TRAPS)),
+        traps_in_full=tuple(adversarial.by_category(tricks[3], adversarial.TRAPS)),
         traps_kappa=_first_kappa(priors.of[FAQ]),
         are_traps_in_view=priors.whole is None,
         cacheability=measure_cacheability(OWN / "cacheability" / "prompts.jsonl", "test"),
@@ -638,24 +647,19 @@ def _mean(values: Sequence[float]) -> float:
 
 def _tricks(
     material: Material, priors: Priors, workers: Workers[Material], stages: Stages
-) -> tuple[list[adversarial.Trial], list[adversarial.Trial], list[adversarial.Trial]]:
-    """Adversarial pairs; traps of the FAQ in sparse scopes; traps beside the whole FAQ."""
-    pairs = [
-        partial(_pairs, part, FAQ, priors.shipped)
-        for part in (material.pairs[at : at + _CHUNK] for at in range(0, len(material.pairs), _CHUNK))
+) -> list[list[adversarial.Trial]]:
+    """Adversarial pairs, the same with several wordings stored, and traps of the FAQ, all in sparse scopes; traps
+    beside the whole FAQ."""
+    suites = ((material.pairs, priors.shipped), (material.several, priors.shipped), (material.traps, priors.of[FAQ]))
+    parts = [
+        [partial(_pairs, suite[at : at + _CHUNK], FAQ, prior) for at in range(0, len(suite), _CHUNK)]
+        for suite, prior in suites
     ]
-    traps = [
-        partial(_pairs, part, FAQ, priors.of[FAQ])
-        for part in (material.traps[at : at + _CHUNK] for at in range(0, len(material.traps), _CHUNK))
-    ]
-    full = partial(_in_full, priors.of[FAQ])
-    with stages("Adversarial pairs", len(material.pairs) + 2 * len(material.traps)) as advance:
-        found = workers.run([full, *pairs, *traps], advance)
-    return (
-        [trial for part in found[1 : len(pairs) + 1] for trial in part],
-        [trial for part in found[len(pairs) + 1 :] for trial in part],
-        found[0],
-    )
+    total = sum(len(suite) for suite, _ in suites) + len(material.traps)
+    with stages("Adversarial pairs", total) as advance:
+        in_full, *found = workers.run([partial(_in_full, priors.of[FAQ]), *itertools.chain(*parts)], advance)
+    left = iter(found)
+    return [[trial for _ in part for trial in next(left)] for part in parts] + [in_full]
 
 
 def _pairs(

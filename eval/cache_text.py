@@ -147,16 +147,20 @@ def verdicts(report: CacheReport) -> list[str]:
     quiet = [stream.name for stream in report.streams if all(setting.is_quiet for setting in stream.settings)]
     if quiet:
         found.append(f"Left alone, since too little can be served safely: {', '.join(quiet)}.")
-    tricked = [
-        f"{each.category} {percent(each.wrong.value, 2)} %"
-        for each in report.pairs
-        if not each.is_same and each.wrong.value is not None and each.wrong.value > _TRICKED
-    ]
-    found.append(
-        f"Broken: adversarial pairs served wrongly in more than {_budget(_TRICKED)} of scenes: {', '.join(tricked)}."
-        if tricked
-        else f"Kept: no category of adversarial pairs is served wrongly in more than {_budget(_TRICKED)} of scenes."
-    )
+    for suite, figures in (
+        ("adversarial pairs", report.pairs),
+        ("questions beside several wordings of another", report.several),
+    ):
+        tricked = [
+            f"{each.category} {percent(each.wrong.value, 2)} %"
+            for each in figures
+            if not each.is_same and each.wrong.value is not None and each.wrong.value > _TRICKED
+        ]
+        found.append(
+            f"Broken: {suite} served wrongly in more than {_budget(_TRICKED)} of scenes: {', '.join(tricked)}."
+            if tricked
+            else f"Kept: no category of {suite} is served wrongly in more than {_budget(_TRICKED)} of scenes."
+        )
     stale = sum(each.stale + each.stale_exact for each in report.drift if each.change.endswith("version"))
     found.append(f"{'Broken' if stale else 'Kept'}: {stale} stale hits after a new knowledge version.")
     unannounced = [each for each in report.drift if not each.change.endswith("version")]
@@ -355,6 +359,11 @@ def _adversarial(report: CacheReport) -> Iterable[Sheet]:
         "Bounds belong on questions: the scenes of one question are not independent.",
         report.pairs,
     )
+    yield _categories(
+        "Questions beside several wordings of another, test part",
+        f"Three wordings stored, beside 0, 2, 8 and 30 other questions; shipped prior, kappa {report.pairs_kappa:.4f}.",
+        report.several,
+    )
     view = ", with the FAQ in view" if report.are_traps_in_view else ", fitted without the FAQ"
     yield _categories(
         "Traps of the FAQ in sparse scopes",
@@ -370,6 +379,7 @@ def _adversarial(report: CacheReport) -> Iterable[Sheet]:
         (name, stored, asked)
         for name, categories in (
             ("pair", report.pairs),
+            ("several wordings", report.several),
             ("trap", report.traps),
             ("trap, whole FAQ", report.traps_in_full),
         )

@@ -6,6 +6,7 @@ import pytest
 from cache.decision import Prior
 from eval.adversarial import (
     CATEGORIES,
+    SEVERAL,
     TRAPS,
     Pair,
     Scene,
@@ -14,6 +15,7 @@ from eval.adversarial import (
     measure_in_full,
     measure_pairs,
     read_adversarial,
+    read_several,
     read_traps,
 )
 from eval.cache import policy_of
@@ -38,6 +40,15 @@ def test_every_pair_is_read_in_both_directions() -> None:
     assert pairs[0].stored == pairs[1].asked
     assert pairs[0].asked == pairs[1].stored
     assert all(pair.is_same == (pair.category == "harmless") for pair in pairs)
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_several_wordings_stand_beside_what_is_asked(split: str) -> None:
+    pairs = read_several(DATA / "adversarial" / "several.jsonl", split)
+
+    assert {pair.category for pair in pairs} == set(SEVERAL)
+    assert all(pair.is_same == (pair.category == "harmless") for pair in pairs)
+    assert all(len({pair.stored, *pair.wordings, pair.asked}) == 4 for pair in pairs)
 
 
 def test_every_trap_stands_beside_the_question_that_it_resembles() -> None:
@@ -83,6 +94,21 @@ def test_a_pair_is_played_in_every_context_and_a_personal_one_is_kept_out(prior:
     assert not any(scene.is_kept_out or scene.is_served for scene in opposite.scenes)
     assert all(scene.is_kept_out and not scene.is_served for scene in personal.scenes)
     assert sum(seen) == 2
+
+
+def test_all_wordings_are_stored_though_one_would_answer_the_next(prior: Prior) -> None:
+    wordings = ("How is the gate opened?", "Which way does the gate open?")
+    pair = Pair("harmless", "How do I open the gate?", "How do I open this gate?", True, wordings=wordings)
+    vectors = {text: unit(np.eye(DIM)[number]) for number, text in enumerate((pair.stored, *wordings))}
+    asked_like_the_last = {pair.asked: vectors[wordings[-1]]}
+
+    (alone,) = measure_pairs(
+        [Pair("harmless", pair.stored, pair.asked, True)], [], vectors | asked_like_the_last, prior, POLICY, (0,)
+    )
+    (several,) = measure_pairs([pair], [], vectors | asked_like_the_last, prior, POLICY, (0,))
+
+    assert not alone.scenes[0].is_served
+    assert several.scenes[0].is_right
 
 
 def test_the_same_text_is_served_and_is_wrong_where_the_answers_differ(prior: Prior) -> None:
