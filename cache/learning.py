@@ -171,9 +171,8 @@ class Learning:
         expected, p = None, 0.0
         if judgement is not None and judgement.group is not None and judgement.blocked_by is None:
             near = self._holdings.group(judgement.group)
-            if (
-                near is not None and near.scope == entry.scope
-            ):  # a curated one's is another: it labels, and links nothing
+            # A curated group is of another scope: it labels, and links nothing.
+            if near is not None and near.scope == entry.scope:
                 expected, p = near.id, judgement.p
         found = await self._answers.groups_of(entry.scope, answer, vector, expected, p)
         if self._holdings.group(own.id) is not own:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 _PLAIN: Final = re.compile(r"[\w\s.,;:'\"?()!-]*", re.ASCII)
-"""In such a text only a minus and an exclamation can say something."""
+"""In such a text only a minus can say something that words do not."""
 _SPACE_OR_OPENING: Final = r"(?<![^\s(\[\"'=,;:])"
 _BELOW_ZERO: Final = re.compile(_SPACE_OR_OPENING + r"[-−–](?=\.?\d)")
 _MONEY: Final = {
@@ -91,7 +91,7 @@ def marks(text: str, words: frozenset[str]) -> Marks:
     is_ascii, worded = text.isascii(), _of_words(text, words)
     text = unicodedata.normalize("NFC", text)
     letters = () if is_ascii else tuple(_WORD.findall(text.casefold()))
-    operators = [found[0].strip() for found in _OPERATOR.finditer(_DATE.sub(" ", text))]
+    operators = _OPERATOR.findall(_DATE.sub(" ", text))
     signs = frozenset(_MONEY[sign] for sign in _MONEY_SIGN.findall(text))
     return Marks(
         operators=tuple("-" if sign in "−–" else sign for sign in operators if sign not in _HARMLESS),

@@ -1042,10 +1042,6 @@ _ASKS: Final = re.compile(
     r"|how (long|often|far|much|many|big|old|soon|tall|high|wide|deep|heavy|fast|hot|late|early)\b|(what time|what date|what day|how come)\b)"
 )
 _ASKED: Final = {"what time": "when", "what date": "when", "what day": "when", "how come": "why", "many": "much"}
-_ASKED_ALIKE: Final = frozenset(
-    frozenset(pair.split("|")) for pair in "when|long much|long far|long much|often much|big much|old where|who".split()
-)
-"""How many days it takes and how long; where to report and to whom."""
 
 
 def _asked_for(plain: str) -> str:
@@ -1064,11 +1060,6 @@ _PICKED: Final = {
     }.items()
     for word in words.split()
 }  # fmt: skip
-_PICKED_APART: Final = frozenset(
-    frozenset(pair.split("|"))
-    for pair in "all|some all|first all|last all|one some|first any|one any|first both|one first|last first|next last|next"
-    " most|few most|any most|some this|all this|any".split()
-)
 _SUPERLATIVES: Final = {
     word: words.split()[0]
     for words in (
@@ -1089,25 +1080,6 @@ def _picks(terms: list[str], said: list[str]) -> frozenset[tuple[str, str]]:
             if of is not None:
                 found.append((which, of))
     return frozenset(found)
-
-
-def _pick_others(one: Traits, two: Traits) -> bool:
-    """Whether the same things are asked about, but others of them, or another thing about them."""
-    if one.asks and two.asks and one.asks != two.asks and frozenset((one.asks, two.asks)) not in _ASKED_ALIKE:
-        mine, theirs = set(one.words) - _LONG_OFTEN, set(two.words) - _LONG_OFTEN
-        if len(mine & theirs) >= 2 and len(mine - theirs) <= 1 and len(theirs - mine) <= 1:
-            return True
-    for which, of in one.picks:
-        for other, of_other in two.picks:
-            if of == of_other and which != other:
-                are_superlatives = which not in _PICKED_KINDS and other not in _PICKED_KINDS
-                if are_superlatives or frozenset((which, other)) in _PICKED_APART:
-                    return True
-    return False
-
-
-_LONG_OFTEN: Final = _stems("duration often long")
-_PICKED_KINDS: Final = frozenset(_PICKED.values())
 
 
 def packed(read: Traits) -> bytes:
@@ -1827,6 +1799,34 @@ def _exchange_alternatives(one: Traits, two: Traits) -> bool:
     if {group for group, _ in mine}.isdisjoint(group for group, _ in theirs):
         return False
     return all(word in _ALL_MEMBERS or word in _GENERIC for word in set(one.words) ^ set(two.words))
+
+
+_ASKED_ALIKE: Final = frozenset(
+    frozenset(pair.split("|")) for pair in "when|long much|long far|long much|often much|big much|old where|who".split()
+)
+"""How many days it takes and how long; where to report and to whom."""
+_PICKED_APART: Final = frozenset(
+    frozenset(pair.split("|"))
+    for pair in "all|some all|first all|last all|one some|first any|one any|first both|one first|last first|next last|next"
+    " most|few most|any most|some this|all this|any".split()
+)
+_LONG_OFTEN: Final = _stems("duration often long")
+_PICKED_KINDS: Final = frozenset(_PICKED.values())
+
+
+def _pick_others(one: Traits, two: Traits) -> bool:
+    """Whether the same things are asked about, but others of them, or another thing about them."""
+    if one.asks and two.asks and one.asks != two.asks and frozenset((one.asks, two.asks)) not in _ASKED_ALIKE:
+        mine, theirs = set(one.words) - _LONG_OFTEN, set(two.words) - _LONG_OFTEN
+        if len(mine & theirs) >= 2 and len(mine - theirs) <= 1 and len(theirs - mine) <= 1:
+            return True
+    for which, of in one.picks:
+        for other, of_other in two.picks:
+            if of == of_other and which != other:
+                are_superlatives = which not in _PICKED_KINDS and other not in _PICKED_KINDS
+                if are_superlatives or frozenset((which, other)) in _PICKED_APART:
+                    return True
+    return False
 
 
 def _exchange_a_thing(one: Traits, two: Traits) -> bool:
