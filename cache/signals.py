@@ -1802,9 +1802,11 @@ def _exchange_alternatives(one: Traits, two: Traits) -> bool:
 
 
 _ASKED_ALIKE: Final = frozenset(
-    frozenset(pair.split("|")) for pair in "when|long much|long far|long much|often much|big much|old where|who".split()
+    frozenset(pair.split("|"))
+    for pair in "when|long when|soon when|early when|late long|soon long|fast fast|soon early|soon much|long far|long much|often"
+    " much|big much|old tall|high tall|long wide|long deep|long where|who".split()
 )
-"""How many days it takes and how long; where to report and to whom."""
+"""How many days it takes and how long; when it comes and how soon; where to report and to whom."""
 _PICKED_APART: Final = frozenset(
     frozenset(pair.split("|"))
     for pair in "all|some all|first all|last all|one some|first any|one any|first both|one first|last first|next last|next"

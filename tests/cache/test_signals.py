@@ -425,6 +425,7 @@ def test_others_of_the_same_things_and_other_questions_about_them_are_exchanges(
     "line",
     [
         "When will my card arrive? | How long does my card take to arrive?",
+        "When does my new card arrive? | How soon does my new card arrive?",
         "What is the fastest way to pay? | What is the quickest way to pay?",
         "Who do I report a lost card to? | Where do I report a lost card?",
         "How do I delete all my photos? | How do I delete every photo?",
