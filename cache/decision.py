@@ -23,7 +23,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from cache.index import Vector
-from cache.signals import Traits, difference, traits
+from cache.signals import difference
+from cache.traits import Traits, traits
 
 NEIGHBOURS: Final = 32
 """How many anchors the decision looks at."""

@@ -33,8 +33,8 @@ from cache.neighbourhood import Neighbourhood
 from cache.query import Acceptance, CachePolicy, Directives, Disposition, Query
 from cache.sameness import Verdict
 from cache.scope import Split, curated_scope, exact_key, normalised, scope_of, split, takes_curated
-from cache.signals import traits
 from cache.ticket import Complaint, FollowUp, Fresh, Ticket
+from cache.traits import traits
 from cache.transfer import Kept, Taken
 from cache.trust import Trust
 from cache.warming import Warmed, Warming

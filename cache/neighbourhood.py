@@ -14,7 +14,7 @@ import numpy as np
 from cache.decision import NEIGHBOURS, GroupView, Judgement, Neighbour, Prior, judge
 from cache.groups import Evidence, Group, Groups
 from cache.index import Vector, VectorIndex
-from cache.signals import Traits, packed, traits, unpacked
+from cache.traits import Traits, packed, traits, unpacked
 
 _PENDING: Final = -1
 """Anchor and group of a question whose answer is being made."""

@@ -249,7 +249,7 @@ def test_a_prior_for_other_features_is_refused() -> None:
 
 # --- Purity -------------------------------------------------------------------------------------------------
 
-PURE_MODULES = ("scope", "cacheability", "signals", "decision", "query", "lifetime")
+PURE_MODULES = tuple("scope cacheability vocabulary languages traits signals decision query lifetime".split())
 IMPURE = {
     "asyncio",
     "datetime",

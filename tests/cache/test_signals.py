@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache.signals import mismatch, packed, stem, traits, unpacked
+from cache.signals import mismatch
+from cache.traits import packed, traits, unpacked
+from cache.vocabulary import stem
 from tests.running import ROOT
 
 QUESTIONS = ROOT / "data" / "faq" / "questions.jsonl"
