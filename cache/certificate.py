@@ -100,7 +100,8 @@ reach: what audits of others say is no evidence of them."""
 UNAUDITABLE_MEMORY: Final = STALE_HITS / UNAUDITABLE_SHARE
 """In hits, after which one weighs 1/e among the latest."""
 AUDITS_MISSED: Final = 3.0
-"""After as many hits as have so many audits on average, without a clear label, kappa is not loosened."""
+"""After as many hits as have so many audits on average, without a clear label, kappa is not loosened; by the share of
+audits that was in force at each hit."""
 MEMORY: Final = 2_000
 """Labels' worth after which a label weighs 1/e in the estimate."""
 DEMAND_MEMORY: Final = 10_000
@@ -111,20 +112,17 @@ shape, for wrong labels that come as a Poisson process."""
 DISTRUST: Final = 2.0
 DISTRUST_WRONG: Final = 3.0
 """After an alarm the model's word is replaced by so many budgets with so much weight: only labels lead back."""
-PROMISED: Final = 2.0
-"""So many budgets are expected wrong at the shipped kappa, and less in proportion to 1 - kappa, before the model has
-said what it expects of this route: on streams that look like no other the tail of p was three times too good."""
 SHIPPED_AT_MOST: Final = 0.05
 """The largest budget that a kappa is shipped for."""
 PRIOR_REQUESTS: Final = 200
-"""That weighs as many requests in what the model expects."""
+"""That the shipped kappa is expected to spend its budget, and a stricter one less in proportion to 1 - kappa, weighs as
+many requests in what the model expects of a route."""
 CAUTION: Final = 0.15
 """So many standard deviations are added to an estimate,"""
 AIM: Final = 0.95
 """and without a certificate it is to be at most this share of the budget then."""
 BEARABLE: Final = 1.2
-"""Kappa is tightened when it is more than this one: between the two nothing moves. (Replayed on thirty streams: to
-doubt the model at first, see `PROMISED`, costs small streams less than to be cautious for ever costs large ones.)"""
+"""Kappa is tightened when it is more than this one: between the two nothing moves."""
 MARGIN: Final = 1.5
 """A looser kappa must stand so far above its threshold; one in force is kept down to the threshold."""
 HOLD: Final = 100.0
@@ -181,8 +179,7 @@ class Terms(Struct, frozen=True):
     per: Per = "hit"
     start: Start = "closed"
     prior_kappa: float = 0.95
-    """Where `start = prior` begins; the next stricter one of the grid is taken. After the first requests it is left for
-    a stricter one, see `PROMISED`, until the route's own requests and labels speak for it."""
+    """Where `start = prior` begins; the next stricter one of the grid is taken."""
     delta: float = 0.05
     audit_share: float = 0.05
     """The smallest share of hits to audit. A label with a smaller propensity is taken for a complaint."""
@@ -341,8 +338,7 @@ class Certifier:
         self._risks = np.array([ratio * budget for ratio in RISKS if ratio * budget < 0.9])
         self._bets = bets(self._risks)
         self._cap = CAP / (terms.delta * min(STARTS.values()))
-        promised = PROMISED * min(budget, SHIPPED_AT_MOST)
-        self._promised = promised * (1 - np.array(KAPPAS)) / (1 - terms.prior_kappa)
+        self._promised = min(budget, SHIPPED_AT_MOST) * (1 - np.array(KAPPAS)) / (1 - terms.prior_kappa)
         self._begin()
 
     def _begin(self) -> None:
@@ -356,6 +352,7 @@ class Certifier:
         self._begin_counts()
         self._since_turn = 0.0
         self._since_label = 0  # hits
+        self._missed = 0.0  # audits expected of them
         self._unauditable = 0.0  # of the latest hits
         self._since_thought = 0  # requests
         self._since_loosening = 0  # right labels
@@ -391,7 +388,7 @@ class Certifier:
     def _lacks_audits(self) -> bool:
         """Whether hits had no clear label for so long that audits must be failing: the labels of what is not served
         alone never loosen kappa."""
-        return self.is_stale or self._since_label * self._share > AUDITS_MISSED
+        return self.is_stale or self._missed > AUDITS_MISSED
 
     @property
     def state(self) -> State:
@@ -419,6 +416,7 @@ class Certifier:
         if is_served:
             self._count("hits")
             self._since_label += 1
+            self._missed += observation.propensity or self._share
             self._is_paused = observation.propensity == 0
             self._unauditable += self._is_paused - self._unauditable / UNAUDITABLE_MEMORY
             if self._is_paused:
@@ -551,7 +549,10 @@ class Certifier:
             }
             # What is counted since a later version was not counted before.
             counts = [dict.fromkeys(_COUNTS, 0) | dict(zip(_COUNTS, each, strict=False)) for each in state.counts]
-            numbers = {name: kind(({"_unauditable": 0.0} | state.numbers)[name]) for name, kind in _NUMBERS.items()}
+            numbers = {
+                name: kind(({"_unauditable": 0.0, "_missed": 0.0} | state.numbers)[name])
+                for name, kind in _NUMBERS.items()
+            }
         except (zlib.error, msgspec.MsgspecError, ValueError, KeyError):
             certifier._alarm = "restarted"
             return certifier
@@ -594,7 +595,7 @@ class Certifier:
             self._signal[:rows] *= gains[_BUDGET, _UPPER:]
             self._weigh(rows, weight, is_wrong=label == "wrong")
             if is_served:
-                self._since_label = 0
+                self._since_label, self._missed = 0, 0.0
         else:
             self._leave_out(reach, weight, is_unclear=label == "unclear")
         self._since_turn += weight
@@ -689,7 +690,7 @@ class Certifier:
         self._distrust[:] = 1.0
         self._alarm = alarm
         self._at = self._guarded = _NOTHING
-        self._since_label, self._unauditable = 0, 0.0
+        self._since_label, self._missed, self._unauditable = 0, 0.0, 0.0
 
     def _rethink(self) -> None:
         self._since_thought += 1
@@ -746,7 +747,7 @@ class Certifier:
                 self._is_tightened = False
                 self._alarm = None
         if self._at == _NOTHING:
-            self._since_label, self._unauditable = 0, 0.0
+            self._since_label, self._missed, self._unauditable = 0, 0.0, 0.0
             self._is_certified = False
             self._is_hopeless = self._is_refuted(estimates)
             return
@@ -844,6 +845,7 @@ _NUMBERS: Final[dict[str, type[float] | type[int] | type[bool]]] = {
     "_all_requests": float,
     "_since_turn": float,
     "_since_label": int,
+    "_missed": float,
     "_unauditable": float,
     "_since_thought": int,
     "_since_loosening": int,

@@ -41,8 +41,8 @@ _STEP_S: Final = 200e-6
 """After so much work requests go first;"""
 _PATIENCE: Final = 32
 """So many rounds of the event loop a step waits for a quiet one,"""
-_BACKLOG: Final = 16
-"""less one for each answer that waits beyond so many."""
+_BACKLOG: Final = 8
+"""less so many for each answer that waits."""
 _QUIET_S: Final = 50e-6
 """A round that takes no longer had nothing else to do."""
 
@@ -129,7 +129,7 @@ class Learning:
         began = time.perf_counter()
         if began - self._resumed_s < _STEP_S:
             return
-        for _ in range(max(_PATIENCE - max(len(self._waiting) - _BACKLOG, 0), 1)):
+        for _ in range(max(_PATIENCE - _BACKLOG * len(self._waiting), 1)):
             await asyncio.sleep(0)
             self._resumed_s = time.perf_counter()
             if self._resumed_s - began < _QUIET_S:

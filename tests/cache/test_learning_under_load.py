@@ -1,6 +1,7 @@
 """While requests want all of the processor, answers are stored and nothing is learned from them; later they are."""
 
 import asyncio
+import time
 from typing import Any
 
 from msgspec.structs import replace
@@ -50,3 +51,17 @@ async def test_whoever_closes_the_cache_does_not_wait_for_quieter_times(keep: Ke
     kept.cache.is_busy = lambda: True
 
     await asyncio.wait_for(kept.cache.settle(), 10)
+
+
+async def test_learning_keeps_up_with_requests_that_never_pause(kept: Kept) -> None:
+    await kept.learn(ask())
+    for number in range(20):
+        await store(kept, ask(f"{PARAPHRASE} {number}"), f"forgot: wording {number}")
+
+    for _ in range(20 * 15):  # as often as the event loop turns for so many requests
+        until = time.perf_counter() + 3e-4
+        while time.perf_counter() < until:
+            pass
+        await asyncio.sleep(0)
+
+    assert kept.count("groups") == 1
