@@ -47,6 +47,8 @@ _JOINS: Final = 3
 """How often a request joins others' flights before it goes its own way."""
 _FOLLOW_UPS_AT_MOST: Final = 32
 """So many audits and refreshes at the same time."""
+_LEARNS_ON_S: Final = 5.0
+"""So long the gateway stays, at its end, to learn what fresh answers teach."""
 
 
 class Route(Struct, frozen=True):
@@ -425,7 +427,7 @@ class Gateway:
             task.cancel()
         await land(list(self._under_way), grace_s)
         await asyncio.gather(*self._following, *self._judging.under_way, return_exceptions=True)
-        await self._cache.settle()
+        await self._cache.settle(_LEARNS_ON_S)
 
 
 async def _followed(flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:

@@ -21,7 +21,7 @@ _CACHE: Final = {
     "groups": "Groups of answers that say the same",
     "vectors": "Questions that can be found by their meaning",
     "bytes": "Bytes of stored answers, questions and vectors",
-    "lessons_skipped": "Fresh answers since the start that taught nothing, because there was too much else to do",
+    "lessons_skipped": "Fresh answers since the start that taught nothing, because too many others waited to",
 }
 _DEPLOYMENTS: Final = {
     "failure_share": "Share of failed calls in the breaker's window",

@@ -32,7 +32,8 @@ LABELS: Final[dict[Verdict, Label]] = {"same": "right", "different": "wrong", "u
 
 _LABELLED_FROM: Final = 0.5
 """No route serves what is less likely, so nobody will want to know what it would have been."""
-_WAITING_AT_MOST: Final = 200
+_WAITING_AT_MOST: Final = 500
+"""Some 5 MB."""
 _STANDS_BACK_S: Final = 0.1
 _CURATED_ANCHORS_AT_MOST: Final = 100
 _LIKELY: Final = 0.6
@@ -73,7 +74,7 @@ class Learning:
         is_busy: Callable[[], bool],
     ) -> None:
         """`on_label` is told what a fresh answer says of the stored one that was not served instead. While `is_busy`
-        there is too much to do for requests: nothing is learned."""
+        there is too much to do for requests: what is to be learned waits."""
         assert holdings.neighbourhood is not None
         self._holdings = holdings
         self._neighbourhood = holdings.neighbourhood
@@ -85,16 +86,16 @@ class Learning:
         self._is_busy = is_busy
         self._is_settling = False
         self.skipped = 0
-        """Fresh answers from which nothing was learned, because there was too much to do."""
+        """Fresh answers from which nothing was learned, because too many waited."""
         self._waiting: deque[Lesson] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._resumed_s = 0.0
         """When requests last went first, by the performance counter."""
 
     def soon(self, lesson: Lesson) -> bool:
-        """Learns in the background; False if too much waits already, or requests want all of the processor: a label
-        less is better than a queue that takes memory and time from them."""
-        if len(self._waiting) >= _WAITING_AT_MOST or self._is_busy():
+        """Learns in the background, once requests no longer want all of the processor; False if too much waits already:
+        an answer that is linked with none is better than a queue that takes their memory."""
+        if len(self._waiting) >= _WAITING_AT_MOST:
             self.skipped += 1
             return False
         self._waiting.append(msgspec.structs.replace(lesson, ticket=lesson.ticket.trimmed()))
@@ -102,11 +103,15 @@ class Learning:
             self._worker = asyncio.get_running_loop().create_task(self._work())
         return True
 
-    async def settle(self) -> None:
-        """Waits until everything that waits has been learnt."""
+    async def settle(self, within_s: float | None = None) -> None:
+        """Waits until everything that waits has been learnt; what has not been begun in time is skipped."""
         self._is_settling = True
         while self._worker is not None:
-            await asyncio.wait([self._worker])
+            done, _ = await asyncio.wait([self._worker], timeout=within_s)
+            if not done:
+                self.skipped += len(self._waiting)
+                self._waiting.clear()
+                within_s = None
         self._is_settling = False
 
     async def _work(self) -> None:

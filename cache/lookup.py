@@ -441,10 +441,11 @@ class Cache(Generic[Event]):
     def _learn(self, lesson: Lesson) -> bool:
         return self._learning is not None and self._learning.soon(lesson)
 
-    async def settle(self) -> None:
-        """Waits until all fresh answers are linked and have labelled what would have been served."""
+    async def settle(self, within_s: float | None = None) -> None:
+        """Waits until all fresh answers are linked and have labelled what would have been served; those that have not
+        been begun in time are not."""
         if self._learning is not None:
-            await self._learning.settle()
+            await self._learning.settle(within_s)
 
     # --- after a hit ---
 

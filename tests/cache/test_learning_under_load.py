@@ -1,4 +1,4 @@
-"""While requests want all of the processor, answers are stored and nothing is learned from them; later they are."""
+"""While requests want all of the processor, answers are stored, and what they teach waits; but not without end."""
 
 import asyncio
 import time
@@ -20,15 +20,30 @@ async def rounds(count: int = 50) -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_comes_while_it_is_busy_is_stored_and_counted_and_teaches_nothing(kept: Kept) -> None:
+async def test_what_comes_while_it_is_busy_is_stored_and_teaches_once_there_is_time(kept: Kept) -> None:
     await kept.learn(ask())
     kept.cache.is_busy = lambda: True
-
     await store(kept, ask(PARAPHRASE), REWORDED)
-    await kept.cache.settle()
-
-    assert (kept.count("entries"), kept.count("groups"), kept.count("lessons_skipped")) == (2, 2, 1)
+    await rounds()
+    assert (kept.count("entries"), kept.count("groups")) == (2, 2)
     assert (await kept(ask(PARAPHRASE))).payload == REWORDED.encode()
+
+    kept.cache.is_busy = lambda: False
+    await kept.cache.settle()
+    assert (kept.count("groups"), kept.count("lessons_skipped")) == (1, 0)
+
+
+async def test_what_is_too_much_to_wait_is_stored_and_counted_and_teaches_nothing(kept: Kept) -> None:
+    await kept.learn(ask())
+    kept.cache.is_busy = lambda: True
+    for number in range(510):
+        await store(kept, ask(f"{PARAPHRASE} {number}"), f"forgot: wording {number}")
+
+    kept.cache.is_busy = lambda: False
+    await kept.cache.settle()
+    skipped = kept.count("lessons_skipped")
+    assert 0 < skipped <= 10
+    assert kept.count("groups") == 1 + skipped
 
 
 async def test_what_waits_goes_on_waiting_until_there_is_time(kept: Kept) -> None:
@@ -65,3 +80,12 @@ async def test_learning_keeps_up_with_requests_that_never_pause(kept: Kept) -> N
         await asyncio.sleep(0)
 
     assert kept.count("groups") == 1
+
+
+async def test_whoever_closes_the_cache_waits_no_longer_than_agreed(kept: Kept) -> None:
+    await kept.learn(ask())
+    for number in range(300):
+        await store(kept, ask(f"{PARAPHRASE} {number}"), f"forgot: wording {number}")
+    await kept.cache.settle(0.001)
+    assert 0 < kept.count("lessons_skipped") < 300
+    assert kept.count("groups") == 1 + kept.count("lessons_skipped")
