@@ -235,8 +235,9 @@ def _print_doubt(doubt: Doubt) -> None:
 def rule(doubt_id: int, ruling: Literal["right", "wrong"]) -> None:
     """Say whether a doubtful hit was right. `thriftgate cache inspect` shows the IDs.
 
-    A right one is served again, a wrong one never, but for a curated answer to its own question; its answer group is
-    trusted more or less from then on. A wrong one of which no audit could tell counts against its route.
+    A right one is served again, unless another hit for the same stored question was wrong; a wrong one never, but for a
+    curated answer to its own question. Its answer group is trusted more or less from then on. A wrong one of which no
+    audit could tell counts against its route.
     """
     settings = settings_of_command()
     if (server := running_server(settings)) is not None:

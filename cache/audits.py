@@ -181,14 +181,15 @@ class Audits:
 
 
 def rule(holdings: Holdings, trust: Trust, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
-    """A person's judgement of a doubtful hit: a right one frees the anchor, a wrong one of which no audit could tell
-    counts against its route. Ruling again the same way changes nothing. False for an unknown one."""
+    """A person's judgement of a doubtful hit: a right one frees the anchor, unless another hit of it stands as wrong; a
+    wrong one of which no audit could tell counts against its route. Ruling again the same way changes nothing. False
+    for an unknown one."""
     store = holdings.store
     doubt = store.doubt(doubt_id)
     if doubt is None:
         return False
     store.rule(doubt_id, ruling)
-    store.quarantine(doubt.anchor_id, ruling == "wrong")
+    store.quarantine(doubt.anchor_id, store.is_condemned(doubt.anchor_id))
     if ruling == "wrong" and doubt.verdict == "unclear":
         trust.ruled_wrong(doubt.route, doubt.p, f"doubt {doubt.id}", doubt.group_id)
     counted = doubt.ruling or ("wrong" if doubt.verdict == "wrong" else None)

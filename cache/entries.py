@@ -458,6 +458,11 @@ class EntryStore:
         if ("put group", group_id) not in cancelled:
             self._writer.add(Change(("no group", group_id), _DELETE_GROUP, ([{"gone": group_id}],), is_kept=True))
 
+    def remove_empty_groups(self) -> None:
+        """Deletes from the file every group that no entry in it names, with its text: for caches that keep none in
+        memory."""
+        self._writer.add(Change(object(), _DELETE_EMPTY_GROUPS, ([{}],), is_kept=True))
+
     # --- certificates ---
 
     def save_certificate(self, route: str, snapshot: bytes, now_us: int) -> None:
@@ -532,6 +537,13 @@ class EntryStore:
         with self._engine.connect() as connection:
             row = connection.execute(_SELECT_DOUBT, {"wanted": doubt_id}).mappings().one_or_none()
         return self._ruled(Doubt(**row)) if row is not None else None
+
+    def is_condemned(self, anchor_id: int) -> bool:
+        """Whether a hit that this prompt has served stands as wrong: by a person's word, or by an audit's that nobody
+        has overruled. From the file, as it was ruled on since."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_SELECT_DOUBTS_OF_ANCHOR, {"wanted": anchor_id}).all()
+        return any((self._rulings.get(row.id, row.ruling) or row.verdict) == "wrong" for row in rows)
 
     def _ruled(self, doubt: Doubt) -> Doubt:
         return structs.replace(doubt, ruling=self._rulings.get(doubt.id, doubt.ruling))
@@ -789,6 +801,9 @@ _DELETE_DOUBTS_OF: Final = (
     ),
 )
 _SELECT_DOUBT: Final = sa.select(tables.doubts).where(tables.doubts.c.id == _WANTED)
+_SELECT_DOUBTS_OF_ANCHOR: Final = sa.select(tables.doubts.c.id, tables.doubts.c.verdict, tables.doubts.c.ruling).where(
+    tables.doubts.c.anchor_id == _WANTED
+)
 _DELETE_ANCHORS_OF_NOTHING: Final = tables.anchors.delete().where(
     ~sa.exists().where(tables.entries.c.id == tables.anchors.c.entry_id)
 )
@@ -817,6 +832,7 @@ _DELETE: Final = (
     tables.entries.delete().where(tables.entries.c.id == _GONE),
 )
 _DELETE_GROUP: Final = (tables.groups.delete().where(tables.groups.c.id == _GONE),)
+_DELETE_EMPTY_GROUPS: Final = (_DELETE_GROUPS_OF_NOTHING,)
 _PUT_GROUP: Final = (*_DELETE_GROUP, tables.groups.insert())
 _DELETE_CERTIFICATE: Final = (tables.certificates.delete().where(tables.certificates.c.route == _GONE),)
 _SAVE_CERTIFICATE: Final = (*_DELETE_CERTIFICATE, tables.certificates.insert())

@@ -178,6 +178,8 @@ class Holdings:
         given = {name: value for name, value in equal.items() if value is not None}
         matching = self.store.select(**given)
         self.forget(matching)
+        if self.neighbourhood is None:  # which would tell what groups have gone with them
+            self.store.remove_empty_groups()
         if given:
             self.store.forget_doubts(matching)
         if given.keys() <= {"team", "route"}:  # which doubts name too: some are about what was replaced before

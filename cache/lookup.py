@@ -338,8 +338,7 @@ class Cache(Generic[Event]):
             return None
         hit: Lookup[Event] = Lookup(disposition, reason, entry=entry, payload=payload)
         now_us, policy = self._now_us(), ticket.query.policy
-        fresh_until_us = expiry_under(policy)(entry, anchor.text) - policy.stale_s * 1_000_000
-        if not entry.is_curated and now_us >= fresh_until_us:
+        if not entry.is_curated and now_us >= entry.created_us + lifetime_s(policy, anchor.text) * 1_000_000:
             if disposition == "exact":  # of a semantic hit it is more important how far it can be trusted
                 hit.reason = "stale-while-revalidate"
             is_due = now_us >= self._holdings.refreshing.get(entry.id, 0) + _REFRESH_AGAIN_US
@@ -497,8 +496,9 @@ class Cache(Generic[Event]):
         return msgspec.structs.replace(complaint, audit=msgspec.structs.replace(complaint.audit, ticket=ticket))
 
     def rule(self, doubt_id: int, ruling: Literal["right", "wrong"]) -> bool:
-        """A person's judgement of a doubtful hit: a right one frees the anchor, a wrong one of which no audit could
-        tell counts against its route. Ruling again the same way changes nothing. False for an unknown one."""
+        """A person's judgement of a doubtful hit: a right one frees the anchor, unless another hit of it stands as
+        wrong; a wrong one of which no audit could tell counts against its route. Ruling again the same way changes
+        nothing. False for an unknown one."""
         return audits.rule(self._holdings, self.trust, doubt_id, ruling)
 
     # --- from outside ---

@@ -159,6 +159,16 @@ async def test_an_answer_whose_time_is_over_is_served_while_a_fresh_one_is_fetch
     assert (served(again), again.follow_up) == (OTHER, None)
 
 
+@pytest.mark.parametrize("text", [QUESTION, PARAPHRASE], ids=["exact", "semantic"])
+async def test_that_what_is_stale_may_be_served_longer_makes_nothing_stale_sooner(kept: Kept, text: str) -> None:
+    await kept.learn(ask(policy=BRIEF))
+    longer = CachePolicy(start="prior", ttl_s=100, stale_s=90)
+    kept.clock.move_s(99)
+    found = await kept(ask(text, policy=longer))
+    assert (served(found), found.follow_up) == (ANSWER, None)
+    assert found.reason != "stale-while-revalidate"
+
+
 async def test_a_semantic_hit_is_refreshed_too_and_still_says_how_far_it_can_be_trusted(kept: Kept) -> None:
     await kept.learn(ask(policy=STALE))
     kept.clock.move_s(120)
@@ -399,6 +409,22 @@ async def test_a_purge_takes_the_doubts_about_what_was_replaced_before_along(
     assert len(kept.doubts()) == 2
     kept.cache.purge(**criteria)
     assert [doubt.team for doubt in kept.doubts()] == (["sales"] if criteria else [])
+
+
+async def test_without_an_encoder_a_purge_leaves_no_text_in_the_file(keep: Keep) -> None:
+    """As `thriftgate cache purge` without a server does it."""
+    before = keep()
+    await before.learn(ask(), ANSWER)
+    await before.learn(ask(FAR), NORWAY)
+    before.close()
+    kept = keep(None)
+    (entry,) = [found.id for found in kept.store.select() if kept.store.payload(found.id) == ANSWER.encode()]
+    assert kept.cache.purge(id=entry) == 1
+    kept.store.flush()
+    with kept.engine.connect() as connection:
+        assert connection.exec_driver_sql("select answer from groups").scalars().all() == [NORWAY]
+    kept.close()
+    assert keep().count("groups") == 1
 
 
 async def test_what_was_purged_stays_away_after_a_restart(keep: Keep) -> None:

@@ -554,6 +554,25 @@ async def test_who_rules_on_an_unclear_hit_decides_it(audited: Kept) -> None:
     assert again.judgement.neighbour != hit.judgement.neighbour  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("is_overruled", [False, True])
+async def test_a_right_hit_does_not_free_an_anchor_that_another_hit_has_shown_to_be_wrong(
+    keep: Keep, is_overruled: bool
+) -> None:
+    kept = keep(Compass({QUESTION: 0, PARAPHRASE: 10, THIRD: -10}))
+    await kept.learn(ask(), ANSWER)
+    assert await kept.audit(await kept(ask(PARAPHRASE, may_audit=True)), UNCLEAR) == "unclear"
+    assert await kept.audit(await kept(ask(THIRD, may_audit=True)), OTHER) == "different"
+    wrong, unclear = kept.doubts()
+    assert wrong.anchor_id == unclear.anchor_id
+    if is_overruled:
+        assert kept.cache.rule(wrong.id, "wrong")
+        assert kept.cache.rule(wrong.id, "right")
+    assert kept.cache.rule(unclear.id, "right")
+    found = kept.store.by_anchor(wrong.anchor_id)
+    assert found is not None
+    assert found[0].is_quarantined is not is_overruled
+
+
 async def test_a_ruling_on_what_is_not_listed_is_refused(audited: Kept) -> None:
     assert audited.cache.rule(99, "right") is False
 
