@@ -2,7 +2,7 @@
 
 Memory holds entries and anchors without payloads (of which only the recently served stay) and, of answer groups,
 which entries belong to them and how large they are; their texts and vectors are in the file and with the caller.
-Bounded in number and in bytes; what saves least per byte goes first, curated entries never.
+Bounded in number and in bytes; what has expired goes first, then what saves least per byte, curated entries never.
 
 Writing happens in a thread of its own, in groups, and nobody waits for it: what a killed process loses is what came
 last. While the file cannot be written (locked, disk full), new entries live in memory only and are counted; what
@@ -11,11 +11,10 @@ takes something back (a removal, a quarantine, an earlier expiry) is kept and tr
 Refuses to know what an answer, a certificate or an evidence says, and what a hit is worth in money.
 """
 
-import itertools
 import sys
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, Final, Literal
@@ -28,7 +27,7 @@ from msgspec import Struct, structs
 from cache import tables
 from cache.index import Vector
 from cache.query import ASKERS_AT_MOST
-from cache.ranking import Ranking
+from cache.ranking import Expiries, Ranking
 from cache.writing import OWED_AGAIN_S, PAUSES_S, Change, Writer
 
 Verdict = Literal["wrong", "unclear"]
@@ -152,6 +151,7 @@ class EntryStore:
         self._group_bytes: dict[int, int] = {}
         self._all_group_bytes = 0
         self._ranking = Ranking()
+        self._expiries = Expiries()
         self._payloads = _RecentPayloads(payload_bytes)
         self._memory_only: set[str] = set()
         self._doubted = 0
@@ -296,10 +296,11 @@ class EntryStore:
         payload: bytes,
         encoder: str | None,
         vector: Vector | None,
+        now_us: int = 0,
     ) -> tuple[Anchor, list[Entry]]:
-        """Stores an entry with its first anchor. Returns the anchor, and what has to go to make room; the caller
-        `remove`s those. The entry itself is among them only if there is no room for it beside the curated ones.
-        Raises ValueError for an id that is stored already."""
+        """Stores an entry with its first anchor. Returns the anchor, and what has to go to make room, what has expired
+        by `now_us` before all else; the caller `remove`s those. The entry itself is among them only if there is no room
+        for it beside the curated ones. Raises ValueError for an id that is stored already."""
         if entry.id in self._entries:
             raise ValueError(f"entry {entry.id} is stored already")
         entry = _tidied(entry)
@@ -314,7 +315,7 @@ class EntryStore:
         )
         if not is_waiting:
             self._memory_only.add(entry.id)
-        return anchor, self._surplus(entry)
+        return anchor, self._surplus(entry, now_us)
 
     def add_anchor(
         self, entry_id: str, exact_key: bytes, text: str, encoder: str | None, vector: Vector | None
@@ -351,6 +352,8 @@ class EntryStore:
         if changed.group_id != stored.group_id:
             self._leave_group(stored)
             self._join_group(changed)
+        self._expiries.drop(stored.id, stored.expires_us)
+        self._expiries.add(changed.id, changed.expires_us)
         row = {
             "wanted": changed.id,
             "new_tags": _json(changed.tags),
@@ -407,6 +410,7 @@ class EntryStore:
             ids.append(entry_id)
             self._leave_group(stored)
             self._ranking.drop(entry_id)
+            self._expiries.drop(entry_id, stored.expires_us)
             self._payloads.drop(entry_id)
             for anchor_id in self._anchors_of.pop(entry_id, ()):
                 anchor = self._anchors.pop(anchor_id)
@@ -609,6 +613,7 @@ class EntryStore:
     def _keep(self, entry: Entry, size: int) -> None:
         self._entries[entry.id] = entry
         self._ranking.add(entry.id, entry.worth, size, is_curated=entry.is_curated)
+        self._expiries.add(entry.id, entry.expires_us)
         self._join_group(entry)
 
     def _remember(self, anchor: Anchor) -> None:
@@ -638,24 +643,17 @@ class EntryStore:
         """Other bounds, as at the beginning. What is too much leaves when the next answer is stored."""
         self._max_entries, self._max_bytes = max_entries, max_bytes
 
-    def _surplus(self, newest: Entry) -> list[Entry]:
+    def _surplus(self, newest: Entry, now_us: int) -> list[Entry]:
         """What has to go so that the bounds hold. The newest stays if it can: else a newcomer that saves little
         would never get the hits that show its worth."""
         over_count = len(self) - self._max_entries
         over_bytes = self.bytes - self._max_bytes
         if over_count <= 0 and over_bytes <= 0:
             return []
-        ranking = self._ranking
-        fits = newest.is_curated or (
-            ranking.curated < self._max_entries
-            and ranking.curated_bytes + ranking.bytes_of(newest.id) <= self._max_bytes
-        )
-        last_resort = () if newest.is_curated else (newest.id,)
         leaving: dict[str, Entry] = {}
         of_group: Counter[int] = Counter()
-        with closing(ranking.cheapest()) as cheapest:
-            others = (entry_id for entry_id in cheapest if entry_id != newest.id)
-            for entry_id in itertools.chain(() if fits else last_resort, others, last_resort):
+        with closing(self._in_leaving_order(newest, now_us)) as candidates:
+            for entry_id in candidates:
                 if over_count <= 0 and over_bytes <= 0:
                     break
                 if entry_id in leaving:
@@ -663,12 +661,31 @@ class EntryStore:
                 entry = leaving[entry_id] = self._entries[entry_id]
                 of_group[entry.group_id] += 1
                 over_count -= 1
-                over_bytes -= ranking.bytes_of(entry_id)
+                over_bytes -= self._ranking.bytes_of(entry_id)
                 if of_group[entry.group_id] == len(self._members[entry.group_id]):  # the caller drops the group too
                     over_bytes -= self._group_bytes.get(entry.group_id, 0)
-                if entry_id != newest.id:
-                    ranking.advance(entry_id)
+                if entry_id != newest.id and entry.expires_us > now_us:  # what is over says nothing of what others save
+                    self._ranking.advance(entry_id)
         return list(leaving.values())
+
+    def _in_leaving_order(self, newest: Entry, now_us: int) -> Generator[str]:
+        """What has expired, then what saves least; the newest last, unless the curated ones leave it no room. Some may
+        come twice."""
+        ranking = self._ranking
+        curated, curated_bytes = ranking.curated, ranking.curated_bytes
+        with closing(self._expiries.over(now_us)) as over:
+            for entry_id in over:
+                yield entry_id
+                if self._entries[entry_id].is_curated:
+                    curated -= 1
+                    curated_bytes -= ranking.bytes_of(entry_id)
+        has_room = curated < self._max_entries and curated_bytes + ranking.bytes_of(newest.id) <= self._max_bytes
+        if not newest.is_curated and not has_room:
+            yield newest.id
+        with closing(ranking.cheapest()) as cheapest:
+            yield from (entry_id for entry_id in cheapest if entry_id != newest.id)
+        if not newest.is_curated:
+            yield newest.id
 
     @property
     def bytes(self) -> int:

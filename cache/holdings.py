@@ -119,7 +119,7 @@ class Holdings:
     ) -> Anchor:
         """Stores an entry with its first anchor; what has to make room goes. Of an older one to which this text leads,
         all goes if the text is its own question, else it only loses the text."""
-        anchor, surplus = self.store.put(entry, key, text, payload, self.encoder, vector)
+        anchor, surplus = self.store.put(entry, key, text, payload, self.encoder, vector, self._now_us())
         if entry.is_curated:
             self._count_curated(entry)
         self._place(entry, anchor, vector)

@@ -382,9 +382,9 @@ class Cache(Generic[Event]):
 
     def store(self, ticket: Ticket, fresh: Fresh, *, is_labelled: bool = False) -> str | None:
         """Keeps a cleanly finished answer; returns the entry's id, or None if it is not kept: after a fault, after
-        a purge that came meanwhile, if its app may not write, or if it is a rationed one where a better one is
-        stored. Its answer group and the label of what would have been served follow later; with `is_labelled` that
-        label is known already."""
+        a purge that came meanwhile, if its app may not write, or if it is a rationed one where a better one may
+        still be served. Its answer group and the label of what would have been served follow later; with
+        `is_labelled` that label is known already."""
         try:
             return self._store_fresh(ticket, fresh, is_labelled)
         except Exception as error:  # noqa: BLE001  fails open by design, counted by on_fault
@@ -394,13 +394,13 @@ class Cache(Generic[Event]):
     def _store_fresh(self, ticket: Ticket, fresh: Fresh, is_labelled: bool) -> str | None:
         query, policy, holdings = ticket.query, ticket.query.policy, self._holdings
         older = self._store.by_key(ticket.key)
-        is_worse = older is not None and fresh.is_rationed and not older[1].is_rationed
+        now_us = self._now_us()
+        is_better = older is not None and not older[1].is_rationed and _is_good(*older, policy, now_us)
         if ticket.purges != holdings.purges:
             return None
-        if not query.may_write or is_worse:
+        if not query.may_write or (fresh.is_rationed and is_better):
             self._learn(Lesson(ticket, fresh.text, is_labelled=is_labelled))
             return None
-        now_us = self._now_us()
         identity = self._comparison.identity(fresh.text)
         ttl_us = lifetime_s(policy, ticket.text) * 1_000_000
         same = holdings.of_identity(ticket.scope, identity)
@@ -548,6 +548,11 @@ class Cache(Generic[Event]):
     def close(self) -> None:
         self.trust.save()
         self._holdings.close()
+
+
+def _is_good(anchor: Anchor, entry: Entry, policy: CachePolicy, now_us: int) -> bool:
+    """Whether anybody may still be served an entry for this anchor: not doubted, and fresh."""
+    return not anchor.is_quarantined and now_us < expiry_under(policy)(entry, anchor.text)
 
 
 def _served_to(query: Query, now_us: int) -> Callable[[Anchor, Entry], bool]:

@@ -1,8 +1,9 @@
-"""Which entry goes first when there is no room: the one that saves least per byte, for its age."""
+"""Which entry goes first when there is no room: one whose time is over, else the one that saves least per byte."""
 
 import heapq
 import itertools
 from collections.abc import Generator
+from typing import Final
 
 from msgspec import Struct
 
@@ -101,3 +102,45 @@ class Ranking:
                 if (owner := self._standings.get(place[2])) is not None and owner.turn == place[1]
             ]
             heapq.heapify(self._queue)
+
+
+class Expiries:
+    """Which entries' time is over, by the minute in which it ends: a set of ids takes less memory than a place in a
+    queue for each. Knows one up to a minute late."""
+
+    def __init__(self) -> None:
+        self._ending: dict[int, set[str]] = {}
+        self._minutes: list[int] = []
+
+    def add(self, entry_id: str, expires_us: int) -> None:
+        minute = _minute_after(expires_us)
+        if minute not in self._ending:
+            self._ending[minute] = set()
+            heapq.heappush(self._minutes, minute)
+        self._ending[minute].add(entry_id)
+
+    def drop(self, entry_id: str, expires_us: int) -> None:
+        """`expires_us` as it was added."""
+        self._ending[_minute_after(expires_us)].remove(entry_id)
+
+    def over(self, now_us: int) -> Generator[str]:
+        """Entries whose time is over, the oldest first. Changes nothing; close it when done."""
+        shown = []
+        try:
+            while self._minutes and self._minutes[0] * _MINUTE_US <= now_us:
+                minute = heapq.heappop(self._minutes)
+                if not self._ending[minute]:
+                    del self._ending[minute]
+                    continue
+                shown.append(minute)
+                yield from self._ending[minute]
+        finally:
+            for minute in shown:
+                heapq.heappush(self._minutes, minute)
+
+
+_MINUTE_US: Final = 60_000_000
+
+
+def _minute_after(expires_us: int) -> int:
+    return -(-expires_us // _MINUTE_US)

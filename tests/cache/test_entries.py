@@ -447,6 +447,23 @@ def test_an_entry_that_was_served_outlives_one_that_was_not(open_store: Opener) 
     assert sorted(ids(store)) == ["a", "c", "d"]
 
 
+def test_what_has_expired_goes_before_what_may_still_be_served_however_much_it_saved(open_store: Opener) -> None:
+    store = open_store(max_entries=4)
+    put(store, "over", worth=500, expires_us=NOW)
+    put(store, "curated and over", is_curated=True, expires_us=NOW)
+    put(store, "alive", expires_us=NOW + 600_000_000)
+    put(store, "longer", expires_us=NOW)
+    store.replace(entry("longer", expires_us=NOW + 600_000_000))
+    for _ in range(9):
+        store.payload("over")
+    now_us = NOW + 60_000_000  # after so long at the latest it is known
+    for new in ("a", "b"):
+        made = entry(new, expires_us=NOW + 600_000_000)
+        _, surplus = store.put(made, new.encode(), new, b"x", None, None, now_us)
+        store.remove(surplus)
+    assert ids(store) == ["alive", "longer", "a", "b"]
+
+
 def test_an_entry_that_saves_more_outlives_one_that_saves_less(open_store: Opener) -> None:
     store = open_store(max_entries=3)
     for name, worth in (("dear", 500), ("cheap", 10), ("middling", 50)):

@@ -505,6 +505,20 @@ async def test_a_rationed_answer_never_takes_the_place_of_a_better_one(kept: Kep
     assert (found.disposition, found.entry is not None and found.entry.id) == ("exact", entry)
 
 
+@pytest.mark.parametrize("end", ["expired", "doubted"])
+async def test_a_rationed_answer_takes_the_place_of_a_better_one_that_nobody_is_served(kept: Kept, end: str) -> None:
+    exact = CachePolicy(mode="exact", ttl_s=100)
+    await kept.learn(ask(policy=exact), tier=PREMIUM)
+    if end == "expired":
+        kept.clock.move_s(100)
+    else:
+        kept.cache._holdings.set_aside(kept.store.select())
+    kept.answer(await kept(ask(policy=exact, rationed_to=MID)), REWORDED, is_rationed=True)
+    assert served(await kept(ask(policy=exact, rationed_to=MID))) == REWORDED
+    await kept.cache.settle()
+    assert kept.count("entries") == 1
+
+
 # --- Faults -------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from cache.decision import TWIN
 from cache.lookup import Warmed
 from cache.query import CachePolicy, Directives
 from tests.cache.asking import (
+    ANSWER,
     FAR,
     NORWAY,
     OTHER,
@@ -241,6 +242,16 @@ async def test_it_stays_until_it_is_purged_unless_it_has_a_time(kept: Kept) -> N
     kept.clock.move_s(3650 * 86_400)
     assert served(await kept(ask())) == CURATED
     assert served(await kept(ask(PARAPHRASE))) == CURATED
+
+
+async def test_one_whose_time_is_over_keeps_no_room_from_others(keep: Keep) -> None:
+    kept = keep(None, max_entries=3)
+    for number in range(3):
+        await kept.warm(f"What is new on day {number}?", NORWAY, ttl_s=60)
+    kept.clock.move_s(120)
+    await kept.learn(ask(), ANSWER)
+    assert served(await kept(ask())) == ANSWER
+    assert (kept.count("entries"), kept.count("curated")) == (3, 2)
 
 
 async def test_the_same_question_again_replaces_it(kept: Kept) -> None:
