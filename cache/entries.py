@@ -26,6 +26,7 @@ from msgspec import Struct, structs
 
 from cache import tables
 from cache.index import Vector
+from cache.members import Members, joined, left
 from cache.query import ASKERS_AT_MOST
 from cache.ranking import Expiries, Ranking
 from cache.writing import OWED_AGAIN_S, PAUSES_S, Change, Writer
@@ -38,6 +39,8 @@ TEXT_AT_MOST: Final = 4_000
 DOUBTS_AT_MOST: Final = 10_000
 
 _EXPORTED_AT_ONCE: Final = 64
+_LEAVING_AT_ONCE: Final = 64
+"""So many entries make room for one at most."""
 _RULINGS_REMEMBERED: Final = 1_000
 
 
@@ -147,7 +150,7 @@ class EntryStore:
         self._anchors: dict[int, Anchor] = {}
         self._anchors_of: dict[str, tuple[int, ...]] = {}
         self._by_key: dict[bytes, int] = {}
-        self._members: dict[int, tuple[str, ...]] = {}
+        self._members: dict[int, Members[str]] = {}
         self._group_bytes: dict[int, int] = {}
         self._all_group_bytes = 0
         self._ranking = Ranking()
@@ -298,9 +301,10 @@ class EntryStore:
         vector: Vector | None,
         now_us: int = 0,
     ) -> tuple[Anchor, list[Entry]]:
-        """Stores an entry with its first anchor. Returns the anchor, and what has to go to make room, what has expired
-        by `now_us` before all else; the caller `remove`s those. The entry itself is among them only if there is no room
-        for it beside the curated ones. Raises ValueError for an id that is stored already."""
+        """Stores an entry with its first anchor. Returns the anchor, and what has to go to make room, some dozens at
+        most and what has expired by `now_us` before all else; the caller `remove`s those. The entry itself is among
+        them only if there is no room for it beside the curated ones. Raises ValueError for an id that is stored
+        already."""
         if entry.id in self._entries:
             raise ValueError(f"entry {entry.id} is stored already")
         entry = _tidied(entry)
@@ -623,11 +627,11 @@ class EntryStore:
         self._next_anchor = max(self._next_anchor, anchor.id + 1)
 
     def _join_group(self, entry: Entry) -> None:
-        self._members[entry.group_id] = (*self._members.get(entry.group_id, ()), entry.id)
+        self._members[entry.group_id] = joined(self._members.get(entry.group_id, ()), entry.id)
         self._next_group = max(self._next_group, entry.group_id + 1)
 
     def _leave_group(self, entry: Entry) -> None:
-        others = tuple(each for each in self._members[entry.group_id] if each != entry.id)
+        others = left(self._members[entry.group_id], entry.id)
         if others:
             self._members[entry.group_id] = others
         else:
@@ -640,12 +644,13 @@ class EntryStore:
         return size
 
     def bound(self, max_entries: int, max_bytes: int) -> None:
-        """Other bounds, as at the beginning. What is too much leaves when the next answer is stored."""
+        """Other bounds, as at the beginning. What is too much leaves while the next answers are stored, some with each:
+        all at once would keep requests waiting for seconds."""
         self._max_entries, self._max_bytes = max_entries, max_bytes
 
     def _surplus(self, newest: Entry, now_us: int) -> list[Entry]:
-        """What has to go so that the bounds hold. The newest stays if it can: else a newcomer that saves little
-        would never get the hits that show its worth."""
+        """What has to go so that the bounds hold, or the first of it. The newest stays if it can: else a newcomer that
+        saves little would never get the hits that show its worth."""
         over_count = len(self) - self._max_entries
         over_bytes = self.bytes - self._max_bytes
         if over_count <= 0 and over_bytes <= 0:
@@ -654,7 +659,7 @@ class EntryStore:
         of_group: Counter[int] = Counter()
         with closing(self._in_leaving_order(newest, now_us)) as candidates:
             for entry_id in candidates:
-                if over_count <= 0 and over_bytes <= 0:
+                if (over_count <= 0 and over_bytes <= 0) or len(leaving) == _LEAVING_AT_ONCE:
                     break
                 if entry_id in leaving:
                     continue

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from cache.decision import GroupView
 from cache.index import Vector, VectorIndex
+from cache.members import Members
 
 LONGEST_FOUNDER: Final = 4000
 """Characters of the founding answer that are kept to compare with."""
@@ -126,7 +127,7 @@ class Group:
         self.evidence = evidence or Evidence()
         self.wordings: dict[int, str] = {}
         """Id in the index of answers -> another answer that says the same; kept in memory only."""
-        self.anchors: tuple[int, ...] = ()
+        self.anchors: Members[int] = ()
         self.total: Vector | None = None
         """Sum of the anchors' vectors; not kept for a single anchor."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from cache.decision import NEIGHBOURS, GroupView, Judgement, Neighbour, Prior, judge
 from cache.groups import Evidence, Group, Groups
 from cache.index import Vector, VectorIndex
+from cache.members import joined, left
 from cache.traits import Traits, packed, traits, unpacked
 
 _PENDING: Final = -1
@@ -154,7 +155,7 @@ class Neighbourhood:
 
     def _join(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
         group = self.groups[group_id]
-        group.anchors = (*group.anchors, anchor_id)
+        group.anchors = joined(group.anchors, anchor_id)
         if vector is None or len(group.anchors) == 1:
             return
         if group.total is None:
@@ -167,7 +168,7 @@ class Neighbourhood:
         group = self.groups.get(group_id)
         if group is None:
             return False
-        group.anchors = tuple(each for each in group.anchors if each != anchor_id)
+        group.anchors = left(group.anchors, anchor_id)
         if vector is not None and group.total is not None:
             group.total -= vector
         if group.anchors:

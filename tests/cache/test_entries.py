@@ -1,6 +1,7 @@
 """What the store of entries keeps, what it lets go, and what it survives."""
 
 import asyncio
+import itertools
 import json
 import sqlite3
 import threading
@@ -585,6 +586,19 @@ def test_a_lower_bound_after_a_restart_holds_from_the_next_entry_on(open_store: 
     load(after)
     put(after, "f")
     assert ids(after) == ["e", "f"]
+
+
+def test_much_lower_bounds_are_reached_in_steps_that_keep_nobody_waiting(open_store: Opener) -> None:
+    store = open_store(max_entries=1000)
+    for number in range(300):
+        put(store, f"old{number}")
+    store.bound(10, 1 << 20)
+    sizes = [len(store)]
+    for number in range(10):
+        put(store, f"new{number}")
+        sizes.append(len(store))
+    assert sizes[-1] == 10
+    assert all(0 <= before - after < 100 for before, after in itertools.pairwise(sizes))
 
 
 def test_surplus_that_the_caller_does_not_remove_is_named_again(open_store: Opener) -> None:
