@@ -423,7 +423,8 @@ def _write(file: Path, lines: Iterable[bytes], total: int) -> int:
 def import_(file: Path) -> None:
     """Store the answers of an export, each with its scope, age and expiry; what is there already stays.
 
-    Questions are encoded anew. The whole file is checked first. May be repeated: nothing is stored twice.
+    Questions are encoded anew. The whole file is checked first. May be repeated: nothing is stored twice. Where there
+    is no room for all of them, others make room, as always.
     """
     try:
         parts, total = _parts_of(file)
@@ -434,20 +435,29 @@ def import_(file: Path) -> None:
     settings = settings_of_command()
     taken: Counter[str] = Counter()
     with progress("Importing", total) as show:
+
+        def add(part: dict[str, int]) -> None:
+            taken.update(part)
+            show(taken["imported"] + sum(taken[outcome] for outcome in _TAKEN), total)
+
         if (server := running_server(settings)) is not None:
             for part in parts:
-                taken.update(server.call("POST", "/admin/cache/import", content=part))
-                show(taken.total(), total)
+                add(server.call("POST", "/admin/cache/import", content=part))
         else:
             routes = _routes(settings)
             with _opened(settings, with_encoder=True) as files:
                 for part in parts:
-                    taken.update(asyncio.run(filling.take_in(files.cache, routes, part)))
-                    show(taken.total(), total)
+                    add(asyncio.run(filling.take_in(files.cache, routes, part)))
             _log(settings, "cache imported", f"{taken['imported']} entries")
-    said = [counted(count, *_TAKEN[outcome]) for outcome, count in taken.items() if count and outcome != "imported"]
+    said = [counted(count, *_TAKEN[outcome]) for outcome, count in taken.items() if count and outcome in _TAKEN]
     are_stored = f"{counted(total, 'entry is', 'entries are')} stored"
     out.print(f"{taken['imported']} of {are_stored}{''.join(f', {each}' for each in said)}.")
+    if taken["evicted"]:
+        evicted = counted(taken["evicted"], "entry has", "entries have")
+        out.print(f"The cache is full, so that {evicted} had to make room: see `max_entries` and `max_mib`.")
+    if taken["unwritten"]:
+        unwritten = counted(taken["unwritten"], "entry", "entries")
+        raise Failure(f"{unwritten} could not be written to the cache file. Import again when it can be.")
 
 
 _TAKEN: Final = {
@@ -460,9 +470,9 @@ _TAKEN: Final = {
 
 def _parts_of(file: Path) -> tuple[Iterator[bytes], int]:
     """The file in parts that fit one request, each below the file's first line, and the number of its entries. Raises
-    TransferInvalid, if any line is no entry."""
+    TransferInvalid, if any line is no entry that can be served."""
     with file.open("rb") as lines:
-        total = sum(1 for _ in transfer.kept_from(lines))
+        total = sum(1 for _ in filling.servable(lines))
 
     def parts() -> Iterator[bytes]:
         with file.open("rb") as lines:

@@ -4,7 +4,7 @@ Gives both the form in which the gateway stores and replays an answer.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, get_args
 
@@ -17,6 +17,7 @@ from cache import transfer
 from cache.lookup import Cache, Warmed
 from cache.query import Acceptance, Directives, Query
 from cache.transfer import Kept, TransferInvalid
+from router.catalogue import Tier
 from router.errors import RequestInvalid
 from router.usage import Usage, estimated_tokens
 
@@ -69,20 +70,33 @@ def curated_answer(question: str, answer: str, at: datetime) -> StoredAnswer:
 
 
 async def take_in(cache: Cache[Any], routes: Mapping[str, Route], content: bytes) -> dict[str, int]:
-    """Stores the entries of an export; how many became what (`cache.transfer.Taken`). Raises RequestInvalid before
-    anything is stored."""
+    """Stores the entries of an export; how many became what (`cache.transfer.Taken`), how many of the imported ones
+    could not be written to the file (`unwritten`), and how many entries have had to make room meanwhile (`evicted`).
+    Raises RequestInvalid before anything is stored."""
     try:
-        entries = [_servable(kept) for kept in transfer.kept_from(content.split(b"\n"))]
+        entries = list(servable(content.split(b"\n")))
     except TransferInvalid as error:
         raise RequestInvalid(str(error)) from None
     policies = {name: route.cache for name, route in routes.items()}
-    taken = Counter([await transfer.restore(cache, kept, policies) for kept in entries])
-    return {outcome: taken[outcome] for outcome in get_args(transfer.Taken)}
+    evicted = cache.evicted
+    taken: Counter[str] = Counter()
+    imported: list[str] = []
+    for kept in entries:
+        outcome = await transfer.restore(cache, kept, policies)
+        taken[outcome] += 1
+        if outcome == "imported":
+            imported.append(kept.id)
+    found = {outcome: taken[outcome] for outcome in get_args(transfer.Taken)}
+    return found | {"unwritten": await cache.unwritten(imported), "evicted": cache.evicted - evicted}
 
 
-def _servable(kept: Kept) -> Kept:
-    """The entry, whose payload can be replayed. Raises TransferInvalid."""
-    answer = answer_text(kept.payload)
-    if answer is None:
-        raise TransferInvalid(f"The entry `{kept.id}` holds no answer that can be served.")
-    return transfer.with_answer(kept, answer)
+def servable(written: Iterable[bytes]) -> Iterator[Kept]:
+    """The entries of an export, all of which can be replayed. Raises TransferInvalid."""
+    for kept in transfer.kept_from(written):
+        answer = answer_text(kept.payload)
+        if answer is None or not (kept.is_curated or kept.tier in _TIERS):
+            raise TransferInvalid(f"The entry `{kept.id}` holds no answer that can be served.")
+        yield transfer.with_answer(kept, answer)
+
+
+_TIERS: Final = frozenset(Tier)

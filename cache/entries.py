@@ -39,6 +39,7 @@ TEXT_AT_MOST: Final = 4_000
 DOUBTS_AT_MOST: Final = 10_000
 
 _EXPORTED_AT_ONCE: Final = 64
+_ASKED_AT_ONCE: Final = 1000
 _LEAVING_AT_ONCE: Final = 64
 """So many entries make room for one at most."""
 _RULINGS_REMEMBERED: Final = 1_000
@@ -592,11 +593,15 @@ class EntryStore:
         """Waits until everything is in the file, or has failed and was counted."""
         self._writer.flush()
 
-    def written(self, entry_ids: Sequence[str]) -> int:
-        """How many of these are in the file, after a `flush`. May be called in another thread."""
+    def written(self, entry_ids: Sequence[str]) -> set[str]:
+        """Those of these that are in the file, after a `flush`. May be called in another thread."""
         self.flush()
+        found: set[str] = set()
         with self._engine.connect() as connection:
-            return connection.scalar(_COUNT_WRITTEN, {"wanted": entry_ids}) or 0
+            for start in range(0, len(entry_ids), _ASKED_AT_ONCE):
+                part = entry_ids[start : start + _ASKED_AT_ONCE]
+                found.update(connection.scalars(_SELECT_WRITTEN, {"wanted": part}))
+        return found
 
     def hurry(self) -> Future[bool]:
         """Lets what waits be written at once; returns before it is. Tells then whether nothing that takes something
@@ -809,7 +814,7 @@ _SELECT_EXPORTED: Final = (
     .outerjoin(tables.groups, tables.groups.c.id == tables.entries.c.group_id)
     .where(tables.entries.c.id.in_(sa.bindparam("wanted", expanding=True)))
 )
-_COUNT_WRITTEN: Final = sa.select(sa.func.count()).where(
+_SELECT_WRITTEN: Final = sa.select(tables.entries.c.id).where(
     tables.entries.c.id.in_(sa.bindparam("wanted", expanding=True))
 )
 _SELECT_CERTIFICATES: Final = sa.select(tables.certificates.c.route, tables.certificates.c.snapshot)

@@ -35,6 +35,8 @@ class Holdings:
         self._read = read
         self.purges = 0
         """How many there have been: an answer from before one is not stored after it."""
+        self.evicted = 0
+        """How many entries have had to make room."""
         self.curated: dict[bytes, int] = {}
         """Curated scope -> how many entries it has."""
         self.refreshing: dict[str, int] = {}
@@ -123,6 +125,7 @@ class Holdings:
         if entry.is_curated:
             self._count_curated(entry)
         self._place(entry, anchor, vector)
+        self.evicted += len(surplus)
         replaced: list[Entry] = []
         if older is not None and self.store.is_own_question(older[0]):
             replaced.append(older[1])

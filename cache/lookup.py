@@ -6,6 +6,7 @@
 Fails open: a fault in here is a miss with a count, never an error to the client.
 """
 
+import asyncio
 import hashlib
 import random
 import re
@@ -516,6 +517,16 @@ class Cache(Generic[Event]):
             return self._screen(query, Split(text, [], False)).level == "semantic"
 
         return await self._warming.restore(kept, is_semantic=is_semantic)
+
+    async def unwritten(self, entry_ids: Sequence[str]) -> int:
+        """How many of these are stored in memory only, since the file could not be written; waits for it."""
+        written = await asyncio.to_thread(self._store.written, entry_ids)
+        return sum(each not in written and self._store.entry(each) is not None for each in entry_ids)
+
+    @property
+    def evicted(self) -> int:
+        """How many entries have had to make room since the start."""
+        return self._holdings.evicted
 
     # --- keeping ---
 

@@ -19,6 +19,11 @@ from cache.scope import FORMAT_VERSION
 FORMAT: Final = "thriftgate-cache"
 VERSION: Final = 1
 
+_ID_AT_MOST: Final = 200
+_NUMBERS: Final = ("tier", "output_tokens", "created_us", "expires_us", "worth")
+_NUMBERS_BELOW: Final = 2**63
+"""What the file can hold."""
+
 Taken = Literal["imported", "present", "expired", "unknown-route", "purged"]
 """What became of an entry: `present` is stored already, or a newer one answers its question; `purged` came in while
 something was purged."""
@@ -84,6 +89,8 @@ def kept_from(written: Iterable[bytes]) -> Iterator[Kept]:
             raise TransferInvalid(f"Line {number} is no entry of an export: {error}.") from None
         if not kept.anchors or not kept.id or len(kept.scope) != 32:
             raise TransferInvalid(f"Line {number} is no entry of an export: it lacks its id, its scope or a question.")
+        if len(kept.id) > _ID_AT_MOST or any(not 0 <= getattr(kept, name) < _NUMBERS_BELOW for name in _NUMBERS):
+            raise TransferInvalid(f"Line {number} is no entry of an export: its id or one of its numbers is too large.")
         yield kept
     if head is None:
         raise TransferInvalid("There is nothing to import: not even the first line, which says the form.")

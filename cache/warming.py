@@ -60,9 +60,9 @@ class Warming:
         for item in items:
             part.append(await self._warm(query, item))
             if len(part) == _WRITTEN_AT_ONCE or self._holdings.store.is_behind:
-                written += await asyncio.to_thread(self._holdings.store.written, part)
+                written += len(await asyncio.to_thread(self._holdings.store.written, part))
                 part = []
-        return written + await asyncio.to_thread(self._holdings.store.written, part)
+        return written + len(await asyncio.to_thread(self._holdings.store.written, part))
 
     async def _warm(self, query: Query, item: Warmed) -> str:
         scope, now_us = curated_scope(query), self._now_us()
