@@ -58,6 +58,7 @@ from cache.entries import Doubt, EntryStore
 from cache.lookup import Cache
 
 _ITEMS_AT_ONCE: Final = 64
+_UNANSWERED_SHOWN: Final = 20
 _BYTES_AT_ONCE: Final = 512 * 1024
 """Of an import; one entry may be more."""
 
@@ -334,7 +335,8 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
     audio), whatever the model and its parameters are, are found before all other answers and are never evicted. Asked
     again in the same words, the newer answer takes the place of the older. A question that stands twice in FILE with
     one answer has the tags of both lines and the shorter ttl_s.
-    The whole file is checked first: if a line is bad, nothing is stored.
+    A question that is no longer in FILE stays until it is purged, as by a tag. The whole file is checked first: if a
+    line is bad, nothing is stored.
     """
     try:
         items = [_tagged(item, tags) for item in read_faq(file)]
@@ -359,8 +361,21 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
             f"Only {done} of {len(items)} questions are kept, for team {team} on route {route}. The others could not "
             "be written to the cache file, or were purged meanwhile. Warm the file again."
         )
-    said = counted(done, "question is", "questions are")
+    unanswered = list(filling.unanswered(routes[route].cache, items))
+    said = counted(done - len(unanswered), "question is", "questions are")
     out.print(f"{said} answered from now on, for team {team} on route {route}.")
+    _print_unanswered(unanswered)
+
+
+def _print_unanswered(unanswered: list[tuple[Curated, str]]) -> None:
+    if not unanswered:
+        return
+    said = counted(len(unanswered), "question is", "questions are")
+    out.print(f"{said} left to the models whatever is stored, since the answer may not be the same for all:")
+    for item, reason in unanswered[:_UNANSWERED_SHOWN]:
+        out.print(Text(f"  {item.source} ({reason}): {item.question.strip()[:100]}"))
+    if len(unanswered) > _UNANSWERED_SHOWN:
+        out.print(f"  and {len(unanswered) - _UNANSWERED_SHOWN} more.")
 
 
 def _tagged(item: Curated, tags: tuple[str, ...]) -> Curated:

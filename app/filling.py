@@ -14,8 +14,10 @@ from app.exchange import StoredAnswer, answer_text
 from app.gateway import Route
 from app.warming import Curated
 from cache import transfer
+from cache.cacheability import cacheability
 from cache.lookup import Cache, Warmed
-from cache.query import Acceptance, Directives, Query
+from cache.query import Acceptance, CachePolicy, Directives, Query
+from cache.scope import Split
 from cache.transfer import Kept, TransferInvalid
 from router.catalogue import Tier
 from router.errors import RequestInvalid
@@ -35,6 +37,15 @@ async def warm(
         raise RequestInvalid(f"The cache of route `{route}` is off, so it would never serve them.", "route")
     query = Query(team, "", route, {}, None, Acceptance(CURATED, 0), policy, Directives())
     return await cache.warm(query, [_warmed(item, at) for item in items])
+
+
+def unanswered(policy: CachePolicy, items: Iterable[Curated]) -> Iterator[tuple[Curated, str]]:
+    """The questions that the cache leaves to the models whatever is stored, as personal ones, each with the reason."""
+    query = Query("", "", "", {}, None, Acceptance(CURATED, 0), policy, Directives())
+    for item in items:
+        allowed = cacheability(query, Split(item.question, [], has_earlier_turns=False))
+        if allowed.level == "none":
+            yield item, allowed.reason
 
 
 def _warmed(item: Curated, at: datetime) -> Warmed:

@@ -227,7 +227,7 @@ def test_a_purge_says_what(gateway: RunningGateway) -> None:
 
 def test_a_csv_file_warms_a_route(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
     faq = tmp_path / "faq.csv"
-    faq.write_text(f'question,answer,tags\n{QUESTION},"{STORED}",login;help\nWhat is it?,"A faq, really.",\n')
+    faq.write_text(f'question,answer,tags\n{QUESTION},"{STORED}",login;help\nWhat is a faq?,"A list, really.",\n')
     leave(gateway)
 
     said = done(gateway, "warm", faq, "--route", "default", "--team", "support", "--tag", "faq")
@@ -239,6 +239,21 @@ def test_a_csv_file_warms_a_route(gateway: RunningGateway, tmp_path: Path, leave
     assert ask(gateway, QUESTION, team="sales")[0] == "miss"
     assert gateway.admin("POST", "/admin/cache/invalidate", tag="help")["purged"] == 1
     assert gateway.admin("POST", "/admin/cache/invalidate", tag="faq")["purged"] == 1
+
+
+def test_questions_that_the_cache_never_answers_are_named(
+    gateway: RunningGateway, tmp_path: Path, leave: Leave
+) -> None:
+    faq = tmp_path / "faq.csv"
+    others = "Where is my parcel [b]now[/b]?,On its way.\nCan I return it?,Yes.\n"
+    faq.write_text(f'question,answer\n{QUESTION},"{STORED}"\n{others}')
+    leave(gateway)
+    assert done(gateway, "warm", faq, "--route", "default", "--team", "support").splitlines() == [
+        "1 question is answered from now on, for team support on route default.",
+        "2 questions are left to the models whatever is stored, since the answer may not be the same for all:",
+        "  faq.csv:3 (personal): Where is my parcel [b]now[/b]?",
+        "  faq.csv:4 (follow-up): Can I return it?",
+    ]
 
 
 def test_one_is_spoken_of_as_one(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
