@@ -23,6 +23,7 @@ from app import filling
 from app.admin import Purge
 from app.certificates import RouteTrust, open_doubts, restored, trust_of
 from app.database import CACHE_MIGRATIONS, open_database
+from app.errors import PurgeUnwritten
 from app.gateway import Route
 from app.keys import log_action
 from app.remote import running_server
@@ -288,8 +289,11 @@ def purge(everything: bool, **given: Any) -> None:
             criteria = wanted.criteria()
             embeddings = EmbeddingStore(files.engine, settings.cache.embeddings_mib * 1024 * 1024)
             purged = files.cache.purge(**criteria) + embeddings.purge(criteria)
+            is_written = files.store.hurry().result() and not files.store.refused
         with opened_ledger(settings) as ledger:
             log_purge(ledger, criteria, purged, "command")
+        if not is_written:
+            raise Failure(str(PurgeUnwritten()))
     out.print(f"{counted(purged, 'entry is', 'entries are')} gone.")
 
 

@@ -61,6 +61,12 @@ class WebhookRepeated(Exception):
 class PurgeUnwritten(Exception):
     """What was to be purged is still in the cache file."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "The cache file cannot be written, so that what was to be purged may come back. See that the data folder's "
+            "disk has room and that nothing else holds the file, then purge again."
+        )
+
 
 class TooLarge(Exception):
     """The body is larger than the server takes."""
@@ -123,11 +129,7 @@ def describe(error: Exception, now_s: float) -> Described:
         case WebhookRepeated():
             return Described(409, _REQUEST, "webhook_repeated", said)
         case PurgeUnwritten():
-            message = (
-                "The cache file cannot be written, so that what was to be purged may come back. See that the data "
-                "folder's disk has room and that nothing else holds the file, then purge again."
-            )
-            return Described(503, _SERVER, "purge_unwritten", message, headers={"retry-after": "5"})
+            return Described(503, _SERVER, "purge_unwritten", said, headers={"retry-after": "5"})
         case FlightAbandoned():
             message = "The gateway is stopping and gave this answer up. Send the request again."
             return Described(503, _SERVER, "stopping", message, headers={"retry-after": "5"})

@@ -21,7 +21,7 @@ from router.ledger.row import COMPLAINT, LedgerRow
 
 _LABELS: Final[Mapping[str, Label]] = {"same": "right", "different": "wrong", "unclear": "unclear"}
 
-_COUNTED_WITHOUT_DECISION: Final = ("same-text", "no-neighbour")
+_COUNTED_WITHOUT_DECISION: Final = ("same-text", "stale-while-revalidate", "no-neighbour")
 
 APPROXIMATIONS: Final = (
     "A changed hit history would have changed what was stored, and so later probabilities: not replayed.",

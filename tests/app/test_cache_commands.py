@@ -217,6 +217,20 @@ def test_a_purge_without_a_server_is_in_the_admin_log(gateway: RunningGateway) -
     assert subjects[-1] == "team support: 3 entries, by command"
 
 
+def test_a_purge_that_the_file_does_not_take_fails(gateway: RunningGateway, leave: Leave) -> None:
+    fill(gateway)
+    assert stored(gateway) == 4
+    leave(gateway)
+    with closing(sqlite3.connect(gateway.data_dir / "cache.db", isolation_level=None)) as file:
+        file.execute("create trigger no before delete on entries begin select raise(abort, 'no'); end")
+        try:
+            code, out, err = run(gateway, "purge", "--all")
+        finally:
+            file.execute("drop trigger no")
+    assert (code, out) == (2, "")
+    assert "purge again" in err.replace("\n", " ")
+
+
 def test_a_purge_says_what(gateway: RunningGateway) -> None:
     for arguments in ([], ["--tag", ""], ["--group", "x"], ["--colour", "red"]):
         assert "Usage: " in refused(gateway, "purge", *arguments)

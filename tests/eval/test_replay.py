@@ -84,8 +84,9 @@ def test_what_has_no_decision_is_a_request_without_a_candidate_where_the_certifi
         row(5, None, "coalesced", cache_reason="in-flight"),
         row(6, None, "miss", kind="attempt"),
         row(7, None, "miss", cache_reason="short"),
+        row(8, None, "exact", cache_reason="stale-while-revalidate"),
     ]
-    assert [each.claim for each in recorded_requests(rows)] == [0.99, 0, 0]
+    assert [each.claim for each in recorded_requests(rows)] == [0.99, 0, 0, 0]
 
 
 def test_a_route_that_never_decided_semantically_is_left_out() -> None:
