@@ -337,8 +337,8 @@ class EntryStore:
         return anchor
 
     def replace(self, entry: Entry) -> Entry | None:
-        """Takes over tags, expires_us, askers and group_id; the other attributes stay as they are stored. Returns
-        the entry as it is now; None if it is gone."""
+        """Takes over tags, created_us, expires_us, source, askers and group_id; the other attributes stay as they are
+        stored. Returns the entry as it is now; None if it is gone."""
         stored = self._entries.get(entry.id)
         if stored is None:
             return None
@@ -346,7 +346,9 @@ class EntryStore:
             structs.replace(
                 stored,
                 tags=entry.tags,
+                created_us=entry.created_us,
                 expires_us=entry.expires_us,
+                source=entry.source,
                 askers=entry.askers,
                 group_id=entry.group_id,
             )
@@ -362,7 +364,9 @@ class EntryStore:
         row = {
             "wanted": changed.id,
             "new_tags": _json(changed.tags),
+            "new_created_us": changed.created_us,
             "new_expires_us": changed.expires_us,
+            "new_source": changed.source,
             "new_askers": _json(changed.askers),
             "new_group_id": changed.group_id,
         }
@@ -840,10 +844,11 @@ _DELETE_GROUPS_OF_NOTHING: Final = tables.groups.delete().where(
 
 _PUT: Final = (tables.entries.insert(), tables.anchors.insert())
 _PUT_ANCHOR: Final = (tables.anchors.insert(),)
+_REPLACED: Final = ("tags", "created_us", "expires_us", "source", "askers", "group_id")
 _UPDATE_ENTRY: Final = (
     tables.entries.update()
     .where(tables.entries.c.id == _WANTED)
-    .values({name: sa.bindparam(f"new_{name}") for name in ("tags", "expires_us", "askers", "group_id")}),
+    .values({name: sa.bindparam(f"new_{name}") for name in _REPLACED}),
 )
 _UPDATE_ANCHOR: Final = (
     tables.anchors.update()

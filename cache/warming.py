@@ -5,10 +5,10 @@ Encodes and compares first; what then happens waits for nothing, so that no purg
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cache.answers import Answers, Comparison, Encodes
 from cache.entries import Entry
@@ -53,20 +53,33 @@ class Warming:
         self._now_us = now_us
 
     async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
-        """Stores curated answers for a team, route and knowledge version. The answer to the same question is replaced;
-        one to which these words lead besides its own question stays for that. A question that is too long for the
-        encoder is served exactly only. Waits for the file; returns how many are in it."""
-        written, part = 0, list[str]()
-        for item in items:
-            part.append(await self._warm(query, item))
-            if len(part) == _WRITTEN_AT_ONCE or self._holdings.store.is_behind:
-                written += len(await asyncio.to_thread(self._holdings.store.written, part))
-                part = []
-        return written + len(await asyncio.to_thread(self._holdings.store.written, part))
+        """Stores curated answers for a team, route and knowledge version. The answer to the same question is replaced,
+        or made young again if it is the same, with all that leads to it and what audits have shown of that; one to
+        which these words lead besides its own question stays for that. A question that is too long for the encoder is
+        served exactly only. Waits for the file; returns how many are in it."""
+        store, written = self._holdings.store, 0
+        for start in range(0, len(items), _WRITTEN_AT_ONCE):
+            part = items[start : start + _WRITTEN_AT_ONCE]
+            known = [entry.id for item in part if (entry := self._known(query, item)) is not None]
+            in_file = await asyncio.to_thread(store.written, known)
+            ids = []
+            for item in part:
+                if store.is_behind:
+                    await asyncio.to_thread(store.flush)
+                ids.append(await self._warm(query, item, in_file))
+            written += len(await asyncio.to_thread(store.written, ids))
+        return written
 
-    async def _warm(self, query: Query, item: Warmed) -> str:
+    async def _warm(self, query: Query, item: Warmed, in_file: Collection[str]) -> str:
         scope, now_us = curated_scope(query), self._now_us()
         text = normalised(item.question)
+        expires_us = now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US
+        tags = tuple(sorted({*query.policy.tags, *item.tags}))
+        known = self._known(query, item)
+        if known is not None and known.id in in_file:
+            renewed = structs.replace(known, tags=tags, created_us=now_us, expires_us=expires_us, source=item.source)
+            self._holdings.store.replace(renewed)
+            return known.id
         vector, meaning = await self._vector(text), await self._meaning(item.answer)
         group_id = await self._group(scope, item.answer, meaning)
         key = exact_key(scope, text)
@@ -83,9 +96,9 @@ class Warming:
             output_tokens=item.output_tokens,
             group_id=group_id,
             created_us=now_us,
-            expires_us=now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US,
+            expires_us=expires_us,
             knowledge_version=query.policy.knowledge_version,
-            tags=tuple(sorted({*query.policy.tags, *item.tags})),
+            tags=tags,
             is_curated=True,
             source=item.source,
             writer="",
@@ -94,6 +107,20 @@ class Warming:
         )
         self._holdings.put(entry, key, text, item.payload, vector, self._holdings.store.by_key(key))
         return entry.id
+
+    def _known(self, query: Query, item: Warmed) -> Entry | None:
+        """The entry that has this very answer to this question, and is found by its meaning if any can be."""
+        holdings = self._holdings
+        found = holdings.store.by_key(exact_key(curated_scope(query), item.question))
+        if found is None or found[1].team != query.team or not holdings.store.is_own_question(found[0]):
+            return None
+        anchor, entry = found
+        neighbourhood = holdings.neighbourhood
+        if neighbourhood is not None and (
+            holdings.group(entry.group_id) is None or neighbourhood.vector(entry.scope, anchor.id) is None
+        ):
+            return None
+        return entry if holdings.answer(entry.id) == item.answer else None
 
     async def restore(self, kept: Kept, *, is_semantic: Callable[[str], bool]) -> Taken:
         """Stores one exported entry with all its questions under its own id, and links its answer with what the

@@ -868,9 +868,25 @@ def test_what_may_change_of_an_entry_changes_for_good_and_nothing_else(open_stor
     before = open_store()
     put(before, "a")
     changed = entry(
-        "a", tags=("z", "b", "z"), expires_us=NOW + 9, askers=("u1", "u2", "u1"), group_id=5, team="thieves", worth=99
+        "a",
+        tags=("z", "b", "z"),
+        created_us=NOW + 3,
+        expires_us=NOW + 9,
+        source="faq.csv:2",
+        askers=("u1", "u2", "u1"),
+        group_id=5,
+        team="thieves",
+        worth=99,
     )
-    kept = entry("a", tags=("b", "z"), expires_us=NOW + 9, askers=("u1", "u2"), group_id=5)
+    kept = entry(
+        "a",
+        tags=("b", "z"),
+        created_us=NOW + 3,
+        expires_us=NOW + 9,
+        source="faq.csv:2",
+        askers=("u1", "u2"),
+        group_id=5,
+    )
     assert before.replace(changed) == kept
     assert before.entry("a") == kept
     assert (before.entries_of_group(1), before.entries_of_group(5)) == ([], [kept])

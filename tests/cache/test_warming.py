@@ -261,6 +261,42 @@ async def test_the_same_question_again_replaces_it(kept: Kept) -> None:
     assert kept.count("entries") == kept.count("curated") == kept.count("vectors") == kept.count("groups") == 1
 
 
+async def test_warming_the_same_again_makes_it_young_and_forgets_nothing(keep: Keep) -> None:
+    """As every night does it: neither what has come to it later nor what audits have called wrong."""
+    encoder = Compass({QUESTION: 0, PARAPHRASE: 10, "Resetting passwords, how?": -5})
+    before, closed = keep(encoder), CachePolicy(start="closed")
+    await before.warm(QUESTION, CURATED, tags=("old",), ttl_s=3600)
+    before.answer(await before(ask(PARAPHRASE, policy=closed)), REWORDED)
+    await before.cache.settle()
+    before.cache.trust.open("faq", CachePolicy(start="prior"))
+    assert await before.audit(await before(ask("Resetting passwords, how?", may_audit=True)), OTHER) == "different"
+    (entry,) = before.store.select(is_curated=True)
+    anchors, encoded = before.store.anchors_of(entry.id), len(encoder.encoded)
+    assert [(anchor.text, anchor.is_quarantined) for anchor in anchors] == [(QUESTION, True), (PARAPHRASE, False)]
+    before.clock.move_s(3000)
+    await before.warm(f"{QUESTION} ", CURATED, tags=("new",), ttl_s=3600)
+    assert len(encoder.encoded) == encoded
+    before.close()
+    after = keep(encoder)
+    after.clock.move_s(5000)
+    for kept in (before, after):
+        (renewed,) = kept.store.select(is_curated=True)
+        assert (renewed.id, renewed.tags, kept.store.anchors_of(entry.id)) == (entry.id, ("new",), anchors)
+    found = await after(ask(directives=Directives(max_age_s=2000)))
+    assert served(found) == CURATED
+
+
+async def test_warming_the_same_again_for_another_encoder_finds_it_by_its_meaning(keep: Keep) -> None:
+    before = keep()
+    await before.warm(QUESTION, CURATED)
+    before.close()
+    after = keep(Compass({QUESTION: 50, PARAPHRASE: 60}, "compass-2"))
+    assert (await after(ask(PARAPHRASE), may_join=False)).disposition == "miss"
+    await after.warm(QUESTION, CURATED)
+    assert served(await after(ask(PARAPHRASE))) == CURATED
+    assert (after.count("entries"), after.count("groups")) == (1, 1)
+
+
 async def test_warming_a_question_that_came_to_an_answer_later_leaves_that_answer_to_its_own(keep: Keep) -> None:
     before, closed = keep(), CachePolicy(start="closed")
     await before.warm(QUESTION, CURATED)
@@ -299,6 +335,9 @@ async def test_what_cannot_be_written_is_not_reported_as_stored(kept: Kept) -> N
     items = [Warmed(f"What is {line}?", f"{line}: So.", b"So.", 12, f"faq.csv:{line}") for line in range(2, 6)]
     assert await kept.cache.warm(ask(), items) == 3
     assert len(kept.faults) == 1
+    with kept.engine.begin() as connection:
+        connection.exec_driver_sql("drop trigger no")
+    assert await kept.cache.warm(ask(), items) == 4
 
 
 async def test_curated_answers_in_other_words_form_one_group(kept: Kept) -> None:
