@@ -61,7 +61,7 @@ from cache.lookup import Cache
 _ITEMS_AT_ONCE: Final = 64
 _UNANSWERED_SHOWN: Final = 20
 _BYTES_AT_ONCE: Final = 512 * 1024
-"""Of an import; one entry may be more."""
+"""Of an import or of what is warmed; one entry may be more."""
 
 
 class _Files(Struct):
@@ -388,7 +388,17 @@ def _tagged(item: Curated, tags: tuple[str, ...]) -> Curated:
 
 
 def _parts(items: list[Curated]) -> Iterator[list[Curated]]:
-    return (items[start : start + _ITEMS_AT_ONCE] for start in range(0, len(items), _ITEMS_AT_ONCE))
+    """In their order, so many as fit one request."""
+    part, size = list[Curated](), 0
+    for item in items:
+        item_bytes = len(msgspec.json.encode(item))
+        if part and (len(part) == _ITEMS_AT_ONCE or size + item_bytes > _BYTES_AT_ONCE):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += item_bytes
+    if part:
+        yield part
 
 
 async def _warm_files(

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from app.cache_commands import _parts
 from app.command_line import main
+from app.warming import Curated
 from tests.app.configuration import ENVIRONMENT, route, scripted
 from tests.app.provider import Provider, chat_body, json_reply
 from tests.running import ROOT, RunningGateway, eventually, running_gateway
@@ -311,6 +313,15 @@ def test_json_lines_warm_a_route_with_all_their_wordings(gateway: RunningGateway
         gateway.start()
     for text in (items[0]["question"], *items[0]["paraphrases"]):
         assert ask(gateway, text) == ("exact", items[0]["answer"])
+
+
+def test_long_answers_are_warmed_in_requests_that_a_server_takes() -> None:
+    items = [Curated(f"What is {number}?", "€" * 100_000) for number in range(20)]
+    parts = list(_parts(items))
+    assert [item for part in parts for item in part] == items
+    assert max(sum(len(item.answer.encode()) for item in part) for part in parts) <= 512 * 1024
+    short = [Curated(f"What is {number}?", "So.") for number in range(130)]
+    assert [len(part) for part in _parts(short)] == [64, 64, 2]
 
 
 def test_what_of_a_file_could_not_be_kept_is_said(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
