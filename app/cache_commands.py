@@ -493,6 +493,10 @@ _TAKEN: Final = {
     "present": ("was there already", "were there already"),
     "expired": ("has expired", "have expired"),
     "unknown-route": ("belongs to a route that is not configured", "belong to routes that are not configured"),
+    "other-version": (
+        "is based on another knowledge version than its route",
+        "are based on other knowledge versions than their routes",
+    ),
     "purged": ("was left out because of a purge meanwhile", "were left out because of a purge meanwhile"),
 }
 

@@ -511,6 +511,10 @@ class Cache(Generic[Event]):
 
     async def restore(self, kept: Kept, policy: CachePolicy) -> Taken:
         """Stores one exported entry with all its questions under its own id, for a route of this policy."""
+        if kept.knowledge_version != policy.knowledge_version:
+            return "other-version"
+        if self._now_us() >= expiry_under(policy)(kept, kept.anchors[0].text):
+            return "expired"
         query = Query(kept.team, kept.env, kept.route, {}, None, Acceptance("", 0), policy, Directives())
 
         def is_semantic(text: str) -> bool:

@@ -128,8 +128,6 @@ class Warming:
         if self._holdings.store.is_behind:
             await asyncio.to_thread(self._holdings.store.flush)
         purges = self._holdings.purges
-        if kept.expires_us <= self._now_us():
-            return "expired"
         if self._is_present(kept):
             return "present"
         answer = kept.answer or ""

@@ -53,6 +53,20 @@ async def test_an_entry_is_restored_once_and_only_while_it_is_fresh(kept: Kept) 
     assert kept.count("entries") == 0
 
 
+async def test_what_its_route_would_not_serve_now_is_left_out(kept: Kept) -> None:
+    await kept.learn(asked(), ANSWER)
+    await kept.warm(FAR, NORWAY)
+    entries = await exported(kept)
+    kept.cache.purge()
+    kept.clock.move_s(100)
+    for policy, outcomes in (
+        (CachePolicy(start="prior", knowledge_version="2"), ["other-version", "other-version"]),
+        (CachePolicy(start="prior", ttl_s=60, stale_s=30), ["expired", "imported"]),  # a curated one has its own time
+    ):
+        assert [await kept.cache.restore(each, policy) for each in entries] == outcomes
+    assert kept.count("entries") == 1
+
+
 async def test_restored_answers_that_say_the_same_share_a_group(kept: Kept) -> None:
     await kept.learn(asked(), ANSWER)
     await kept.learn(asked(FAR), NORWAY)
