@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.database import LEDGER_MIGRATIONS, open_database
-from app.services import models_of, routes_of
+from app.services import check_route, models_of, routes_of
 from app.settings import load
 from cache.decision import load_prior
 from cache.trust import terms_of
@@ -66,11 +66,14 @@ def replay_command(
     if not path.exists():
         raise click.ClickException(f"There is no ledger at {path}. `thriftgate serve` makes one.")
     other = load(other_path) if other_path is not None else settings
+    all_routes = routes_of(other, models_of(other))
+    if route is not None:
+        check_route(route, all_routes)
     engine = open_database(path, LEDGER_MIGRATIONS)
     with Progress(console=_err, transient=True) as progress:
         task = progress.add_task("Reading the ledger", total=row_count(engine))
         requests = recorded_requests(rows_between(engine), lambda: progress.advance(task))
-    routes = {name: each for name, each in routes_of(other, models_of(other)).items() if route in (None, name)}
+    routes = {name: each for name, each in all_routes.items() if route in (None, name)}
     routed: list[routing_replay.Comparison] = []
     if other_path is not None:
         with Progress(console=_err, transient=True) as progress:

@@ -301,6 +301,9 @@ def test_evidence_survives_a_restart(start_gateway: Callable[..., RunningGateway
     assert looser.returncode == 0, looser.stderr
     (replayed,) = json.loads(looser.stdout)["cache"]
     assert (replayed["recorded"]["hits"], replayed["recorded"]["labelled_wrong"]) == (1, 1)
+    unknown = gateway.command("replay", "--max-wrong-per-hit", "0.05", "--route", "gone")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "There is no route `gone`" in unknown.stderr
 
 
 # --- A judge's second opinion -----------------------------------------------------------------------------------
