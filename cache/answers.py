@@ -26,6 +26,8 @@ CANDIDATES: Final = 24
 """So many of the nearest wordings are looked at,"""
 GROUPS_AT_MOST: Final = 6
 """and the groups of the nearest of them are compared."""
+COMPARED_AT_MOST: Final = 16_000
+"""Characters of an answer. A comparison takes time by their number, and requests wait for it."""
 PROMISING: Final = 0.2
 """A group whose nearest wording is less likely to say the same is not looked at any further."""
 WORDINGS_COMPARED: Final = 4
@@ -281,6 +283,14 @@ class Answers:
         cosine = float((wording.vector if wording is not None else await self.vector(served)) @ vector)
         await self.turn()
         return sameness.served_verdict(by_group, self.comparison.verdict(answer, served, cosine))
+
+    async def verdict_in_full(self, answer: str, vector: Vector, served: str | None) -> Verdict:
+        """What an audit says of a fresh answer and the one that was served, by their words alone."""
+        if served is None or max(len(answer), len(served)) > COMPARED_AT_MOST:
+            return "unclear"
+        cosine = float(await self.vector(served) @ vector)
+        await self.turn()
+        return self.comparison.verdict(answer, served, cosine)
 
     async def _verdict_on_group(self, group: Group, answer: str, vector: Vector) -> Verdict:
         wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]

@@ -225,7 +225,7 @@ class Learning:
 
     async def verdict(self, group_id: int, answer: str, served: str | None) -> Verdict | None:
         """Whether a fresh answer says what was served of the group, or what the group says if that cannot be told; None
-        if the group has gone."""
+        if the group has gone. Groups keep the beginning of a long answer, which tells nothing of the rest."""
         group = self._holdings.group(group_id)
         if group is None:
             return None
@@ -235,8 +235,10 @@ class Learning:
         vector = await self._answers.vector(answer)
         if self._neighbourhood.groups.vector(group_id) is None:  # founded this moment, or for another encoder
             self._holdings.describe(group_id, await self._answers.vector(group.answer))
-        served = served[:LONGEST_FOUNDER] if served is not None else None
-        verdict = await self._answers.verdict(group, answer, vector, served)
+        if max(map(len, (answer, served or group.answer))) >= LONGEST_FOUNDER:
+            verdict = await self._answers.verdict_in_full(answer, vector, served)
+        else:
+            verdict = await self._answers.verdict(group, answer, vector, served)
         return verdict if self._holdings.group(group_id) is group else None
 
     def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:

@@ -1,7 +1,23 @@
 """What is learnt from fresh answers in the background."""
 
+import pytest
+
+from cache.answers import COMPARED_AT_MOST, WordedComparison
+from cache.groups import LONGEST_FOUNDER
 from cache.learning import _WAITING_AT_MOST
-from tests.cache.asking import ANSWER, FAR, OTHER, PARAPHRASE, QUESTION, REWORDED, Kept, ask, disposed
+from cache.sameness import Verdict
+from tests.cache.asking import ANSWER, FAR, OTHER, PARAPHRASE, QUESTION, REWORDED, Keep, Kept, ask, disposed
+
+COLOURS = "red blue green white black brown amber olive pearl coral".split()
+STEPS = [
+    f"{at + 1}. For the {colour} {plan} plan open the settings and set its limit to {7 * at + 3} requests per day."
+    for at, (plan, colour) in enumerate(
+        (plan, colour) for plan in ("team", "home", "farm", "port", "mine") for colour in COLOURS
+    )
+]
+LONG = " ".join(STEPS)
+LAST_CHANGED = LONG.replace(STEPS[-1], STEPS[-1].replace("346", "500"))
+MUCH_LONGER = " ".join(STEPS * (COMPARED_AT_MOST // len(LONG) + 1))
 
 
 async def test_answers_are_learnt_from_in_their_order(kept: Kept) -> None:
@@ -29,3 +45,24 @@ async def test_an_answer_in_the_place_of_another_leaves_one_entry_however_much_w
         kept.answer(lookup, ANSWER)
     await kept.cache.settle()
     assert kept.count("entries") == len(first)
+
+
+@pytest.mark.parametrize(
+    ("served", "fresh", "verdict"),
+    [
+        (LONG, f"Sure! {LONG}", "same"),
+        (LONG, f"Sure! {LAST_CHANGED}", "different"),
+        (MUCH_LONGER, f"Sure! {MUCH_LONGER}", "unclear"),
+    ],
+)
+async def test_a_long_answer_is_compared_to_its_end_or_not_at_all(
+    keep: Keep, served: str, fresh: str, verdict: Verdict
+) -> None:
+    assert len(served) > LONGEST_FOUNDER
+    assert LAST_CHANGED != LONG
+    kept = keep(comparison=WordedComparison())
+    await kept.learn(ask(QUESTION), served)
+
+    hit = await kept(ask(PARAPHRASE, may_audit=True))
+
+    assert (hit.disposition, await kept.audit(hit, fresh)) == ("semantic", verdict)
