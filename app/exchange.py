@@ -209,7 +209,8 @@ class Exchange(Struct, kw_only=True):
     @property
     def is_uncounted(self) -> bool:
         """Whether nobody has said how many tokens there were, although a provider was asked for words."""
-        return self.usage is None and self.served is not None and "messages" in self.request.mapping
+        was_asked = self.served is not None and not self.is_hit
+        return self.usage is None and was_asked and "messages" in self.request.mapping
 
     @property
     def written(self) -> str:
@@ -316,7 +317,7 @@ class Exchange(Struct, kw_only=True):
             usage_source="reserved" if is_billed else "none",
             actual_nano=cost_nano,
             overhead_nano=cost_nano,
-            overhead_reason="retry",
+            overhead_reason="retry" if self.kind == "request" else self.kind,
             reserved_nano=reserved.money.amount_nano,
             error_class=error_class,
             upstream_request_id=upstream_request_id,

@@ -26,8 +26,8 @@ class Spending(Struct, frozen=True):
 
 
 def spending_between(engine: sa.Engine, since_us: int, until_us: int, kind: Kind | None = None) -> list[Spending]:
-    """Actual spending of all rows, or of those of one kind, that arrived from `since_us` up to `until_us`, by key. What
-    nobody can price counts at its reservation."""
+    """Actual spending of all rows that arrived from `since_us` up to `until_us`, by key, or only of those of one kind
+    and of their failed attempts. What nobody can price counts at its reservation."""
     columns = (tables.rows.c.team, tables.rows.c.app, tables.rows.c.key_id, tables.rows.c.env)
     spent = sa.func.coalesce(tables.rows.c.actual_nano, tables.rows.c.reserved_nano)
     query = (
@@ -36,7 +36,7 @@ def spending_between(engine: sa.Engine, since_us: int, until_us: int, kind: Kind
         .group_by(*columns)
     )
     if kind is not None:
-        query = query.where(tables.rows.c.kind == kind)
+        query = query.where(sa.or_(tables.rows.c.kind == kind, tables.rows.c.overhead_reason == kind))
     with engine.connect() as connection:
         return [Spending(row.team, row.app, row.key_id, row.env, row.nano or 0) for row in connection.execute(query)]
 

@@ -99,6 +99,7 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     avoided_negotiated_rate_nano: int = 0
     overhead_nano: int = 0
     overhead_reason: str | None = None
+    """`retry`: an attempt of a request. Else the kind of what it was paid for, whose failed attempts are among it."""
     reserved_nano: int = 0
     latency_us: int | None = None
     first_token_us: int | None = None

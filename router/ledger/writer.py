@@ -231,17 +231,25 @@ def unsettled(connection: sa.Connection, error_class: str) -> list[tuple[str, Le
     return [
         (
             reservation.id,
-            msgspec.structs.replace(
-                msgspec.json.decode(reservation.draft, type=LedgerRow),
-                status="unknown",
-                pricing="unknown",
-                usage_source="reserved",
-                actual_nano=reservation.amount_nano,
-                error_class=error_class,
-            ),
+            _in_full(msgspec.json.decode(reservation.draft, type=LedgerRow), reservation.amount_nano, error_class),
         )
         for reservation in found
     ]
+
+
+def _in_full(draft: LedgerRow, amount_nano: int, error_class: str) -> LedgerRow:
+    """The row of what nobody knows the end of. Beside a client's request all of it is overhead."""
+    is_beside = draft.kind != "request"
+    return msgspec.structs.replace(
+        draft,
+        status="unknown",
+        pricing="unknown",
+        usage_source="reserved",
+        actual_nano=amount_nano,
+        overhead_nano=amount_nano if is_beside else 0,
+        overhead_reason=draft.kind if is_beside else None,
+        error_class=error_class,
+    )
 
 
 def _settling(change: Opening | Closing | None) -> Closing | None:

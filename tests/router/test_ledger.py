@@ -239,6 +239,21 @@ async def test_what_was_under_way_is_booked_as_unknown_at_its_reservation_exactl
     assert verify(engine).problems == []
 
 
+async def test_an_audit_that_was_under_way_is_overhead_in_full_and_spent_of_the_part_for_audits(
+    engine: sa.Engine,
+) -> None:
+    draft = ledger_row("audit_1", kind="audit", refers_to="req_1", reserved_nano=7_000)
+    with started(engine) as (died, _):
+        await died.open(Opening("audit_1/1", 7_000, draft))
+        await died.record(Closing(ledger_row("req_2", reserved_nano=9_000)))
+
+    with started(engine) as (_, (row,)):
+        assert (row.actual_nano, row.overhead_nano, row.overhead_reason) == (7_000, 7_000, "audit")
+
+    assert [spent.nano for spent in spending_between(engine, 0, 2**62, "audit")] == [7_000]
+    assert verify(engine).problems == []
+
+
 async def test_what_was_under_way_counts_in_the_period_in_which_it_was_reserved(engine: sa.Engine) -> None:
     at_us = int((AT - timedelta(days=1)).timestamp() * 1e6)
     with started(engine) as (died, _):
