@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -78,28 +78,33 @@ class Judging:
             return
         question = _question(served.request)
         requests = judge.preference_requests(judge_model.name, question, answer, reference)
-        words = [await self._said(served, judge_model, each) for each in requests]
-        verdict = judge.preference(words[0] or "", words[1] or "")
+        verdict = judge.preference(*await self._words(served, judge_model, requests, "better"))
         if verdict is not None:
             self._experience.scored(served.request_id, judge.SCORES[verdict], by="judge")
             await self._books.note(served, verdict, judge.SCORES[verdict])
 
     async def same(self, served: Exchange, one: str, other: str) -> judge.Sameness | None:
-        """Whether two answers to the same question say the same, by the route's judge; None without one, or if it is
-        unclear."""
+        """Whether two answers to the same question say the same, by the route's judge; None without one, if it is
+        unclear, or if they are too long to be shown whole."""
         _, model = self._judge_of(served)
-        if model is None:
+        if model is None or not judge.is_seen_whole(one, other):
             return None
         requests = judge.sameness_requests(model.name, _question(served.request), one, other)
-        words = [await self._said(served, model, each) for each in requests]
-        return judge.sameness(words[0] or "", words[1] or "")
+        return judge.sameness(*await self._words(served, model, requests, "same"))
 
     def _judge_of(self, served: Exchange) -> tuple[RoutingPolicy | None, Model | None]:
         routing = self._routes.get(served.caller.route)
         return routing, self._models.get(routing.judge or "") if routing is not None else None
 
-    async def _said(self, served: Exchange, model: Model, body: bytes) -> str | None:
-        return await self._asked(served, model, openai.decode_request(body, {}))
+    async def _words(
+        self, served: Exchange, model: Model, requests: tuple[bytes, bytes], name: Literal["better", "same"]
+    ) -> tuple[str, str]:
+        """What the judge says in both orders; empty for no word. Who has none in the first is not asked again."""
+        first = await self._said(served, model, requests[0])
+        return first, await self._said(served, model, requests[1]) if judge.is_word(first, name) else ""
+
+    async def _said(self, served: Exchange, model: Model, body: bytes) -> str:
+        return await self._asked(served, model, openai.decode_request(body, {})) or ""
 
     async def _asked(self, served: Exchange, model: Model, request: ChatRequest) -> str | None:
         """The text that this model answers; None if it fails, is truncated or a budget does not hold it."""
@@ -127,6 +132,9 @@ class Judging:
         except RouterError as error:
             exchange.status, exchange.error_class = status_of(error), type(error).__name__
             return None
+        except asyncio.CancelledError:
+            exchange.status = "client_closed"
+            raise
         finally:
             with suppress(LedgerUnavailable):
                 await self._books.record(exchange)

@@ -1,10 +1,12 @@
 """A model as a judge of answers: what it is asked, and how strictly its word is taken.
 
 Every comparison is asked twice, with the answers in both orders, because judges favour a position (Zheng et al.,
-"Judging LLM-as-a-Judge", arXiv 2306.05685, section 3.4). A word that is not exactly one of those asked for, or two
-words that contradict each other, is no judgement. The judge is not told which model wrote what. Pure.
+"Judging LLM-as-a-Judge", arXiv 2306.05685, section 3.4); once, where the first word is none. A word that is not exactly
+one of those asked for, or two words that contradict each other, is no judgement. The judge is not told which model
+wrote what. Pure.
 """
 
+import json
 from typing import Any, Final, Literal
 
 import msgspec
@@ -48,6 +50,16 @@ def preference(first: str, second: str) -> Preference | None:
     return told.get(tuple(words))
 
 
+def is_seen_whole(*answers: str) -> bool:
+    """Whether the judge is shown these to their end: of a beginning nobody can say that it is the same."""
+    return all(len(answer) <= _ANSWER_AT_MOST for answer in answers)
+
+
+def is_word(text: str, name: Literal["better", "same"]) -> bool:
+    """Whether a judge's text says anything of what was asked. Else the other order need not be asked any more."""
+    return _field(text, name) is not None
+
+
 def sameness_requests(model: str, question: str, one: str, other: str) -> tuple[bytes, bytes]:
     """Both orders of "do they say the same", as chat completion bodies."""
     return _request(model, _SAMENESS, question, one, other), _request(model, _SAMENESS, question, other, one)
@@ -77,11 +89,12 @@ def _request(model: str, task: str, question: str, first: str, second: str) -> b
 
 def _field(text: str, name: str) -> str | bool | None:
     """The only field of a JSON object that is nothing else; None for anything that was not asked for."""
+    bare = text.strip().removeprefix("```json").removesuffix("```")
     try:
-        said = msgspec.json.decode(text.strip().removeprefix("```json").removesuffix("```"))
-    except msgspec.DecodeError:
+        fields = json.loads(bare, object_pairs_hook=lambda pairs: pairs)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or list(said) != [name]:
-        return None
-    value = said[name]
-    return value if isinstance(value, str | bool) else None
+    match fields:
+        case [(str(told), bool() | str() as value)] if told == name and bare.lstrip().startswith("{"):
+            return value
+    return None

@@ -324,7 +324,7 @@ def test_what_words_cannot_tell_the_judge_decides(
     row = eventually(lambda: next(iter(gateway.rows(kind="audit", refers_to=hit.headers["x-request-id"])), None))
     assert row.verdict == verdict
     asked = [call.received.json["messages"][-1]["content"] for call in provider.calls_to("medium-2025")]
-    assert len(asked) == 2
+    assert len(asked) == (1 if says == "maybe" else 2)  # who has no word in one order is not asked in the other
     assert all(json.dumps(DIFFERENTLY_WORDED, ensure_ascii=False) in text for text in asked)
 
 

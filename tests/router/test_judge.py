@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.judge import preference, preference_requests, sameness, sameness_requests
+from router.judge import is_seen_whole, is_word, preference, preference_requests, sameness, sameness_requests
 from tests.router.samples import quick
 
 
@@ -52,11 +52,29 @@ def test_sameness_must_be_said_twice(first: bool, second: bool, verdict: str | N
         '{"same": 1}',
         '{"same": "true"}',
         "{" * 10_000,
+        "[" * 100_000,
+        '[["same", true]]',
+        '{"same": true, "same": true}',
+        '{"same": {"same": true}}',
+        '{"better": "A", "better": "A"}',
     ],
 )
 def test_anything_else_is_no_judgement(text: str) -> None:
     assert preference(text, text) is None
     assert sameness(text, text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [('{"same": true}', True), ('{"same": false}', True), ('{"better": "A"}', False), ("", False)]
+)
+def test_who_has_no_word_in_the_first_order_need_not_be_asked_again(text: str, is_one: bool) -> None:
+    assert is_word(text, "same") is is_one
+
+
+def test_of_an_answer_that_is_not_shown_to_its_end_nobody_can_say_that_it_is_the_same() -> None:
+    longest = json.loads(json.loads(sameness_requests("judge", "", "x" * 99_999, "")[0])["messages"][1]["content"])["A"]
+    assert is_seen_whole(longest, "short")
+    assert not is_seen_whole("short", longest + "x")
 
 
 def test_a_fence_around_the_json_does_no_harm() -> None:
