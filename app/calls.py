@@ -102,10 +102,14 @@ class Calls:
         decision = self._planning.decide(exchange)
         trial = Trial(exchange, decision.routing)
         targets = asked_last(decision.put_off, self._fleet.order(decision.plan, decision.routing))
+        if exchange.kind == "audit":  # with another model's answer it would measure something else
+            own = decision.plan.candidates[0].model.name
+            targets = (target for target in targets if target[0].model.name == own)
         call = await self._free(trial, targets) or await self._waited_for(trial) or await self._once_more(trial)
         if call is not None:
             return call
-        if trial.too_dear and trial.failure is None:
+        # What is asked beside requests falls back to nothing, and does not say that a budget has no room for them.
+        if trial.too_dear and trial.failure is None and exchange.kind == "request":
             if (call := await self._last_resort(trial)) is not None:
                 return call
             self._budgets.refused(min(trial.too_dear, key=lambda error: error.needed_nano), exchange.arrived_at)
@@ -176,7 +180,6 @@ class Calls:
                 reserved = self._reserved(trial, candidate, deployment)
             except RouterError as error:
                 permit.close()
-                # An audit with another model's answer would measure something else.
                 if exchange.kind == "audit" or not isinstance(error, BudgetExceeded | NoCandidate):
                     raise
                 trial.refusal = trial.refusal or error

@@ -10,7 +10,7 @@ joined it and the cache may want its answer: a client that leaves does not end i
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
@@ -112,7 +112,7 @@ class Gateway:
                     events = self._replay(exchange)
                 case "coalesced":
                     joins += 1
-                    events = await self._join(exchange)
+                    events = await self._join(exchange, inbound.disconnected)
                 case _:
                     events = await self._set_off(exchange, inbound.disconnected)
         if exchange.is_hit and exchange.lookup.judgement is not None:
@@ -199,15 +199,17 @@ class Gateway:
         body = {**stored.body, "id": f"chatcmpl-{exchange.request_id.removeprefix('req_')}"}
         return self._recorded(exchange, _one(openai.event_from_body(body)))
 
-    async def _join(self, exchange: Exchange) -> AsyncIterator[ChatEvent] | None:
+    async def _join(
+        self, exchange: Exchange, disconnected: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[ChatEvent] | None:
         """Joins an answer that is being made. None if its leader failed before anything was sent here, if its budget
         has cut it short, or if its model is not acceptable here: the caller then looks again, and leads if nobody else
-        does. Raises UpstreamTimeout when the client's time is over."""
+        does. Raises UpstreamTimeout when the client's time is over, ClientGone when it has gone."""
         flight = exchange.lookup.flight
         assert flight is not None
         try:
             async with asyncio.timeout(exchange.left_s) as patience:
-                await flight.first()
+                await _or_gone(flight.first(), disconnected)
                 if flight.about.is_clamped:  # those who waited for it already
                     return None
                 served = flight.about.served
@@ -215,7 +217,11 @@ class Gateway:
                     return None
                 if not exchange.request.stream:  # nothing is sent before all of it is there
                     with suppress(FlightAbandoned):  # the gateway is stopping, which is no time to lead: told below
-                        await flight.whole()
+                        await _or_gone(flight.whole(), disconnected)
+        except ClientGone:
+            exchange.status = "client_closed"
+            await self._books.record(exchange)
+            raise
         except (RouterError, FlightAbandoned):
             return None
         except TimeoutError:
@@ -294,13 +300,20 @@ class Gateway:
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                if fresh is None:
-                    self._cache.audit_failed(follow_up)
-                else:
-                    opinion = partial(self._judging.same, served)
-                    exchange.verdict = await self._cache.followed(follow_up, fresh, opinion)
-                with suppress(LedgerUnavailable):
-                    await self._books.record(exchange)
+                await self._conclude(served, exchange, follow_up, fresh)
+
+    async def _conclude(self, served: Exchange, asked: Exchange, follow_up: FollowUp, fresh: Fresh | None) -> None:
+        """Tells the cache what came of it and closes the row, also if whoever judges the answer is given up."""
+        is_told = False
+        try:
+            if fresh is not None:
+                asked.verdict = await self._cache.followed(follow_up, fresh, partial(self._judging.same, served))
+                is_told = True
+        finally:
+            if not is_told:
+                self._cache.audit_failed(follow_up)
+            with suppress(LedgerUnavailable):
+                await self._books.record(asked)
 
     def label(self, query: Query, judgement: Judgement, verdict: Verdict) -> None:
         """Keeps in the ledger what a fresh answer says of the stored one that was not served instead."""
@@ -442,20 +455,30 @@ async def _followed(flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:
 
 async def _first_or_gone(flight: Flight[ChatEvent], disconnected: Callable[[], Awaitable[None]]) -> None:
     """Waits for the first event. Raises ClientGone if the client goes before it; that may end the flight."""
-    first = asyncio.ensure_future(flight.first())
+    has_come = False
+    try:
+        await _or_gone(flight.first(), disconnected)
+        has_come = True
+    finally:
+        if not has_come:
+            flight.leave()
+
+
+async def _or_gone(waiting: Coroutine[Any, Any, Any], disconnected: Callable[[], Awaitable[None]]) -> None:
+    """Waits for this. Raises ClientGone if the client goes before."""
+    wanted = asyncio.ensure_future(waiting)
     gone = asyncio.ensure_future(disconnected())
     try:
-        await asyncio.wait((first, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not first.done():
-            raise ClientGone("the client went away before the first event")
-        first.result()
+        await asyncio.wait((wanted, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not wanted.done():
+            raise ClientGone("the client went away before the answer came")
+        wanted.result()
     finally:
         gone.cancel()
-        if not first.done():
-            first.cancel()
+        if not wanted.done():
+            wanted.cancel()
             with suppress(asyncio.CancelledError):
-                await first
-            flight.leave()
+                await wanted
 
 
 async def _one(event: ChatEvent) -> AsyncIterator[ChatEvent]:
