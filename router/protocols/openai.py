@@ -322,13 +322,17 @@ class Reader:
 # --- between the two forms of an answer ------------------------------------------------------------------
 
 
+_OF_ONE_CHUNK: Final = frozenset({"choices", "obfuscation"})
+"""Fields whose values say nothing of the whole answer: its parts, and letters that hide how long each of them is."""
+
+
 def body_from_chunks(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The JSON answer that a stream's chunks add up to: texts and lists are joined, the rest is kept."""
     body: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
         for name, value in chunk.items():
-            if name != "choices" and (value is not None or name not in body):
+            if name not in _OF_ONE_CHUNK and (value is not None or name not in body):
                 body[name] = value
         for choice in chunk.get("choices") or ():
             _merge(choices.setdefault(choice.get("index") or 0, {}), choice)

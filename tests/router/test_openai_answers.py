@@ -438,6 +438,12 @@ def test_the_chunks_of_an_answer_are_what_the_protocol_says(body: dict[str, Any]
     assert [c["usage"] for c in chunks if "usage" in c] == [body["usage"]]
 
 
+def test_what_hides_the_length_of_each_chunk_is_no_part_of_the_answer() -> None:
+    chunks = [chunk({"content": "Yes."}) | {"obfuscation": "q8"}, chunk({}, "stop") | {"obfuscation": "x2f"}]
+
+    assert "obfuscation" not in body_from_chunks(chunks)
+
+
 def test_usage_is_streamed_only_to_who_asked_for_it() -> None:
     body = answer(usage={"prompt_tokens": 5, "completion_tokens": 2})
 
