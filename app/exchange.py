@@ -221,7 +221,10 @@ class Exchange(Struct, kw_only=True):
         """What the answer used, and who says so. Without the provider's last word: its count of the input where it gave
         one before, and an estimate from what was seen, a rough one where nothing was counted here either."""
         if self.usage is not None:
-            return self.usage, "entry" if self.lookup.disposition in ("exact", "semantic") else "provider"
+            entry = self.lookup.entry
+            if entry is None:
+                return self.usage, "provider"
+            return self.usage, "estimated" if entry.is_curated else "entry"
         if self.served is None:
             return Usage(), "none"
         return self._estimated(self.events, self.estimate, self.begun), "estimated"

@@ -160,7 +160,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     uncosted: int
     """Unpriced requests of which not even the cost is known: they are missing from the spend."""
     estimated: int
-    """Requests whose tokens are an estimate, because the answer broke off before the provider counted them."""
+    """Requests whose tokens are an estimate, because the answer broke off before the provider counted them, or is a
+    curated one, which no provider has made."""
     uncertified: int
     input_tokens: int
     """With every bucket of a provider's prompt cache."""

@@ -1,5 +1,4 @@
-"""What is paid beside hits: audits, their judges and refreshes, when they fail, are given up or find no money, and what
-clients that leave have saved."""
+"""The money of hits: what they save, and what is paid beside them, also if that fails, is given up or finds no money."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import httpx
 import pytest
 
 from app.errors import ClientGone
+from app.warming import Curated
 from eval.savings import Filters, report_of
 from router.ledger.reader import open_reservations, verify
 from tests.app.in_process import CALLER, PRICES, InProcess, Upstream, answered, in_process, soon
@@ -196,4 +196,20 @@ async def test_who_joins_and_leaves_before_the_answer_has_saved_nothing(tmp_path
         assert exchange.row is not None
         assert (exchange.row.status, exchange.row.actual_nano) == ("ok", COST)
         assert len(gateway.upstream.asked) == 1
+        balances(gateway)
+
+
+# --- What nobody has counted ------------------------------------------------------------------------------------
+
+
+async def test_what_a_curated_answer_saves_is_an_estimate_and_the_report_counts_it_as_one(tmp_path: Path) -> None:
+    async with in_process(tmp_path, Upstream(lambda asked: answered(RIGHT))) as gateway:
+        await gateway.services.warm("support", "default", [Curated(WORDINGS[0], RIGHT)])
+        await gateway.ask(WORDINGS[1], cache_control="no-cache")
+        for text in WORDINGS[:2]:
+            await gateway.ask(text)
+        saved = [row.usage_source for row in gateway.rows(disposition="exact")]
+        total = report_of(gateway.rows(), Filters()).total
+        assert (saved, total.estimated) == (["estimated", "entry"], 1)
+        assert total.avoided["exact"] > COST
         balances(gateway)
