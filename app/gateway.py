@@ -436,11 +436,19 @@ class Gateway:
         """Waits for what is under way, then gives up what is left; every row is closed either way."""
         if following := self._following | self._labelling | self._judging.under_way:
             await asyncio.wait(following, timeout=grace_s)
-        for task in [*self._following, *self._judging.under_way]:
-            task.cancel()
+        self._give_up()
         await land(list(self._under_way), grace_s)
-        await asyncio.gather(*self._following, *self._judging.under_way, return_exceptions=True)
+        while left := self._give_up():  # what these have begun as they ended
+            await asyncio.wait(left)
         await self._cache.settle(_LEARNS_ON_S)
+
+    def _give_up(self) -> set[asyncio.Task[None]]:
+        """Ends follow-ups and judges; those that still have to close their rows."""
+        left = self._following | self._judging.under_way
+        for task in left:
+            if not task.cancelling():  # once, so that nothing keeps it from closing its row
+                task.cancel()
+        return left
 
 
 async def _followed(flight: Flight[ChatEvent]) -> AsyncIterator[ChatEvent]:

@@ -1,4 +1,4 @@
-"""The money of hits: what they save, and what is paid beside them, also if that fails, is given up or finds no money."""
+"""The money of hits: what they save, and what is paid beside them, also if that fails or is given up."""
 
 import asyncio
 from collections.abc import Callable
@@ -212,4 +212,28 @@ async def test_what_a_curated_answer_saves_is_an_estimate_and_the_report_counts_
         total = report_of(gateway.rows(), Filters()).total
         assert (saved, total.estimated) == (["estimated", "entry"], 1)
         assert total.avoided["exact"] > COST
+        balances(gateway)
+
+
+async def test_what_begins_while_the_gateway_stops_is_given_up_too(tmp_path: Path) -> None:
+    """An answer that nobody waits for any more ends in time, and is compared with another one that never comes."""
+    may_answer = asyncio.Event()
+
+    async def reply(asked: dict[str, Any]) -> httpx.Response:
+        if len(gateway.upstream.asked) > 1:
+            await asyncio.Event().wait()
+        await may_answer.wait()
+        return answered(RIGHT)
+
+    routes = audited(judge="medium", judge_share=1.0, baseline="large", floor="economy", strategy="cost-first")
+    async with in_process(tmp_path, Upstream(reply), routes=routes) as gateway:
+        asking = asyncio.create_task(gateway.ask(NEAR, model="auto"))
+        await soon(lambda: gateway.upstream.asked)
+        stopping = asyncio.create_task(gateway.services.gateway.drain(1))
+        await asyncio.sleep(0.1)
+        may_answer.set()
+        await asking
+        async with asyncio.timeout(5):
+            await stopping
+        assert [row.status for row in gateway.rows(kind="judge")] == ["client_closed"]
         balances(gateway)
