@@ -223,9 +223,10 @@ class Cache(Generic[Event]):
         if p < kappa:
             return None
         claim = msgspec.structs.replace(judgement, p=p, neighbour=Neighbour(-1, leader.text, cosine, -1), group=None)
+        state = self.trust.state(query.route, query.policy)
         return Lookup(
             "coalesced",
-            "equivalent",
+            state if state == "uncertified" else "equivalent",
             flight=flight,
             confidence=p,
             judgement=claim,

@@ -33,7 +33,8 @@ BOOKINGS: Final[tuple[Booking, ...]] = ("priced", "unpriced", "attempt", "maybe_
 DISPOSITIONS: Final = ("exact", "semantic", "coalesced", "miss", "bypass")
 HITS: Final = ("exact", "semantic", "coalesced")
 UNCERTIFIED: Final = "uncertified"
-"""How the cache marks a semantic hit of a route whose error rate has no measured bound."""
+"""How the cache marks a semantic hit of a route whose error rate has no measured bound, and who joins another question
+there."""
 
 FOOTNOTES: Final = (
     "Spend is the actual cost of every row. It has five parts that do not overlap: priced requests; unpriced "
@@ -163,6 +164,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     """Requests whose tokens are an estimate, because the answer broke off before the provider counted them, or is a
     curated one, which no provider has made."""
     uncertified: int
+    """Semantic hits."""
+    uncertified_coalesced: int
+    """Requests that joined another question."""
     input_tokens: int
     """With every bucket of a provider's prompt cache."""
     output_tokens: int
@@ -172,6 +176,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     avoided: Mapping[Reason, int]
     avoided_uncertified_nano: int
     """The part of `semantic` that comes from uncertified hits."""
+    avoided_uncertified_coalesced_nano: int
+    """The part of `coalesced` that comes from such."""
     overhead: Mapping[str, int]
     uneven: int
     """Rows whose avoided parts are not the difference of baseline and actual cost."""
@@ -289,7 +295,7 @@ def traits_of(row: LedgerRow, by: By) -> Traits:
         is_complete=is_complete,
         is_even=sum(_avoided(row)) == difference,
         is_estimated=row.usage_source == "estimated",
-        is_uncertified=row.disposition == "semantic" and row.cache_reason == UNCERTIFIED,
+        is_uncertified=row.disposition in ("semantic", "coalesced") and row.cache_reason == UNCERTIFIED,
         overhead_reason=row.overhead_reason,
         baseline_version=row.baseline_price_version,
         list_version=row.list_price_version,
@@ -429,9 +435,9 @@ def _trait_columns(by: By) -> Sequence[sa.Label[Any]]:
         is_complete.label("is_complete"),
         (parts == sa.case((is_complete, c.baseline_nano - c.actual_nano), else_=0)).label("is_even"),
         (c.usage_source == "estimated").label("is_estimated"),
-        (sa.and_(c.disposition == "semantic", sa.func.coalesce(c.cache_reason, "") == UNCERTIFIED)).label(
-            "is_uncertified"
-        ),
+        (
+            sa.and_(c.disposition.in_(("semantic", "coalesced")), sa.func.coalesce(c.cache_reason, "") == UNCERTIFIED)
+        ).label("is_uncertified"),
         c.overhead_reason.label("t_overhead_reason"),
         c.baseline_price_version.label("baseline_version"),
         c.list_price_version.label("list_version"),
@@ -533,7 +539,10 @@ def figures(slices: Sequence[Slice]) -> Figures:
         priced_served=_rows(priced, lambda traits: traits.is_served),
         uncosted=_rows(booked["unpriced"], lambda traits: not traits.is_costed),
         estimated=_rows(requests, lambda traits: traits.is_estimated),
-        uncertified=_rows(requests, lambda traits: traits.is_uncertified),
+        uncertified=_rows(requests, lambda traits: traits.is_uncertified and traits.disposition == "semantic"),
+        uncertified_coalesced=_rows(
+            requests, lambda traits: traits.is_uncertified and traits.disposition == "coalesced"
+        ),
         input_tokens=sum(sums.input_tokens for _, sums in slices),
         output_tokens=sum(sums.output_tokens for _, sums in slices),
         baseline_nano=sum(sums.baseline_nano for _, sums in priced),
@@ -541,6 +550,7 @@ def figures(slices: Sequence[Slice]) -> Figures:
         spend={booking: sum(sums.actual_nano for _, sums in found) for booking, found in booked.items()},
         avoided=_avoided_by_reason(priced),
         avoided_uncertified_nano=_avoided_by_reason(uncertified)["semantic"],
+        avoided_uncertified_coalesced_nano=_avoided_by_reason(uncertified)["coalesced"],
         overhead=_overhead_by_reason(slices),
         uneven=_rows(slices, lambda traits: not traits.is_even),
     )

@@ -123,6 +123,7 @@ def record(figures: Figures) -> dict[str, Cell]:
         "cost_not_known": figures.uncosted,
         "tokens_estimated": figures.estimated,
         "semantic_uncertified": figures.uncertified,
+        "coalesced_uncertified": figures.uncertified_coalesced,
         **{f"rows_{booking}": figures.by_booking[booking] for booking in BOOKINGS},
         "input_tokens": figures.input_tokens,
         "output_tokens": figures.output_tokens,
@@ -144,6 +145,7 @@ def _money(figures: Figures) -> dict[str, Cell]:
         "avoided": figures.avoided_nano,
         "avoided_without_rationing": figures.efficiency_nano,
         "avoided_semantic_uncertified": figures.avoided_uncertified_nano,
+        "avoided_coalesced_uncertified": figures.avoided_uncertified_coalesced_nano,
         **{f"overhead_{reason}": figures.overhead.get(reason, 0) for reason in OVERHEADS},
         "overhead_other": sum(nano for reason, nano in figures.overhead.items() if reason not in OVERHEADS),
         "overhead": figures.overhead_nano,
@@ -293,4 +295,9 @@ def _remarks(total: Figures) -> Iterator[Text]:
         yield Text(f"The cost of {total.uncosted:,} unpriced requests is not known and missing from the spend.")
     if total.uncertified:
         yield Text(f"{total.uncertified:,} semantic hits are uncertified: how many were wrong is not known.")
+    if total.uncertified_coalesced:
+        yield Text(
+            f"{total.uncertified_coalesced:,} coalesced requests joined another question uncertified: how many were "
+            "answered wrongly is not known."
+        )
     yield Text("Amounts are rounded; CSV and JSON are exact.", style="dim")

@@ -220,7 +220,7 @@ async def test_every_app_joins_one_whose_answers_are_stored(kept: Kept, text: st
 async def test_other_words_for_the_same_join_where_a_stored_answer_would_serve(kept: Kept) -> None:
     leader = await kept(ask())
     follower = await kept(ask(PARAPHRASE))
-    assert disposed(follower) == ("coalesced", "equivalent")
+    assert disposed(follower) == ("coalesced", "uncertified")
     assert follower.flight is leader.flight
     assert follower.confidence is not None
     assert follower.kappa is not None
@@ -324,7 +324,7 @@ async def test_it_can_be_complained_about(kept: Kept) -> None:
 @pytest.mark.parametrize("may_audit", [False, True], ids=["unaudited", "audited"])
 async def test_what_could_not_be_joined_was_no_hit_and_cannot_be_complained_of(kept: Kept, may_audit: bool) -> None:
     leader, asked = await kept(ask()), ask(PARAPHRASE, may_audit=may_audit)
-    assert disposed(await kept(asked)) == ("coalesced", "equivalent")
+    assert disposed(await kept(asked)) == ("coalesced", "uncertified")
     await failed(leader)
     own = await kept(asked)
     assert own.disposition == "miss"

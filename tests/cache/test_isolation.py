@@ -207,7 +207,7 @@ async def fuzz(requests: int, seed: int = 1) -> Fuzzed:
             token = json.loads(found.payload)
             seen["curated"] += token is not None and token["curated"]
         elif found.disposition == "coalesced":
-            seen[found.reason] += 1
+            seen["in-flight" if found.judgement is None else "equivalent"] += 1
             assert found.flight is not None
             token, asked_by = found.flight.about
             if (asked_by.output_limit, asked_by.acceptance) != (asked.query.output_limit, asked.query.acceptance):

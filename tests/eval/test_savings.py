@@ -441,19 +441,21 @@ def test_hits_refusals_errors_and_tokens_are_counted() -> None:
         hit("exact"),
         hit("semantic", cache_reason="uncertified"),
         hit("semantic", cache_reason="certified"),
-        hit("coalesced"),
+        hit("coalesced", cache_reason="in-flight"),
+        hit("coalesced", cache_reason="uncertified"),
         call(),
         call(disposition="bypass", status="client_closed", usage_source="estimated"),
         row(status="refused"),
         row(status="upstream_error"),
         row(status="upstream_cut"),
     )
-    assert total.by_disposition == {"bypass": 1, "coalesced": 1, "exact": 1, "miss": 4, "semantic": 2}
-    assert (total.hits, total.refused, total.errored, total.estimated) == (4, 1, 2, 1)
-    assert total.uncertified == 1
+    assert total.by_disposition == {"bypass": 1, "coalesced": 2, "exact": 1, "miss": 4, "semantic": 2}
+    assert (total.hits, total.refused, total.errored, total.estimated) == (5, 1, 2, 1)
+    assert (total.uncertified, total.uncertified_coalesced) == (1, 1)
     assert total.avoided_uncertified_nano == hit("semantic").baseline_nano
-    assert (total.input_tokens, total.output_tokens) == (6 * 1200, 6 * 300)
-    assert (total.served, total.priced_served) == (6, 6)
+    assert total.avoided_uncertified_coalesced_nano == hit("coalesced").baseline_nano
+    assert (total.input_tokens, total.output_tokens) == (7 * 1200, 7 * 300)
+    assert (total.served, total.priced_served) == (7, 7)
 
 
 def test_cost_per_thousand_requests_is_rounded_half_up() -> None:
@@ -725,9 +727,11 @@ def test_the_page_has_the_exact_sums() -> None:
 
 
 def test_uncertified_hits_and_missing_prices_are_said_before_the_figures_are_quoted() -> None:
-    rows = [hit("semantic", cache_reason="uncertified"), call(listed=None, paid=None), died(9_000_000)]
+    hits = [hit("semantic", cache_reason="uncertified"), hit("coalesced", cache_reason="uncertified")]
+    rows = [*hits, call(listed=None, paid=None), died(9_000_000)]
     text = " ".join(Page.of(page(report_of(rows, Filters()))).text.split())
     assert "All 1 are uncertified" in text
+    assert "1 of 1 coalesced requests joined another question, uncertified" in text
     assert "The cost of 1 request is not known at all" in text
     assert "is an upper bound" in text
 
