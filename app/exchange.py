@@ -208,9 +208,10 @@ class Exchange(Struct, kw_only=True):
 
     @property
     def is_uncounted(self) -> bool:
-        """Whether nobody has said how many tokens there were, although a provider was asked for words."""
-        was_asked = self.served is not None and not self.is_hit
-        return self.usage is None and was_asked and "messages" in self.request.mapping
+        """Whether nobody has said how many tokens there were, although it matters: a provider was asked for words. Who
+        has joined an answer and left has saved nothing, however long it was."""
+        matters = self.served is not None and not (self.is_hit and self.status != "ok")
+        return self.usage is None and matters and "messages" in self.request.mapping
 
     @property
     def written(self) -> str:

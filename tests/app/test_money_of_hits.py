@@ -1,6 +1,7 @@
 """The money of hits: what they save, and what is paid beside them, also if that fails or is given up."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,26 @@ async def test_who_joins_and_leaves_before_the_answer_has_saved_nothing(tmp_path
         assert exchange.row is not None
         assert (exchange.row.status, exchange.row.actual_nano) == ("ok", COST)
         assert len(gateway.upstream.asked) == 1
+        balances(gateway)
+
+
+async def test_what_a_provider_does_not_count_is_counted_alike_for_who_led_and_who_joined(tmp_path: Path) -> None:
+    may_answer = asyncio.Event()
+
+    async def uncounting(asked: dict[str, Any]) -> httpx.Response:
+        await may_answer.wait()
+        body = json.loads(answered(RIGHT).content)
+        return httpx.Response(200, json={name: value for name, value in body.items() if name != "usage"})
+
+    async with in_process(tmp_path, Upstream(uncounting), routes=audited()) as gateway:
+        asking = [asyncio.create_task(gateway.ask(NEAR)) for _ in range(2)]
+        await soon(lambda: gateway.upstream.asked)
+        await asyncio.sleep(0.1)
+        may_answer.set()
+        await asyncio.gather(*asking)
+        (led,), (joined,) = gateway.rows(disposition="miss"), gateway.rows(disposition="coalesced")
+        assert joined.avoided_coalesced_nano == led.actual_nano
+        assert led.usage == joined.usage
         balances(gateway)
 
 
