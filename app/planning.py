@@ -54,7 +54,7 @@ class Planning:
         routing = exchange.routing or self._routes.get(caller.route)
         if routing is None:  # taken out of the configuration a moment ago
             raise RouteUnknown(caller.route)
-        pressure = self._budgets.pressure(caller.budgets, at)
+        pressure = self._budgets.pressure(caller.budgets, at, is_request=exchange.kind == "request")
         breach = self._breach(exchange)
         if breach is not None and breach.action == "faster-model":
             routing = msgspec.structs.replace(routing, strategy="performance-first")

@@ -326,13 +326,15 @@ class Budgets:
             return Tier.ECONOMY
         return min(tiers, default=None)
 
-    def pressure(self, names: Iterable[str], at: datetime) -> Pressure:
-        """How these budgets press on a request that comes now. Ask once for each request: pacers keep count."""
+    def pressure(self, names: Iterable[str], at: datetime, *, is_request: bool = True) -> Pressure:
+        """How these budgets press on a request that comes now, or on what is asked beside requests. Ask once for each
+        request: pacers keep count."""
         names = tuple(names)
         applying = self._applying(names)
         if not applying:
             return Pressure()
-        prices = [(kept.pacer.price(), kept.budget.name) for kept in applying if kept.pacer is not None]
+        paced = [(kept.pacer, kept.budget.name) for kept in applying if kept.pacer is not None]
+        prices = [(pacer.price(is_taken=is_request), name) for pacer, name in paced]
         price, paced_by = max(prices, default=(0.0, None))
         is_soft = any(kept.has_reached(kept.budget.ladder.soft, at) for kept in applying)
         return Pressure(

@@ -282,14 +282,15 @@ class Pacer:
         self._outcomes[self._settled % _OUTCOMES] = expected_nano, actual_nano
         self._settled += 1
 
-    def price(self) -> float:
-        """Quality for a nano-dollar, for the next request."""
+    def price(self, *, is_taken: bool = True) -> float:
+        """Quality for a nano-dollar, for the next request, which takes its turn: of two prices the lower one is for a
+        share of the requests. What is asked beside requests takes none, or it would upset that share."""
         price = self._price
-        self._owed += price.share
-        if self._owed < 1.0 - 1e-9:
-            return price.high
-        self._owed -= 1.0
-        return price.low
+        owed = self._owed + price.share
+        is_low = owed >= 1.0 - 1e-9
+        if is_taken:
+            self._owed = owed - is_low
+        return price.low if is_low else price.high
 
     def _begin(self, span: Span, came: int) -> None:
         self._span, self._came = span, came

@@ -208,6 +208,20 @@ def test_a_week_spends_its_budget_and_where_it_does_most_good(part: float) -> No
     assert np.mean(gained) > np.mean(lost) + 0.3
 
 
+def test_what_is_asked_beside_requests_takes_no_turn_of_theirs() -> None:
+    alone, beside = ready(50_000, 1000), ready(50_000, 1000)
+    prices: dict[Pacer, list[float]] = {alone: [], beside: []}
+    for pacer, found in prices.items():
+        for _ in range(60):
+            pacer.saw((0.0, 0.5), (10, 90), 0, MONDAY)
+            found.append(pacer.price())
+            if pacer is beside:
+                assert pacer.price(is_taken=False) == pacer.price(is_taken=False)
+
+    assert prices[alone] == prices[beside]
+    assert len(set(prices[alone])) > 1  # of requests that are all alike some are served by the dear model
+
+
 def test_money_gets_dearer_at_once_and_cheaper_by_degrees() -> None:
     pacer = ready(10**6, 1000)
     prices = []
