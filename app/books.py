@@ -94,12 +94,16 @@ class Books:
         if is_brief and output_tokens > _BRIEF_TOKENS:
             output_tokens = clamped = _BRIEF_TOKENS
         free_nano = self._budgets.free_nano(budgets, at, candidate.model.tier)
-        may_clamp = routing.clamp_output and request.output_limit is None and exchange.kind != "audit"
+        least = _CLAMP_AT_LEAST_TOKENS
+        may_clamp = routing.clamp_output and request.output_limit is None
+        if exchange.kind == "audit":  # a shorter answer than the one that was served would tell nothing of it
+            least = exchange.like_tokens or 0
+            may_clamp = request.output_limit is None and least > 0
         if prices and prices.output and free_nano is not None and worst_nano(output_tokens) > free_nano and may_clamp:
             dearest = dearest_output(prices, speaks=request.speaks)
             payable = (free_nano - worst_nano(0)) * 1_000_000 // (dearest * request.choices) - 1
-            if payable >= _CLAMP_AT_LEAST_TOKENS:
-                output_tokens = clamped = payable
+            if payable >= least:
+                output_tokens = clamped = least if exchange.kind == "audit" else payable
                 is_clamped = True
         name = f"{exchange.request_id}/{exchange.attempts + 1}"
         money = self._budgets.reserve(

@@ -120,6 +120,8 @@ class Exchange(Struct, kw_only=True):
     query: Query
     conversation: str
     """Id of the conversation that the request belongs to."""
+    like_tokens: int | None = None
+    """Of an audit: so many tokens hold any answer like the one that was served."""
     routing: RoutingPolicy | None = None
     """Instead of the route's: whom a judge's question goes to."""
     deadline: float | None = None

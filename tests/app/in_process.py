@@ -130,24 +130,28 @@ def answered(text: str, tokens_in: int = 12, tokens_out: int = 7, **message: Any
     return httpx.Response(200, json=body)
 
 
-@asynccontextmanager
-async def in_process(folder: Path, upstream: Upstream, **settings: Any) -> AsyncIterator[InProcess]:
-    """Opens the gateway on this folder. `settings` are the tables of the configuration beside the usual ones."""
-    models = {
+def models(max_output_tokens: int = 1000) -> dict[str, Any]:
+    """`large`, `medium` and `small`."""
+    return {
         name: {
             "tier": TIERS[name],
-            "max_output_tokens": 1000,
+            "max_output_tokens": max_output_tokens,
             "deployments": [
                 {"provider": "scripted", "model": name, "list_price": {"input": costs[0], "output": costs[1]}}
             ],
         }
         for name, costs in PRICES.items()
     }
+
+
+@asynccontextmanager
+async def in_process(folder: Path, upstream: Upstream, **settings: Any) -> AsyncIterator[InProcess]:
+    """Opens the gateway on this folder. `settings` are the tables of the configuration beside the usual ones."""
     usual: Mapping[str, Any] = {
         "server": {"data_dir": str(folder)},
         "encoder": {"folder": str(ENCODER)},
         "providers": {"scripted": {"base_url": "http://scripted.invalid/v1", "api_key": "env:KEY", "retries": 0}},
-        "models": models,
+        "models": models(),
         "routes": {"default": {"models": list(PRICES), "cache": {"start": "prior"}}},
     }
     checked = from_mapping({**usual, **settings}, "test", {"KEY": "sk-only-for-the-provider"})

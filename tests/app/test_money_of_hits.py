@@ -13,7 +13,7 @@ from app.errors import ClientGone
 from app.warming import Curated
 from eval.savings import Filters, report_of
 from router.ledger.reader import open_reservations, verify
-from tests.app.in_process import CALLER, PRICES, InProcess, Upstream, answered, in_process, soon
+from tests.app.in_process import CALLER, PRICES, InProcess, Upstream, answered, in_process, models, soon
 
 WORDINGS = ("How do I reset my password?", "How can I reset a password?", "How could I reset my password?")
 NEAR = "How can I reset my password?"
@@ -99,6 +99,25 @@ async def test_an_audit_asks_no_other_model_when_its_own_fails(tmp_path: Path) -
         audit = await gateway.row(kind="audit", refers_to=await hit(gateway))
         assert (audit.status, audit.verdict) == ("upstream_error", None)
         assert {asked["model"] for asked in gateway.upstream.asked} == {"large"}
+        balances(gateway)
+
+
+@pytest.mark.parametrize(
+    ("cap", "limit", "verdict"),
+    [(300, None, "same"), (100, 1000, "same"), (1, None, None)],
+    ids=["its part holds the longest answer", "its part holds one like it", "its part holds none"],
+)
+async def test_an_audit_without_a_limit_is_given_one_if_its_part_does_not_hold_the_longest_answer(
+    tmp_path: Path, cap: float, limit: int | None, verdict: str | None
+) -> None:
+    """The longest answer costs 4 dollars, one of 1,000 tokens 4 cents."""
+    given = {"models": models(max_output_tokens=100_000), "routes": audited(), "organisation": organisation(cap)}
+    async with in_process(tmp_path, Upstream(lambda asked: answered(f"Sure! {RIGHT}")), **given) as gateway:
+        await teach(gateway, max_completion_tokens=100)
+        audit = await gateway.row(kind="audit", refers_to=await hit(gateway))
+        assert audit.verdict == verdict
+        assert [asked.get("max_completion_tokens") for asked in gateway.upstream.asked] == [limit] * bool(verdict)
+        assert audit.error_class == (None if verdict else "BudgetExceeded")
         balances(gateway)
 
 
