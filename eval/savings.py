@@ -25,8 +25,8 @@ Booking = Literal["priced", "unpriced", "attempt", "maybe_billed", "died"]
 
 - `priced`: a request whose baseline, list and actual cost are all known.
 - `unpriced`: a request that lacks one of the three; it has a cost at most.
-- `attempt`: a row beside the answer (an audit, a failed upstream call) whose cost is known.
-- `maybe_billed`: such a row that the provider may have billed, booked at its reservation.
+- `attempt`: a row beside the answer (an audit, a refresh, a judge, a failed upstream call) whose cost is known.
+- `maybe_billed`: such a row that the provider may have billed, also if the process died, booked at its reservation.
 - `died`: a request that was under way when the process died, booked at its reservation.
 """
 BOOKINGS: Final[tuple[Booking, ...]] = ("priced", "unpriced", "attempt", "maybe_billed", "died")
@@ -38,13 +38,13 @@ there."""
 
 FOOTNOTES: Final = (
     "Spend is the actual cost of every row. It has five parts that do not overlap: priced requests; unpriced "
-    "requests, as far as their cost is known; audits and failed attempts whose cost is known; attempts that may have "
-    "been billed; and requests that were under way when the process died. The last two are booked at their "
-    "reservation, an upper bound, and are together the spend that is called unknown.",
+    "requests, as far as their cost is known; audits, refreshes, judges and failed attempts whose cost is known; those "
+    "of them of which nobody knows whether they were billed; and requests that were under way when the process died. "
+    "The last two are booked at their reservation, an upper bound, and are together the spend that is called unknown.",
     "Baseline, avoided cost and savings are taken over priced requests only. There, baseline minus spend is the "
     "sum of the avoided parts, for each row and to the nano-dollar. A negative part is a cost, not a saving.",
-    "Overhead is what was paid beside the answers, audits and failed attempts. It is in the spend already; it is "
-    "subtracted from the avoided cost once, and never added to the spend a second time.",
+    "Overhead is what was paid beside the answers: audits, refreshes, judges and failed attempts. It is in the spend "
+    "already; it is subtracted from the avoided cost once, and never added to the spend a second time.",
     "Net savings = avoided cost - overhead. Rationing, a cheaper model that a budget forced, is in it and listed "
     "apart, because it is not efficiency.",
     "Hit rates are shares of all requests, refused ones included. Coverage is the share of served requests that "

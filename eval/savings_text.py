@@ -34,7 +34,7 @@ from router.ledger.row import Status
 from router.money import NANO_PER_USD, usd_text
 from router.savings import REASONS, Reason
 
-OVERHEADS: Final = ("retry", "embedding", "audit", "judge")
+OVERHEADS: Final = ("retry", "embedding", "audit", "refresh", "judge")
 """Reasons with a column of their own; what else there may be is `overhead_other`."""
 
 REASON_LABELS: Final[dict[Reason, str]] = {
@@ -49,8 +49,8 @@ REASON_LABELS: Final[dict[Reason, str]] = {
 BOOKING_LABELS: Final[dict[Booking, str]] = {
     "priced": "Spend on priced requests",
     "unpriced": "Unpriced requests, as far as known",
-    "attempt": "Audits, failed attempts",
-    "maybe_billed": "Attempts, maybe billed",
+    "attempt": "Audits, refreshes, judges, failures",
+    "maybe_billed": "The same, maybe billed",
     "died": "Requests cut by a crash",
 }
 BY_LABELS: Final[dict[By, str]] = {
