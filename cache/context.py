@@ -6,7 +6,19 @@ from typing import Final
 from cache.reading import GENERIC, WORD, Reading, Rules, rule, word_set
 
 _BEGINS_IN_THE_MIDDLE: Final = re.compile(
-    r"(?:and|but|or|also|then|(?:ok|okay|yes|yeah|no|nope|so)(?= ?,| and| but| what| how| it| that| the | i | please))\b(?!.{40})"
+    # what one says first in a reply, and what only a reply goes on with
+    r"(?:(?:h+m+|ah|oh|ok|okay|right|alright|well|sure|cool|thanks|thank you|i see|yes|yeah|no|nope)[,.!…]* (?:and |but |so |then )?)*"
+    r"(?:(?:and|but|or|also|then)\b(?! (?:me|i'm|my name)\b)(?=[^.!:]*\W*$)(?=.{0,100}$)|(?:und|oder|aber|mais|pero|maar)\b(?!.{40})|(?:but|and|so) (?:without|with|for|if|what|how|why)\b(?=.{0,60}$)|without \w+|what now\b|what next\b"
+    r"|(?:great|perfect|excellent|brilliant|awesome|lovely|wow|got it|makes sense|sounds good|understood|wrong|incorrect|not quite|almost|wait|not what)\b(?:[,.!]| (?:i|but|and|now|thanks))"
+    r"|(?:(?:still|again|nothing) (?:not|doesn't|no|the|nothing|getting|get|says|shows|won't|happens|happened|changed)|(?:exactly )?(?:the )?same (?:question|thing|problem|issue|error|message|result)s?\b(?! (?:as|day|time|way)\b)"
+    r"|(?:done|(?:i(?:'ve| have)? |we )?(?:already |just )?(?:tried|did|done) (?:that|this|it|both|all|those|everything))\b(?=.{0,60}$))"
+    r"|(?:can you |could you |would you |please |now )*(?:translate|convert|rewrite|rephrase|reword|summari[sz]e|shorten|expand|simplify|elaborate)(?: (?:it|that|this))? (?:into|in|to|as|for|with|further|again|a bit)\b [\w' -]{1,40}\W*$"
+    r"|(?:can you |could you |would you |please |now )*(?:explain|say|repeat|show|send|write|do|run|list|translate)\b(?![^?.!]*\b(?:how|what|why|when|where|who|which)\b)[^?.!]{0,40}\bagain\W*$"
+    r"|(?:can you |could you |would you |please |now )*(?:add|remove|change|put|move|replace|fix|rewrite|shorten|translate|explain|use|delete|drop|include|turn|make)\b[^?.!]{0,40}\b(?:the|your) (?:first |second |third |last |next |whole )?"
+    r"(?:code|text|script|function|answer|output|draft|summary|paragraph|essay|intro|introduction|conclusion|title|sentence|line|lines|bullet points?|column|wording)\b(?:\W*$| (?:again|please|to something|a bit|more|shorter|longer)\b)"
+    r"|(?:do|does|did|is|are|will|would|can) the same (?:apply|go|hold|true|be|work|happen|rules? apply|for|also|in)\b|do the same\b|why (?:so|is that|is this so)\b|(?:explain|tell me)(?: it)? (?:like|as if) (?:i'm|i am|to)\b(?=.{0,12}$)"
+    r"|(?:less|more) (?!than\b)\w+(?:,? (?:please|pls))\b)"
+    r"|(?:and|but|or|also|then|(?:ok|okay|yes|yeah|no|nope|so)(?= ?,| and| but| what| how| it| that| the | i | please))\b(?!.{40})"
     r"|(?:what|how) about\b|(?:what|and) if (?:it|that|they|not|so)\b"
     r"|(?:the )?same (?:for|with|in|on|but|as|thing)\b|(?:the|that|this) (?:one|other)s?\b|(?:(?:sorry|no|yes|actually),? )?i (?:meant|mean)\b"
     r"|(?:why|why not|how come|really|are you sure|since when|how so|such as|like what|for example|which one|until when|for how long|how long|how many|how much|where|when|who)\W*$"
@@ -14,7 +26,7 @@ _BEGINS_IN_THE_MIDDLE: Final = re.compile(
     r"|.{0,30}\b(?:instead|as well|either|too)\W*$|(?:does|do|is|are|will|did|has|would|can)(?! (?:i|we|you)\b)(?: \w+){1,2}? also\b"
     r"|(?:that|this) (?:is(?! (?:very |so |really )?(?:urgent|frustrating|ridiculous|annoying|unacceptable|crazy|an emergency)\b.{20})|was|did|does|didn't|doesn't|isn't|won't|wasn't)\b|that's\b|it's (?:not(?! (?:letting|allowing) me \w+ \w+)|still|wrong)\b|(?:which|what|any|those|these) ones?\b"
     # a comparison of things that are not named
-    r"|(?:what|which|who)(?:'s| is| are| was| were)? (?:the )?(?:\w{2,}est|best|worst|better|most \w+|least \w+|cheaper|faster)(?: (?:ever|one|ones|option|type|kind|choice))*(?= (?:for|in|on|of|ever|at|and|to have)\b|\W*$)"
+    r"|(?!.*, ?[\w ]+ or \w)(?:what|which|who)(?:'s| is| are| was| were)? (?:the )?(?:\w{2,}est|best|worst|better|most \w+|least \w+|cheaper|faster)(?: (?:ever|one|ones|option|type|kind|choice))*(?= (?:for|in|on|of|ever|at|and|to have)\b|\W*$)"
     r"|what other\b(?!.*\b(?:you|my|i)\b)"
 )
 _POINTS_BACK: Final = Rules(
@@ -49,6 +61,32 @@ _POINTS_BACK: Final = Rules(
         # unless something was named before, or one of many is meant that everybody knows
         r"\bof the two\b|^[^.!?,]*\bof them\b|^[^.!?]*(?<!\bone )\bof (?:those|these)\b|\bthe (?:bug|mistake|error) in (?:the|your) (?:code|text|script)\b",
     ),
+    rule(
+        "you you're",
+        r"\b(?:you(?:'re| are| were)|are you) (?:saying|talking about|telling me|suggesting|referring)\b|\byou (?:explained|proposed|quoted|came up with)\b|\bdid you (?:calculate|choose|get|come up with|arrive at) (?:this|that|it)\b|\bdid you choose (?:this|that|it|the (?:first|second|third))\b",
+    ),
+    rule(
+        "part line bit row",
+        r"\bthe (?:first|second|third|last|next|previous|other) (?:line|row|bit|word|sentence|paragraph|part|column|section|thing you)\b(?! (?:of|in|on|for|that)\b)|\b(?:the|that) (?:part|bit) (?:about|with|where)\b",
+    ),
+    rule(
+        "step point option",
+        r"^(?!.*\b(?:of|in|for)\b).{0,40}\b(?:step|point|option|bullet) (?:\d|one|two|three|four|five)\b",
+    ),
+    rule(
+        "first second",
+        r"\bthe (?:first|second|third|latter|former) (?:sounds?|seems?|looks?|would be|one|option|method|approach|version|suggestion)\b[^?.!]{0,60}\bthe (?:first|second|third|other|latter|former)\b",
+    ),
+    rule(
+        "if unless because",
+        r"\b(?:if|unless|because) (?:i|we|you|they|he|she) (?:don't|didn't|can't|won't|haven't|wouldn't|do|did)\W*$",
+        beside="don't didn't can't won't haven't wouldn't do did",
+    ),
+    rule("both neither", r"^(?!.*\b(?:and|or)\b).*\b(?:both|neither)\W*$"),
+    rule(
+        "same now next",
+        r"^(?=.{0,80}$).*\b(?:get|getting|got|still|says) (?:exactly )?the same (?:error|problem|message|result|thing|issue)\b(?! (?:as|when|if|with)\b)|\b(?:done|tried|did)\b.{0,40}\bwhat (?:now|next)\W*$",
+    ),
 )
 _ABOUT_THE_ASSISTANT: Final = re.compile(
     r"\b(?:who|what|where|how (?:old|young|tall|big|smart)) (?:exactly )?(?:are|were) you\b(?! (?:\w+ing|on about|sure|from that|at)\b)|\bhow (?:old|young|tall|big) (?:you are|will you be)\b"
@@ -64,8 +102,8 @@ _EXPLETIVE: Final = re.compile(
     r"|\bit(?:'s| is| has|s)? (?:only |just |already |now )?been (?:\w+ ){1,3}(?:minutes?|hours?|days?|weeks?|months?|years?|time|while|long)\b|\b(?:has|'s) it been\b(?= since\b)"
     r"|\b(?:long|much time|soon) (?:does it|it|will it|would it|it will|it would) (?:\w+ly )?takes?\b(?=[^?.!]{0,150} (?:to|for|before|until|till)\b \w+ ?\w+|(?: \w+){0,2} (?:an?|the|my) \w+(?: \w+)? to\b)"
     r"|\b(?:it(?:'s| is|s)?(?: not| doesn't| does not| didn't| won't| will not| never)*|(?:isn't|won't|doesn't|didn't|is|does|did|will) it(?: not)?) (?:lets?|letting|allows?|allowing) me\b(?= \w+ \w+)"
-    r"|\bdoes it (?:still |always |keep )?(?:say|show)(?:ing)?(?: that)?\b(?= \w+ \w+)|\bone of (?:those|these)\b(?= \w+)|\bwhy is it (?:that )?(?=(?:i|my|we|our|you|the)\b)|\bit(?:'s| is) (?:very |so |really |quite )?urgent\b"
-    r"|\b(?:does|do|did|will|would) it (?:take|cost|matter|mean|help|make sense|feel|work)\b(?=[^?.!,]{0,150} (?:to|if|when|for|until|till|before|being)\b \w+ ?\w+)"
+    r"|\bdoes it (?:still |always |keep )?(?:say|show)(?:ing)?(?: that)?\b(?= \w+ \w+)|\bone of (?:those|these)\b(?= \w+)|\b(?:does|did|will|is|was) it (?:\w+ )?(?:rain|raining|snow|snowing|freeze|cold|hot|warm|dark|windy|sunny)\b(?= \w+)|\b(?:see|like|hate|love|mind|notice|appreciate) it (?:when|if|that)\b(?= \w+ \w+)|\bit keeps (?:saying|showing|asking|telling)\b|\bif it(?:'s| is) (?:\d|noon|midnight)|\btime is it in (?=\w)|\bwhy is it (?:that )?(?=(?:i|my|we|our|you|the)\b)|\bit(?:'s| is) (?:very |so |really |quite )?urgent\b"
+    r"|\b(?:does|do|did|will|would) it (?:take|cost|matter|mean|help|make sense|feel|work|hurt)\b(?=[^?.!,]{0,150} (?:to|if|when|for|until|till|before|being)\b \w+ ?\w+)"
     r"|\bit(?:'s| is| was) (?:\w+ )?\w+ (?:to|that|if)\b|\bit (?:takes?|costs?|says?|seems?|appears?(?: that)?|looks? (?:like|as if|as though)|should be|would be|hurts when|comes to|rains|snows)\b"
     r"|\bdo they (?:speak|use|call|say|filter|drive on)\b(?= \w+ ?\w*)|\bwho is they\b|\bthey say\b"
     # this before a noun names something that lies at hand
@@ -122,7 +160,7 @@ def lacks_antecedent(reading: Reading) -> bool:
         if not _stands_for_something(found, before, line):
             continue
         ends = [end.start() for end in _CLAUSE_END.finditer(before)]
-        if _names_something(before[: ends[-1]] if ends else ""):
+        if _names_something(before[: ends[-1]] if ends else "") or _COMPARED.search(before):
             return False
         # Nobody says "did the dog see it" of the dog itself: in a question only a possessive, or the subject of a
         # clause that no comma sets apart, can stand for something named in its own clause.

@@ -106,7 +106,13 @@ _OTHER_LANGUAGES: Final = word_set(
     # Italian, Portuguese, Dutch
     " il gli della di che è mio mia miei come dove quando perché posso sono ho ha un uno o os meu minha como onde está é não você para het een"
     " mijn ik hoe waar wanneer niet wat van voor kan ik je op"
-) - word_set("a an i me no on in is was wat war die o ha come do for sole he on es sur par pas con y el il mi ma un le")
+    # what tells of oneself and of the moment, in any of them
+    " bin bist habe hab schon noch mehr immer kein keine keinen mir dir sehr j'ai c'est qu'est-ce n'ai ai-je suis-je elle quels cet cette"
+    " tengo quiero puede ya no han está estoy nuestra aquí aún todavía dei delle nel nella ancora già quanto quanta sono agora aberta aberto foi são já não ainda uma em da do dos das"
+    " hoeveel heb hebben deze dit wordt welke waarom mag moet jullie ons zijn nog over dan mij geen wie wordt"
+) - word_set(
+    "do no over dan wie has a an i me no on in is was wat war die o ha come do for sole he on es sur par pas con y el il mi ma un le"
+)
 HOW_TO: Final = re.compile(
     r"\bhow (?:do|can|could|would|should|might|to|does (?:one|someone)|(?:is|are)(?! (?:you|my|our)\b))\b"
     r"|\b(?:can|could|may|should|must|shall|would|do) (?:i|we|one) \w+"
@@ -136,13 +142,17 @@ def read(text: str) -> Reading:
     if "'" in line or '"' in line or "“" in line or "`" in line or "«" in line:
         line = _QUOTED.sub("quotation", line)
     lower = line.lower()
-    words = frozenset(WORD.findall(lower))
-    if not words.isdisjoint(_TITLE_WORDS):
-        lower = _TITLE.sub("title", line).lower()
-    if not words.isdisjoint(_MENDED):
-        lower = WORD.sub(lambda word: _MENDED.get(word[0], word[0]), lower)
     order = WORD.findall(lower)
     words = frozenset(order)
+    has_title = not words.isdisjoint(_TITLE_WORDS)
+    if has_title:
+        lower = _TITLE.sub("title", line).lower()
+    has_slips = not words.isdisjoint(_MENDED)
+    if has_slips:
+        lower = WORD.sub(lambda word: _MENDED.get(word[0], word[0]), lower)
+    if has_title or has_slips:
+        order = WORD.findall(lower)
+        words = frozenset(order)
     return Reading(text, lower.lstrip(" .,;:!?-*>(¿¡"), order, words, _is_foreign(text, order, words))
 
 
@@ -168,18 +178,22 @@ class Rule(Struct, frozen=True):
     expression: re.Pattern[str]
     opens: bool
     """Whether it is about how a text begins."""
+    beside: frozenset[str]
+    """Words of which the text must have one as well; none = any text."""
 
     def holds(self, reading: Reading) -> bool:
         return not self.words.isdisjoint(reading.words) and self.is_found(reading)
 
     def is_found(self, reading: Reading) -> bool:
         """Whether it holds for a text that has one of the words."""
+        if self.beside and self.beside.isdisjoint(reading.words):
+            return False
         found = self.expression.match(reading.line) if self.opens else self.expression.search(reading.line)
         return found is not None
 
 
-def rule(words: str, *alternatives: str, opens: bool = False) -> Rule:
-    return Rule(word_set(words), re.compile("|".join(alternatives)), opens)
+def rule(words: str, *alternatives: str, opens: bool = False, beside: str = "") -> Rule:
+    return Rule(word_set(words), re.compile("|".join(alternatives)), opens, word_set(beside))
 
 
 class Rules:
@@ -193,5 +207,8 @@ class Rules:
         }
 
     def hold(self, reading: Reading) -> bool:
-        possible = {place for word in self._words & reading.words for place in self._by_word[word]}
+        common = self._words & reading.words
+        if not common:
+            return False
+        possible = {place for word in common for place in self._by_word[word]}
         return any(self._rules[place].is_found(reading) for place in possible)

@@ -4,6 +4,7 @@ from typing import Final
 
 from cache.reading import Reading, Rules, rule, word_set
 
+_WANTS: Final = r"(?:i(?:'d like| would like| need| want|'m looking for| am looking for| could use)|we(?:'d like| need| want|'re looking for)|help me (?:write|find|with|come up with|think of)|looking for|got) (?:to have )?"
 _PLEASE: Final = r"(?:hey |hi )?(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:just )?"
 _CHANCE: Final = Rules(
     rule(
@@ -39,11 +40,24 @@ _CHANCE: Final = Rules(
         r"\bat random\W*$|\beach time\b(?=[^?]{0,20}\bask)|\bi (?:like|love) surprises\b|\bwhatever you (?:like|want|fancy)\b|\ball different\b|\bsurprise me\b|\b(?:but|make it) different this time\b|\bany (?:card|number),",
         r"\brandom (?:\w+ ){0,2}(?:character|name|fact|prompt|password|number between|joke|topic|movie|recipe|word)\W*$",
     ),
+    rule(
+        "names winner winners number numbers draw pick think",
+        _PLEASE
+        + r"(?:(?:draw|pick|choose|select)(?: me| us)? (?:an? |the |\w+ )?(?:names?|winners?|numbers?)\b|think of (?:a|any|some) (?:number|card|word|animal|colou?r)\b|pick one\b)",
+        opens=True,
+    ),
+    rule(
+        "fake dummy sample mock made invented",
+        _PLEASE
+        + r"(?:generate|create|make|make up|give|invent|write|produce)\b[^?.!]{0,30}\b(?:fake|dummy|mock|made[- ]up|invented|fictitious) (?:\w+ ){0,2}(?:data|names?|customers?|addresses|address|users?|records|people|companies|rows|reviews?)\b",
+        opens=True,
+    ),
 )
 _WORKS: Final = (
     "poem poems haiku haikus limerick limericks sonnet sonnets ballad ballads story stories song songs lyrics rap raps verse verses joke jokes pun puns riddle riddles trivia"
     " dialogue dialogues monologue monologues sketch slogan slogans tagline taglines headline headlines nickname nicknames character characters fairytale tale tales fictional quote"
     " quotes compliment compliments insult insults parody toast speech vows"
+    " username usernames icebreaker icebreakers brainteaser brainteasers motto mottos jingle jingles caption captions hashtag hashtags pseudonym pseudonyms anagram acrostic tongue-twister scene scenes essay essays"
 )
 _CREATIVE: Final = Rules(
     rule(
@@ -71,6 +85,21 @@ _CREATIVE: Final = Rules(
     rule(
         "good funny something",
         r"\bwhat(?:'s| is) a good (?:pun|joke|name|slogan|title)\b|\btell me something (?:i don't|interesting|funny|new|cool)\b|\b(?:good|funny) (?:pun|joke)s? about\b",
+    ),
+    rule(
+        _WORKS + " name names idea ideas question message twister",
+        rf"{_WANTS}(?:an? |some |the |\w+ )?(?:[\w-]+ ){{0,3}}?(?:{'|'.join(_WORKS.split())}|names? for|ideas? for)\b",
+        rf"(?!no\b|not\b|without\b)(?:\w+ ){{0,3}}?(?:{'|'.join(_WORKS.split())}|quiz question|rather question|fortune cookie message|quote of the day)s?,? (?:please|pls)\b",
+        r"(?:a |some )?(?:\w+ )?names? for (?:a|an|my|our) (?!(?:variable|file)\b)\w+",
+        r"(?:any|some) (?:\w+ )?ideas? for (?:a|an|my|our|the)\b|(?:tell|give) (?:me|us) (?:a|some) tongue[ -]twisters?\b|(?:write|draft|compose) (?:me |us )?(?:a|an) (?:\w+ ){0,2}(?:birthday|wedding|love|farewell|christmas|thank[ -]you|condolence) (?:message|letter|card|note|wish)\b",
+        opens=True,
+    ),
+    rule(
+        "brainstorm come catchy call slogan slogans names titles topics idea ideas description",
+        r"(?:\w+ ){0,3}(?:brainstorm\b|come up with (?:a|an|some|\d+|\w+ \w+))",
+        r"[^?.!]{0,120}[.!] (?:please |can you |could you )?(?:give|suggest|write|find|make|tell) (?:me|us) (?:\w+ ){0,6}(?:catchy|slogans?|names?|ideas?|titles?)\b",
+        r"(?:suggest|recommend|propose|give me)(?: me| us)? (?:a|an|some|\d+|two|three|four|five|six|ten) (?:\w+ ){0,3}?(?:ideas?|topics|titles|names|slogans)\b|what (?:should|could|shall) (?:we|i) (?:call|name) (?:our|my|the)\b|(?:write|draft|compose)(?: me| us)? (?:a|an) (?:\w+ ){0,2}product description\b",
+        opens=True,
     ),
 )
 _PIECE_OF_WORK: Final = word_set(
