@@ -444,6 +444,9 @@ class CacheReport(Struct, frozen=True, kw_only=True):
     traps_kappa: float
     are_traps_in_view: bool
     cacheability: CacheabilityReport
+    """On prompts by the hand that wrote the rules."""
+    cacheability_of_others: CacheabilityReport
+    """On prompts by somebody who had never seen them."""
     follow_ups: FollowUpReport | None
     conversations: conversations.ConversationFigures | None
     answers: dict[str, sameness.Measurement]
@@ -508,6 +511,7 @@ def evaluate(
         traps_kappa=_first_kappa(priors.of[FAQ]),
         are_traps_in_view=priors.whole is None,
         cacheability=measure_cacheability(OWN / "cacheability" / "prompts.jsonl", "test"),
+        cacheability_of_others=measure_cacheability(OWN / "cacheability" / "others.jsonl", "test"),
         follow_ups=follow_ups,
         conversations=replayed,
         answers=_sameness(material.plan, encoder, stages),

@@ -18,6 +18,7 @@ from rich.text import Text
 from eval.adversarial import CategoryFigures
 from eval.baselines import THRESHOLDS
 from eval.cache_report import DELTAS, LEVELS, CacheReport, Setting, Start, StreamFigures
+from eval.cacheability import CacheabilityReport
 from eval.intervals import Share
 from eval.sameness import Measurement, Row
 
@@ -431,22 +432,9 @@ def _categories(title: str, hint: str, categories: Sequence[CategoryFigures]) ->
 
 
 def _cacheability(report: CacheReport) -> Iterable[Sheet]:
-    found = report.cacheability
-    yield Sheet(
-        f"Cacheability, {found.prompts} prompts of the test half",
-        "Right level: semantic for cacheable, none for personal, not semantic for the others.",
-        ("Class", "Prompts", "Precision %", "Recall %", "Right level %"),
-        tuple(
-            (
-                row.label,
-                str(row.recall.trials),
-                bounded(row.precision, 1),
-                bounded(row.recall, 1),
-                bounded(row.handled, 1),
-            )
-            for row in found.classes
-        ),
-    )
+    yield _classes(f"Cacheability, {report.cacheability.prompts} prompts of the test half", report.cacheability)
+    others = report.cacheability_of_others
+    yield _classes(f"Cacheability, {others.prompts} prompts by a writer who had not seen the rules", others)
     if report.follow_ups is not None:
         yield Sheet(
             "Follow-ups of TREC CAsT, by the rules alone",
@@ -473,6 +461,25 @@ def _cacheability(report: CacheReport) -> Iterable[Sheet]:
             ),
             frozenset({0}) if each.crossed else frozenset(),
         )  # fmt: skip
+
+
+def _classes(title: str, found: CacheabilityReport) -> Sheet:
+    return Sheet(
+        title,
+        "Right level: semantic for cacheable, none for personal, not semantic for the others.",
+        ("Class", "Prompts", "Precision %", "Recall %", "Right level %"),
+        tuple(
+            (
+                row.label,
+                str(row.recall.trials),
+                bounded(row.precision, 1),
+                bounded(row.recall, 1),
+                bounded(row.handled, 1),
+            )
+            for row in found.classes
+            if row.recall.trials
+        ),
+    )
 
 
 def _sameness(measured: Mapping[str, Measurement]) -> Iterable[Sheet]:

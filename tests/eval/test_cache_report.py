@@ -106,6 +106,7 @@ def report(material: Material) -> CacheReport:
         traps_kappa=0.98,
         are_traps_in_view=False,
         cacheability=measure_cacheability(ROOT / "data" / "cacheability" / "prompts.jsonl", "test"),
+        cacheability_of_others=measure_cacheability(ROOT / "data" / "cacheability" / "others.jsonl", "test"),
         follow_ups=follow_up_report([]),
         conversations=ConversationFigures(
             conversations=2, turns=9, follow_ups=7, semantic=0, crossed=0, bare=3, bare_crossed=0, examples=()
@@ -245,6 +246,7 @@ PROMISED = (
     "Traps of the FAQ beside the whole FAQ",
     "Served wrongly, at least once",
     "Cacheability, 327 prompts of the test half",
+    "Cacheability, 420 prompts by a writer who had not seen the rules",
     "Follow-ups of TREC CAsT, by the rules alone",
     "Conversations of TREC CAsT, replayed",
     "Answers of the test half, made up, by sort of pair",

@@ -24,6 +24,7 @@ from eval.cacheability import (
 from tests.running import ROOT
 
 PROMPTS = ROOT / "data" / "cacheability" / "prompts.jsonl"
+OTHERS = ROOT / "data" / "cacheability" / "others.jsonl"
 
 SHARKS = ["What are the different types of sharks?", "Are they endangered?", "Tell me about whales."]
 CANCER = ["What is throat cancer?", "Is it treatable?", "What are its symptoms?"]
@@ -80,6 +81,25 @@ def test_hardly_anything_that_is_served_semantically_ought_not_to_be() -> None:
     found = next(row for row in measure_cacheability(PROMPTS).classes if row.label == "cacheable")
     assert found.precision.value is not None
     assert found.precision.value >= 0.95
+
+
+# --- Prompts by others --------------------------------------------------------------------------------------
+
+
+def test_each_of_two_writers_fills_a_half_and_no_text_is_twice_in_one() -> None:
+    others = [msgspec.json.decode(line, type=Prompt) for line in OTHERS.read_bytes().splitlines()]
+    assert Counter(prompt.part for prompt in others) == {"dev": 419, "test": 420}
+    assert len({(prompt.text.casefold(), prompt.part) for prompt in others}) == len(others)
+
+
+@pytest.mark.parametrize(
+    ("label", "least"),
+    [("cacheable", 0.92), ("personal", 0.95), ("volatile", 0.95), ("follow-up", 0.95), ("sampling", 0.95)],
+)
+def test_of_the_half_that_was_in_view_nine_in_ten_get_the_right_level(label: Label, least: float) -> None:
+    found = next(row for row in measure_cacheability(OTHERS, "dev").classes if row.label == label)
+    assert found.handled.value is not None
+    assert found.handled.value >= least
 
 
 # --- The measure --------------------------------------------------------------------------------------------
