@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 import msgspec
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.terminal import AS_JSON, Failure, counted, err, out, settings_of_command
@@ -246,8 +246,7 @@ def _write(folder: Path, figures: str, page: str, tables: RenderableType, *, as_
     if as_json:
         click.echo(figures, nl=False)
     else:
-        # Into a file the tables are as wide as they need to be.
-        (out if out.is_terminal else Console(width=200, highlight=False)).print(tables)
+        out.print(tables)
     err.print(f"Written to {folder / 'report.html'} and {folder / 'figures.json'}.")
 
 

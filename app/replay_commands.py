@@ -7,23 +7,19 @@ from typing import Final
 
 import click
 import msgspec
-from rich import box
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.text import Text
 
 from app.database import LEDGER_MIGRATIONS, open_database
 from app.services import check_route, models_of, routes_of
 from app.settings import load
+from app.terminal import counted, err, new_table, out
 from cache.decision import load_prior
 from cache.trust import terms_of
 from eval import routing_replay
 from eval.replay import APPROXIMATIONS, Comparison, Replayed, recorded_requests, replay
 from router.ledger.reader import row_count, rows_between
 from router.money import usd_text
-
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
 
 
 @click.command("replay")
@@ -70,13 +66,13 @@ def replay_command(
     if route is not None:
         check_route(route, all_routes)
     engine = open_database(path, LEDGER_MIGRATIONS)
-    with Progress(console=_err, transient=True) as progress:
+    with Progress(console=err, transient=True) as progress:
         task = progress.add_task("Reading the ledger", total=row_count(engine))
         requests = recorded_requests(rows_between(engine), lambda: progress.advance(task))
     routes = {name: each for name, each in all_routes.items() if route in (None, name)}
     routed: list[routing_replay.Comparison] = []
     if other_path is not None:
-        with Progress(console=_err, transient=True) as progress:
+        with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Choosing models anew", total=row_count(engine))
             routings = {name: each.routing for name, each in routes.items()}
             routed = routing_replay.replay(rows_between(engine), routings, lambda: progress.advance(task))
@@ -102,54 +98,48 @@ def replay_command(
 
 _FIGURES: Final[dict[str, Callable[[Replayed], str]]] = {
     "semantic hits": lambda figures: f"{figures.hits:,}",
-    "expected wrong": lambda figures: f"{figures.expected_wrong:.1f}",
-    "labelled": lambda figures: f"{figures.labelled:,}, of them wrong {figures.labelled_wrong:,}",
+    "of them wrong, expected": lambda figures: f"{figures.expected_wrong:.1f}",
+    "of them labelled": lambda figures: f"{figures.labelled:,}, of them wrong {figures.labelled_wrong:,}",
     "avoided USD": lambda figures: usd_text(figures.avoided_nano),
-    "last kappa": lambda figures: "none" if figures.final_kappa is None else f"{figures.final_kappa:.4f}",
-    "state": lambda figures: figures.state,
 }
 
 
 def _print(found: list[Comparison]) -> None:
     if not found:
-        _out.print("The ledger has no semantic decisions of these routes yet.")
+        out.print("The ledger has no semantic decisions of these routes yet.")
         return
     for each in found:
         made = each.recorded.requests
-        title = f"Route {each.recorded.route}: {made:,} decision{'s'[: made != 1]}"
-        table = Table(title=title, box=box.SIMPLE_HEAD)
-        for column in ("", "as recorded", "decided anew"):
-            table.add_column(column, overflow="fold")
+        table = new_table("", "as recorded", "decided anew")
         for name, figure in _FIGURES.items():
             table.add_row(name, figure(each.recorded), figure(each.replayed))
-        _out.print(table)
+        table.add_row("last kappa", "-", "none" if (kappa := each.replayed.final_kappa) is None else f"{kappa:.4f}")
+        table.add_row("last state", "-", each.replayed.state)
+        out.print(Text(f"Route {each.recorded.route}: {counted(made, 'decision', 'decisions')}", style="italic"))
+        out.print(table)
     for line in APPROXIMATIONS:
-        _out.print(f"- {line}")
+        out.print(f"- {line}")
 
 
 def _print_routing(found: list[routing_replay.Comparison]) -> None:
     if not found:
-        _out.print("The ledger has no routing decisions of these routes yet.")
+        out.print("The ledger has no routing decisions of these routes yet.")
         return
     for each in found:
-        table = Table(
-            title=f"Route {each.route}: {each.requests:,} request{'s'[: each.requests != 1]} routed",
-            box=box.SIMPLE_HEAD,
-        )
-        for column in ("", "as recorded", "decided anew"):
-            table.add_column(column, overflow="fold")
+        out.print(Text(f"Route {each.route}: {counted(each.requests, 'request', 'requests')} routed", style="italic"))
+        table = new_table("", "as recorded", "decided anew")
         sides = (each.recorded, each.replayed)
         for model in {name: None for side in sides for name in side.served}:
             table.add_row(model, *(f"{side.served.get(model, 0):,}" for side in sides))
         table.add_row("cost USD", *(usd_text(side.cost_nano) for side in sides))
         table.add_row("expected quality", *(f"{side.expected_quality:.3f}" for side in sides))
-        _out.print(table)
+        out.print(table)
         saved = each.recorded.cost_nano - each.replayed.cost_nano
-        _out.print(f"The other configuration would have cost {usd_text(saved)} USD less.")
+        out.print(f"The other configuration would have cost {usd_text(saved)} USD less.")
         if each.skipped:
-            _out.print(
+            out.print(
                 f"{each.skipped:,} request{'s'[: each.skipped != 1]} of the holdout, explored or without a common "
                 f"model {'stays as it was' if each.skipped == 1 else 'stay as they were'}."
             )
     for line in routing_replay.APPROXIMATIONS:
-        _out.print(f"- {line}")
+        out.print(f"- {line}")

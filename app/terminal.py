@@ -1,6 +1,6 @@
 """What all commands share: where they print, how they fail, and how they reach the data folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -17,10 +17,26 @@ from app.services import lock_data_folder
 from app.settings import Settings, load
 from router.money import usd_text
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_UNBOUNDED: Final = 1000
+"""Characters of a line that nobody reads on a screen."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal. In a pipe or a file a row is one line, for whoever searches it."""
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=_UNBOUNDED)
+
+
+out = console()
+err = console(stderr=True)
 
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+_WORD: Final = 12
+"""Characters of the longest word of a heading that is a word."""
+_PADDING: Final = 3
+"""Characters between two columns of a table."""
 
 
 class Failure(click.ClickException):
@@ -74,11 +90,31 @@ def progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
 
 
 def new_table(*columns: str) -> Table:
-    """A table whose cells are folded and never cut: ids and figures are there to be copied."""
+    """A table whose cells are folded and never cut: ids and figures are there to be copied. Words of a heading stay
+    whole, unless they are long names."""
     made = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", min_width=min(_WORD, max(map(len, column.split()), default=0)))
     return made
+
+
+def tables_of(rows: Sequence[str], columns: Mapping[str, Sequence[str]], width: int) -> Iterator[Table]:
+    """One table of named rows and columns, or several below each other where the columns do not fit `width`: then
+    words stay whole."""
+    room = width - max(map(len, rows)) - _PADDING
+    parts: list[list[str]] = [[]]
+    taken = 0
+    for name, cells in columns.items():
+        taken += (wide := max(map(len, (name, *cells))) + _PADDING)
+        if taken > room and parts[-1]:
+            parts.append([])
+            taken = wide
+        parts[-1].append(name)
+    for part in parts:
+        table = new_table("", *part)
+        for place, row in enumerate(rows):
+            table.add_row(row, *(columns[name][place] for name in part))
+        yield table
 
 
 def print_json(value: Any) -> None:
@@ -87,7 +123,7 @@ def print_json(value: Any) -> None:
 
 def counted(count: int, one: str, many: str) -> str:
     """A number with the words that follow it: `one` after 1, `many` after any other."""
-    return f"{count} {one if count == 1 else many}"
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def short_usd(nano: int) -> str:

@@ -102,18 +102,21 @@ def as_tables(report: CacheReport) -> RenderableType:
 
 def as_table(sheet: Sheet) -> RenderableType:
     """For a terminal."""
-    table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE)
+    table = Table(box=box.SIMPLE)
     for place, heading in enumerate(sheet.headings):
         is_text = heading.endswith(":")
         longest = max((len(row[place]) for row in sheet.rows), default=0)
         table.add_column(
-            textwrap.fill(heading.removesuffix(":").replace(" %", "\u00a0%"), max(longest, _NARROW)),
+            textwrap.fill(
+                heading.removesuffix(":").replace(" %", "\u00a0%"), max(longest, _NARROW), break_long_words=False
+            ),
             justify="left" if is_text or not place else "right",
             no_wrap=not is_text,
         )
     for number, row in enumerate(sheet.rows):
         table.add_row(*row, style="bold red" if number in sheet.flagged else None)
-    return Lines(table, Text(sheet.hint, style="dim")) if sheet.hint else table
+    title = Text(sheet.title, style="italic")
+    return Lines(title, table, Text(sheet.hint, style="dim")) if sheet.hint else Lines(title, table)
 
 
 # --- what to read first ---
@@ -169,7 +172,8 @@ def verdicts(report: CacheReport) -> list[str]:
         worst = max(unannounced, key=lambda each: each.audited_until_last)
         found.append(
             f"{'Kept' if worst.audited_until_last <= _NOTICED else 'Broken'}: when answers change unannounced, the "
-            f"last stale hit comes {worst.audited_until_last} audited hits on changed answers after the first "
+            f"last stale hit comes {worst.audited_until_last} audited hit{'s'[: worst.audited_until_last != 1]} "
+            f"on changed answers after the first "
             f"({worst.change}, order {worst.seed}, {worst.stale} stale in all)."
         )
     if report.conversations is not None:
