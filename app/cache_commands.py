@@ -26,7 +26,7 @@ from app.database import CACHE_MIGRATIONS, open_database
 from app.errors import PurgeUnwritten
 from app.gateway import Route
 from app.keys import log_action
-from app.remote import running_server
+from app.remote import all_keys, running_server
 from app.services import (
     check_name,
     check_route,
@@ -45,12 +45,12 @@ from app.terminal import (
     counted,
     err,
     locked,
-    new_table,
     opened_ledger,
     out,
     print_json,
     progress,
     settings_of_command,
+    tables_of,
 )
 from app.warming import Curated, FaqInvalid, read_faq
 from cache import transfer
@@ -127,8 +127,10 @@ def certify(as_json: bool) -> None:
 
     `estimate` is the best guess of wrong answers per hit (or per request), `bound` is what they may be at most:
     in one stretch of evidence (some 20,000 labels) the chance that it is ever shown too low is 5 % or less, so over a
-    life of many stretches some will. `with unclear` counts every unclear label as wrong. A route serves what is at
-    least `kappa` probably right. Without a server: what one would start with.
+    life of many stretches some will. `with unclear` counts every unclear label as wrong. `learnt unserved` are fresh
+    answers to questions that were not served from the cache: they say whether a stored one would have been right, and
+    open a route that is `learning`. A route serves what is at least `kappa` probably right. Without a server: what one
+    would start with.
     """
     settings = settings_of_command()
     if (server := running_server(settings)) is not None:
@@ -141,11 +143,8 @@ def certify(as_json: bool) -> None:
         print_json(found)
         return
     # Figures go down and routes across: more figures than a terminal has room for beside each other.
-    cells = {name: _certificate_cells(route) for name, route in found.items()}
-    table = new_table("", *cells)
-    for place, figure in enumerate(_FIGURES):
-        table.add_row(figure, *(column[place] for column in cells.values()))
-    out.print(table)
+    for table in tables_of(_FIGURES, {name: _certificate_cells(route) for name, route in found.items()}, out.width):
+        out.print(table)
     print_trust(found)
 
 
@@ -156,7 +155,7 @@ def print_trust(routes: Mapping[str, RouteTrust]) -> None:
 
 
 _FIGURES: Final = (
-    *("state", "kappa", "requests", "hits", "audited", "wrong", "unclear"),
+    *("state", "kappa", "requests", "semantic hits", "audited", "wrong", "unclear", "learnt unserved", "of them wrong"),
     *("estimate", "bound", "with unclear", "budget", "stale", "alarms", "doubts"),
 )
 
@@ -164,8 +163,8 @@ _FIGURES: Final = (
 def _certificate_cells(route: RouteTrust) -> list[str]:
     known = route.certificate
     if known is None:
-        return [route.mode, *["-"] * 12, str(route.doubts)]
-    counts = (known.requests, known.hits, known.audited, known.wrong, known.unclear)
+        return [route.mode, *["-"] * (len(_FIGURES) - 2), str(route.doubts)]
+    counts = (known.requests, known.hits, known.audited, known.wrong, known.unclear, known.free, known.free_wrong)
     return [
         known.state,
         "-" if known.kappa is None else f"{known.kappa:.4g}",
@@ -294,7 +293,8 @@ def purge(everything: bool, **given: Any) -> None:
             log_purge(ledger, criteria, purged, "command")
         if not is_written:
             raise Failure(str(PurgeUnwritten()))
-    out.print(f"{counted(purged, 'entry is', 'entries are')} gone.")
+    matched = "" if purged or everything else ": nothing stored matches all that is given"
+    out.print(f"{counted(purged, 'entry is', 'entries are')} gone{matched}.")
 
 
 cache_group.add_command(purge, "invalidate")
@@ -369,6 +369,11 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
     said = counted(done - len(unanswered), "question is", "questions are")
     out.print(f"{said} answered from now on, for team {team} on route {route}.")
     _print_unanswered(unanswered)
+    askers = {key.team for key in all_keys(settings) if key.route == route and key.state(now_us()).startswith("valid")}
+    if team not in askers and not (askers and routes[route].cache.shared):
+        others = f"; teams with one: {', '.join(sorted(askers))}" if askers else ""
+        note = f"Note: nobody can ask them yet. Team {team} has no valid key for route {route}{others}."
+        err.print(Text(note, style="yellow"))
 
 
 def _print_unanswered(unanswered: list[tuple[Curated, str]]) -> None:

@@ -9,6 +9,7 @@ import itertools
 import json
 import socket
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,9 +27,9 @@ from app.budgets import budget_status, restored_budgets
 from app.cache_commands import cache_group, print_trust
 from app.certificates import RouteTrust
 from app.eval_commands import eval_group
-from app.keys import Key, Keys
+from app.keys import Keys
 from app.price_commands import prices_group
-from app.remote import ServerRefused, running_server
+from app.remote import ServerRefused, all_keys, running_server
 from app.replay_commands import replay_command
 from app.server import serve as serve_app
 from app.services import (
@@ -259,6 +260,8 @@ def keys_create(
                 team=team, app=app_name, env=env, route=route, now_us=now_us(), expires_us=expires
             )
         made = {"key": msgspec.to_builtins(key), "secret": secret}
+    for note in _doubtful(settings, team, env):
+        err.print(Text(note, style="yellow"))
     if as_json:
         print_json(made)
         return
@@ -267,16 +270,21 @@ def keys_create(
     click.echo(made["secret"])
 
 
+def _doubtful(settings: Settings, team: str, env: str) -> Iterator[str]:
+    """What may be a slip of the pen, and lets a key spend more, or be served later, than its maker thinks."""
+    if settings.teams and team not in settings.teams:
+        known = ", ".join(settings.teams)
+        yield f"Note: team {team} is not configured (known: {known}): no team's budget limits this key."
+    if env not in ("dev", "staging", "prod"):
+        yield f"Note: {env} is none of dev, staging and prod: the key is served as one of staging is."
+
+
 @keys.command("list")
 @AS_JSON
 def keys_list(as_json: bool) -> None:
     """All keys, without their secrets."""
     settings = settings_of_command()
-    if (server := running_server(settings)) is not None:
-        found = msgspec.convert(server.call("GET", "/admin/keys"), list[Key])
-    else:
-        with opened_ledger(settings) as engine:
-            found = Keys(engine, simulates=settings.simulates).list()
+    found = all_keys(settings)
     if as_json:
         print_json(found)
         return
@@ -311,7 +319,7 @@ def teams(as_json: bool) -> None:
         click.echo(json.dumps(found, default=str, indent=2))
         return
     if not found:
-        out.print("No teams are configured. Keys may name any team; a budget needs [teams.NAME.budget].")
+        out.print(Text("No teams are configured. Keys may name any team; a budget needs [teams.NAME.budget]."))
     for name, team in settings_of_command().teams.items():
         budget = f"${team.budget.usd} per {team.budget.period}" if team.budget else "no budget"
         apps = f", apps: {', '.join(team.apps)}" if team.apps else ""

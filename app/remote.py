@@ -7,8 +7,10 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from app.keys import Key, Keys
 from app.server import address_file
 from app.settings import Settings
+from app.terminal import opened_ledger
 
 _TIMEOUT_S: Final = 60.0
 _IS_THERE_S: Final = 10.0
@@ -64,6 +66,14 @@ def _said(response: httpx.Response) -> str:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return f"the server answered with status {response.status_code}"
+
+
+def all_keys(settings: Settings) -> list[Key]:
+    """Without their secrets: those of the running server, or else of the ledger file."""
+    if (server := running_server(settings)) is not None:
+        return msgspec.convert(server.call("GET", "/admin/keys"), list[Key])
+    with opened_ledger(settings) as engine:
+        return Keys(engine, simulates=settings.simulates).list()
 
 
 def running_server(settings: Settings) -> RunningServer | None:

@@ -255,7 +255,7 @@ class Services(Struct):
         return {
             "ready": self.is_ready,
             "simulating": self.settings.simulates,
-            "routes": {name: route.cache.start for name, route in self.routes.items()},
+            "routes": {name: _begins(route.cache) for name, route in self.routes.items()},
             "in_flight": self.gate.in_flight,
             "body_bytes": self.gate.body_bytes,
             "deployments": self.fleet.states(),
@@ -656,6 +656,11 @@ def _best_chat_model(route: RouteSettings, models: Mapping[str, Model]) -> str:
     return next((name for name in route.models if not models[name].embeds), route.models[0])
 
 
+def _begins(policy: CachePolicy) -> str:
+    """How a route serves hits before anything is known: `closed` or `prior`, and `exact` or `off` by its mode."""
+    return policy.start if policy.mode == "semantic" else policy.mode
+
+
 def check_key(team: str, app: str, env: str, route: str, routes: Mapping[str, Any]) -> None:
     """Raises RequestInvalid that names what is wrong with a new key."""
     check_route(route, routes)
@@ -672,7 +677,7 @@ def check_route(route: str, routes: Mapping[str, Any]) -> None:
 def check_name(value: str, param: str) -> None:
     """Raises RequestInvalid for what can be no name of a team, app or environment."""
     if not value or len(value) > 64 or not all(c.isalnum() or c in "-_." for c in value):
-        raise RequestInvalid("Names have letters, digits, `-`, `_` and `.`, at most 64.", param)
+        raise RequestInvalid(f"`{param}`: names have letters, digits, `-`, `_` and `.`, at most 64.", param)
 
 
 def log_purge(ledger_engine: sa.Engine, criteria: Mapping[str, Any], purged: int, by: str) -> None:

@@ -204,9 +204,8 @@ def test_what_matches_every_option_is_forgotten(gateway: RunningGateway, leave: 
         (["--tag", "website", "--team", "sales"], 1),
         (["--all"], 1),
     ):
-        assert done(gateway, name, *options) == (
-            "1 entry is gone.\n" if purged == 1 else f"{purged} entries are gone.\n"
-        )
+        said = "1 entry is gone" if purged == 1 else f"{purged} entries are gone"
+        assert done(gateway, name, *options).rstrip(".\n").split(":")[0] == said
     assert stored(gateway) == 0
 
 
@@ -270,6 +269,27 @@ def test_questions_that_the_cache_never_answers_are_named(
         "  faq.csv:3 (personal): Where is my parcel [b]now[/b]?",
         "  faq.csv:4 (follow-up): Can I return it?",
     ]
+
+
+def test_warming_says_if_nobody_can_ask_yet(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
+    faq = tmp_path / "faq.csv"
+    faq.write_text(f'question,answer\n{QUESTION},"{STORED}"\n')
+    gateway.key(team="support")
+    leave(gateway)
+
+    _, _, said = run(gateway, "warm", faq, "--route", "default", "--team", "suport")
+    assert "Team suport has no valid key for route default; teams with one:" in said
+    assert "support" in said
+    assert "Note" not in run(gateway, "warm", faq, "--route", "default", "--team", "support")[2]
+
+
+def test_a_purge_that_finds_nothing_says_so(gateway: RunningGateway, leave: Leave) -> None:
+    leave(gateway)
+    assert (
+        done(gateway, "purge", "--tag", "prises") == "0 entries are gone: nothing stored matches all that is given.\n"
+    )
+    done(gateway, "purge", "--all")
+    assert done(gateway, "purge", "--all") == "0 entries are gone.\n"
 
 
 def test_one_is_spoken_of_as_one(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
@@ -358,7 +378,7 @@ def test_warming_needs_a_team_and_a_route_that_serves(gateway: RunningGateway, t
     for options, word in (
         (["--route", "nowhere", "--team", "support"], "no route `nowhere`"),
         (["--route", "off", "--team", "support"], "route `off` is off"),
-        (["--route", "default", "--team", "a/b"], "Names have letters"),
+        (["--route", "default", "--team", "a/b"], "`team`: names have letters"),
         (["--route", "default"], "--team"),
         (["--team", "support"], "--route"),
         (["--route", "default", "--team", "support", "--tag", ""], "tags"),

@@ -269,6 +269,25 @@ def test_keys_are_made_and_revoked_without_a_server_too(start_gateway: Callable[
     assert [gateway.chat(key["secret"], "Who may ask?", model="small").status_code for key in made] == [200, 401]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--team", "suport"],
+            "Note: team suport is not configured (known: support): no team's budget limits this key.",
+        ),
+        (["--team", "support", "--env", "production"], "Note: production is none of dev, staging and prod"),
+    ],
+)
+def test_what_looks_like_a_slip_in_a_new_key_is_noted_and_the_key_made(
+    stopped: RunningGateway, options: list[str], said: str
+) -> None:
+    result = run(stopped, "keys", "create", "--app", "bot", "--json", *options)
+    assert said in result.stderr
+    assert json.loads(result.stdout)["key"]["app"] == "bot"
+    assert run(stopped, "keys", "create", "--app", "bot", "--team", "support", "--env", "dev").stderr == ""
+
+
 def test_a_key_that_expires_says_when(running: RunningGateway) -> None:
     options = ("--team", "support", "--app", "bot", "--expires-in-days", "2", "--json")
     made = json.loads(done(running, "keys", "create", *options))["key"]
@@ -279,7 +298,7 @@ def test_a_key_that_expires_says_when(running: RunningGateway) -> None:
     ("arguments", "said"),
     [
         (["create", "--team", "support", "--app", "bot", "--route", "nowhere"], "There is no route `nowhere`"),
-        (["create", "--team", "a/b", "--app", "bot"], "Names have letters"),
+        (["create", "--team", "a/b", "--app", "bot"], "`team`: names have letters"),
         (["revoke", "key_none"], "no valid key"),
     ],
 )
@@ -336,6 +355,13 @@ def test_teams_and_prices_are_listed(stopped: RunningGateway) -> None:
     assert found["large"]["version"] == "configuration"
 
 
+def test_without_teams_one_learns_what_a_budget_needs(tmp_path: Path) -> None:
+    configuration = tmp_path / "thriftgate.toml"
+    configuration.write_text("")
+    said = CliRunner().invoke(main, ["--config", str(configuration), "teams"], env=ENVIRONMENT).stdout
+    assert said.endswith("a budget needs [teams.NAME.budget].\n")
+
+
 def test_the_cache_is_counted_and_purged_with_and_without_a_server(
     start_gateway: Callable[..., RunningGateway],
 ) -> None:
@@ -347,7 +373,10 @@ def test_the_cache_is_counted_and_purged_with_and_without_a_server(
     assert done(gateway, "cache", "purge", "--team", "sales") == "1 entry is gone.\n"
     gateway.stop()
     assert json.loads(done(gateway, "cache", "stats", "--json"))["entries"] == 1
-    assert done(gateway, "cache", "purge", "--team", "sales") == "0 entries are gone.\n"
+    assert (
+        done(gateway, "cache", "purge", "--team", "sales")
+        == "0 entries are gone: nothing stored matches all that is given.\n"
+    )
     assert done(gateway, "cache", "purge", "--all") == "1 entry is gone.\n"
     assert json.loads(done(gateway, "cache", "stats", "--json"))["entries"] == 0
     gateway.start()
