@@ -5,6 +5,7 @@ an address or a stack trace.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 from litestar.exceptions import (
@@ -76,7 +77,11 @@ class TooLarge(Exception):
 
 
 class NotCached(Exception):
-    """The caller wants an answer from the cache only, and there is none (RFC 9111, 5.2.1.7)."""
+    """The caller wants an answer from the cache only, and there is none (RFC 9111, 5.2.1.7). `headers` say why."""
+
+    def __init__(self, said: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(said)
+        self.headers = dict(headers or {})
 
 
 class RouteUnknown(Exception):
@@ -140,7 +145,7 @@ def describe(error: Exception, now_s: float) -> Described:
         case TooLarge():
             return Described(413, _REQUEST, "request_too_large", said)
         case NotCached():
-            return Described(504, _REQUEST, "not_cached", said)
+            return Described(504, _REQUEST, "not_cached", said, headers=error.headers)
         case ClientGone():
             return Described(499, _REQUEST, "client_closed_request", said)
         case NoCandidate():

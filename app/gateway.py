@@ -373,7 +373,10 @@ class Gateway:
         flight = exchange.lookup.flight
         assert flight is not None
         if exchange.query.directives.only_if_cached:
-            raise NotCached("There is no stored answer, and `Cache-Control: only-if-cached` forbids to ask for one.")
+            raise NotCached(
+                "No stored answer may be served, and `Cache-Control: only-if-cached` forbids to ask for one.",
+                {name: value for name, value in exchange.headers().items() if "cache" in name},
+            )
         flight.about = exchange
         self._under_way.add(flight)
         flight.start(self._lead(exchange, flight))

@@ -43,7 +43,9 @@ def services_for_admin(request: HttpRequest) -> Services:
     services = services_of(request)
     scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), services.admin_token.encode()):
-        raise AdminTokenInvalid("Send `Authorization: Bearer <admin token>`; it lies in the data folder.")
+        raise AdminTokenInvalid(
+            "Send `Authorization: Bearer <admin token>`; it lies in the data folder as `admin-token`."
+        )
     return services
 
 

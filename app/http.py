@@ -232,7 +232,8 @@ async def metrics(request: HttpRequest) -> Response[Any]:
     """Prometheus' text format."""
     services = services_of(request)
     services.observe()
-    return Response(services.observer.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    # The framework adds the charset.
+    return Response(services.observer.exposition(), media_type="text/plain; version=0.0.4")
 
 
 HANDLERS: Final[list[ControllerRouterHandler]] = [

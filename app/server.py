@@ -154,7 +154,8 @@ def greet(services: Services, url: str) -> None:
         return
     out.print(
         "[yellow]It is SIMULATING: answers are made up, no provider is called, nothing costs money.[/yellow]\n"
-        "\nTry it, then ask again in other words and look at the x-thriftgate-cache header:\n"
+        "\nTry it, then ask again in other words and look at the x-thriftgate-cache header:\n",
+        soft_wrap=True,
     )
     body = '{"model": "auto", "messages": [{"role": "user", "content": "How do I reset my password?"}]}'
     print(  # noqa: T201  unwrapped, so that it can be pasted
@@ -166,5 +167,6 @@ def greet(services: Services, url: str) -> None:
     out.print(
         "For a real provider: set OPENAI_API_KEY and start again, or copy thriftgate.example.toml to "
         "thriftgate.toml.\nThe development key then no longer works; "
-        "make one with: thriftgate keys create --team support --app faq-bot\n"
+        "make one with: thriftgate keys create --team support --app faq-bot\n",
+        soft_wrap=True,
     )

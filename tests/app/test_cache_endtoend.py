@@ -508,6 +508,8 @@ def test_only_if_cached_never_asks_upstream(
     refused = ask("How do I reset my password?", headers=only)
     assert refused.status_code == 504
     assert refused.json()["error"]["code"] == "not_cached"
+    why = refused.headers
+    assert (why["x-thriftgate-cache"], why["x-thriftgate-cache-reason"]) == ("miss", "no-neighbour")
     assert provider.calls == []
     assert refused.headers["x-request-id"] not in empty.log  # it is what was asked for, and no failure
 

@@ -49,7 +49,7 @@ def samples(gateway: RunningGateway) -> dict[str, float]:
     """Every sample of the exposition; checks its form."""
     answer = gateway.request("GET", "/metrics")
     assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = {}
     for line in answer.text.splitlines():
         if line.startswith("#"):

@@ -1,13 +1,18 @@
 """How the cache disposes of a request: from the scope to the stored entry, with faults."""
 
+import ast
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
 
 from cache.answers import WordedComparison
+from cache.cacheability import LEVELS
+from cache.certificate import State
+from cache.decision import BLOCKING
 from cache.encoder import Encoder
 from cache.errors import TextTooLong
 from cache.lookup import directives_from
@@ -667,3 +672,29 @@ async def test_with_the_real_encoder_and_the_shipped_decision_an_opposite_is_nev
     await kept.learn(ask(on), "Open Settings, Security, and switch two-factor authentication on.")
     assert disposed(await kept(ask(off))) == ("miss", "polarity-mismatch")
     assert kept.faults == []
+
+
+# --- what callers are told -------------------------------------------------------------------------------------
+
+
+def test_the_readme_explains_every_reason_that_an_answer_may_have() -> None:
+    root = Path(__file__).parents[2]
+    given = set[str]()
+    for name in ("lookup.py", "decision.py"):
+        for node in ast.walk(ast.parse((root / "cache" / name).read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called), args=[_, reason, *_]):
+                    parts = [reason] if called in ("Lookup", "_miss", "_hit") else []
+                case ast.Assign(targets=[ast.Name(id="reason") | ast.Attribute(attr="reason")], value=reason):
+                    parts = [reason]
+                case ast.AnnAssign(target=ast.Name(id="reason"), value=ast.expr() as reason):
+                    parts = [reason]
+                case _:
+                    continue
+            inside = (each for part in parts for each in ast.walk(part) if not isinstance(each, ast.JoinedStr))
+            given |= {each.value for each in inside if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+    kinds = {f"{kind}-mismatch" for kind in BLOCKING}
+    reasons = {*LEVELS, *get_args(State), *kinds, *given, "unsure"} - {"", "near", "-mismatch"}
+    assert {"same-text", "doubted", "not-acceptable", "in-flight", "no-cache", "stale-while-revalidate"} <= reasons
+    explained = (root / "README.md").read_text(encoding="utf-8").partition("### Why a request was a hit")[2]
+    assert {reason for reason in reasons if f"`{reason}`" not in explained.partition("\n###")[0]} == set()
