@@ -169,7 +169,15 @@ max_wrong_per_hit = 3
 [teams.support.budget]
 usd = -5
 """
-NAMED_BEFORE = ["server.prot", "models.large.tier", "routes.default.cache.start"]
+NAMED_BEFORE = [
+    "server.prot",
+    "models.large.tier",
+    "routes.default.cache.start",
+    "server.port",
+    "routes.default.cache.max_wrong_per_hit",
+    "teams.support.budget.usd",
+    "providers.open.api_key",
+]
 NAMED_AFTER = [
     "server.port",
     "providers.open.base_url",
@@ -196,6 +204,7 @@ def test_check_lists_every_mistake_of_form_with_its_place(tmp_path: Path) -> Non
 
     assert result.exit_code != 0
     assert [place for place in NAMED_BEFORE if f"- {place}: " not in result.output] == []
+    assert "no model `large`" not in result.output  # it is there, and only of the wrong form
     assert "did you mean `port`?" in result.output
     assert "sk-live" not in result.output
 

@@ -80,6 +80,29 @@ def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ('ttl_s = "1 day"', 'ttl_s: must be a whole number, not "1 day"'),
+        ("min_askers = 2.5", "min_askers: must be a whole number, not 2.5"),
+        ('max_wrong_per_hit = "1%"', 'max_wrong_per_hit: must be a number, not "1%"'),
+        ("max_wrong_per_hit = 1", "max_wrong_per_hit: must be from 0.0001 to 0.2 (0.01 is 1 %), not 1"),
+        ("knowledge_version = 2", "knowledge_version: must be a text, not 2"),
+        ('writers = "site"', 'writers: must be an array, such as [...], not "site"'),
+        ('scope_fields = ["usr"]', 'scope_fields: each must be one of "user", "metadata", not [\'usr\']'),
+        (
+            "ttl_by_class = { prices = 1 }",
+            'ttl_by_class: names must be one of "price", "policy", "faq", not {\'prices\': 1}',
+        ),
+        ('ttl_by_class = { price = "1 h" }', "ttl_by_class: each must be a whole number, not {'price': '1 h'}"),
+    ],
+)
+def test_a_value_of_another_form_is_told_which_one_is_wanted(setting: str, said: str) -> None:
+    text = f'[routes.r]\nmodels = ["gpt-5"]\n[routes.r.cache]\naudit_share = 7\n{setting}'
+    assert f"routes.r.cache.{said}" in problems_of(text)
+    assert "routes.r.cache.audit_share: must be from 0.001 to 1, not 7" in problems_of(text)
+
+
 def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
     assert problems_of("[server]\nprot = 1") == ["server.prot: no such setting; did you mean `port`?"]
 
