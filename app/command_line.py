@@ -348,6 +348,12 @@ def _held_out(
     return holdout.holdout(row for row in rows if row.kind != "request" or until_us is None or row.at_us < until_us)
 
 
+_SIMULATED: Final = (
+    "All providers of this configuration are simulated: the amounts are what real ones would charge, and nobody was "
+    "billed."
+)
+
+
 @main.group()
 def report() -> None:
     """Reports from the ledger."""
@@ -425,7 +431,9 @@ def report_savings(
         )
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    with opened_ledger(settings_of_command(), must_exist=True) as engine:
+    settings = settings_of_command()
+    caution = _SIMULATED if settings.simulates else None
+    with opened_ledger(settings, must_exist=True) as engine:
         with progress("Adding up", 0) as show:
             found = savings.report(engine, filters, show)
         chain_id, newest = head(engine)
@@ -434,9 +442,13 @@ def report_savings(
         out.print(savings_text.as_table(found))
         for line in effect:
             out.print(line)
+        if caution is not None:
+            out.print(Text(caution, style="yellow"))
         return
     if form == "html":
-        text = savings_html.as_html(found, made_at=now(), head=newest, chain_id=chain_id, routing=effect)
+        text = savings_html.as_html(
+            found, made_at=now(), head=newest, chain_id=chain_id, routing=effect, caution=caution
+        )
     elif form == "csv":
         text = savings_text.as_csv(found)
     else:

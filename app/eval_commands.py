@@ -105,7 +105,7 @@ def eval_cache(
     follow-ups, the encoder, and answers that change.
 
     \b
-      thriftgate eval cache                       our own sets, a minute
+      thriftgate eval cache                       our own sets, some minutes
       thriftgate eval cache --data FOLDER         everything, about half an hour
       thriftgate eval cache --data FOLDER --fit   fits the shipped prior anew
     """

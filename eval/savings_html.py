@@ -139,9 +139,17 @@ SERIES_LABELS: Final[dict[str, str]] = {
 }
 
 
-def as_html(report: SavingsReport, *, made_at: datetime, head: str, chain_id: str, routing: Sequence[str] = ()) -> str:
+def as_html(
+    report: SavingsReport,
+    *,
+    made_at: datetime,
+    head: str,
+    chain_id: str,
+    routing: Sequence[str] = (),
+    caution: str | None = None,
+) -> str:
     """The page. `head` is the hash of the ledger's last row in hex, as a verification gives it; `routing` says what the
-    held-out conversations show."""
+    held-out conversations show; `caution` is what to know before all else."""
     digits = digits_for(report)
     is_by_day = report.filters.by == "day"
     return _template().render(
@@ -163,6 +171,7 @@ def as_html(report: SavingsReport, *, made_at: datetime, head: str, chain_id: st
         bookings=BOOKINGS,
         footnotes=FOOTNOTES,
         routing=routing,
+        caution=caution,
         made_at=made_at,
         head=head,
         chain_id=chain_id,

@@ -223,7 +223,7 @@ def filters_record(filters: Filters) -> dict[str, Any]:
 def as_table(report: SavingsReport) -> RenderableType:
     """The groups, how the total's money is attributed, and what to know before quoting it. Fits 80 columns."""
     if not report.total.rows:
-        return Text("No requests in this period.")
+        return Text("No requests in this period match.")
     digits = digits_for(report)
     return Lines(_groups(report, digits), _attribution(report.total, digits), *_remarks(report.total))
 
@@ -294,7 +294,8 @@ def _remarks(total: Figures) -> Iterator[Text]:
     if total.uncosted:
         yield Text(f"The cost of {total.uncosted:,} unpriced requests is not known and missing from the spend.")
     if total.uncertified:
-        yield Text(f"{total.uncertified:,} semantic hits are uncertified: how many were wrong is not known.")
+        hits = "semantic hit is" if total.uncertified == 1 else "semantic hits are"
+        yield Text(f"{total.uncertified:,} {hits} uncertified: how many were wrong is not known.")
     if total.uncertified_coalesced:
         yield Text(
             f"{total.uncertified_coalesced:,} coalesced requests joined another question uncertified: how many were "

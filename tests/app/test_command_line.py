@@ -501,6 +501,16 @@ def test_the_report_is_filtered(stopped: RunningGateway) -> None:
     assert requests("--since", "2020-01-01") == 6
 
 
+def test_a_report_of_simulated_providers_says_that_nobody_was_billed(
+    stopped: RunningGateway, running: RunningGateway, tmp_path: Path
+) -> None:
+    for gateway, is_said in ((stopped, True), (running, False)):
+        page = tmp_path / "savings.html"
+        report(gateway, "--format", "html", "--output", str(page))
+        for text in (report(gateway), page.read_text(encoding="utf-8")):
+            assert ("are simulated: " in text and "nobody was billed" in text) is is_said
+
+
 def test_the_page_stands_on_its_own(stopped: RunningGateway, tmp_path: Path) -> None:
     page = tmp_path / "savings.html"
     report(stopped, "--format", "html", "--output", str(page))

@@ -730,7 +730,7 @@ def test_uncertified_hits_and_missing_prices_are_said_before_the_figures_are_quo
     hits = [hit("semantic", cache_reason="uncertified"), hit("coalesced", cache_reason="uncertified")]
     rows = [*hits, call(listed=None, paid=None), died(9_000_000)]
     text = " ".join(Page.of(page(report_of(rows, Filters()))).text.split())
-    assert "All 1 are uncertified" in text
+    assert "The only one is uncertified" in text
     assert "1 of 1 coalesced requests joined another question, uncertified" in text
     assert "The cost of 1 request is not known at all" in text
     assert "is an upper bound" in text
