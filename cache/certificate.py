@@ -819,11 +819,13 @@ class Certifier:
     def _reason(self, shown: float, bound: float, alarms: tuple[Alarm, ...]) -> str:
         budget = f"{self.terms.max_wrong:.2%} wrong per {self.terms.per}"
         said = {
-            "learning": f"Nothing is served semantically until {budget} is certified; requests label themselves.",
-            "exact-only": f"The evidence is against {budget} at any p; requests go upstream and label themselves.",
-            "uncertified": f"Served on an estimate: {budget} is not certified at p >= {shown}.",
-            "certified": f"At p >= {shown} at most {bound:.2%} are wrong, which keeps {budget}.",
-            "tightened": f"Labels spoke against a looser rule; now only p >= {shown} is served, "
+            "learning": f"Nothing is served semantically until {budget} is certified; fresh answers tell meanwhile "
+            "whether stored ones would have been right.",
+            "exact-only": f"The evidence is against {budget} at any kappa; requests go upstream, and their answers are "
+            "new evidence.",
+            "uncertified": f"Served on an estimate from kappa {shown} on: {budget} is not certified yet.",
+            "certified": f"From kappa {shown} on at most {bound:.2%} are wrong, which keeps {budget}.",
+            "tightened": f"Labels spoke against a looser rule; now only kappa {shown} and above is served, "
             + ("certified." if self._is_certified else "not certified."),
         }[self.state]
         sayings = _SAYINGS if self._since_label >= STALE_HITS else {**_SAYINGS, "stale": _UNREACHED}

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from app.terminal import console, new_table, tables_of
+from eval.cache_text import Sheet, as_table
 
 ROWS = ("state", "semantic hits")
 COLUMNS = {f"route-{number}": ("uncertified", "12") for number in range(9)}
@@ -45,6 +46,16 @@ def test_the_words_of_a_heading_stay_whole() -> None:
     said = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "deployment" in said
     assert "reserved" in said
+
+
+def test_the_words_of_an_evaluations_heading_stay_whole() -> None:
+    screen = Console(file=io.StringIO(), width=200)
+    screen.print(
+        as_table(Sheet("A long title over a narrow table", "", ("Stream", "Best in hindsight %"), (("faq", "1"),)))
+    )
+    said = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "hindsight\u00a0%" in said
+    assert "A long title over a narrow table" in said
 
 
 def test_in_a_pipe_a_row_is_one_line() -> None:
