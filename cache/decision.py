@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from itertools import compress
+from itertools import compress, islice
 from typing import Final
 
 import numpy as np
@@ -44,9 +44,19 @@ public data none of 13.)"""
 ANOTHER_THING: Final = 2.0
 """What it takes from the logit that something stands in the place of a thing that all wordings of the answer's question
 name."""
+AWAY: Final = 20.0
+"""What it takes from the logit that a question leaves the nearest of several wordings in the direction away from the
+others, times the cosine by which it does so more than usual. Another wording of the same question lies among them as a
+rule; a question that resembles one of them, and needs another answer, lies beyond it."""
+AWAY_USUALLY: Final = 0.12
+"""What lies less far away is as much likelier right, at most by half of this."""
+AWAY_AMONG: Final = 3
+"""In a larger group it counts less, in inverse proportion to its anchors: there the neighbourhood tells more."""
 _WIDE: Final = 12.0
 _NARROW: Final = 30.0
 """How steeply a neighbour's vote falls with its distance."""
+_STEP: Final = 0.01
+"""Below this squared distance vectors of half precision say nothing of a direction."""
 
 FEATURES: Final = (
     "best",  # cosine of the group's nearest anchor
@@ -238,10 +248,16 @@ def judge(
         if kind not in BLOCKING or kind in view.overruled
     ]
     serving = next(((friend, kind) for friend, kind in clean if friend.is_servable), None)
-    features = _context(near, weights, belongs, vector, vectors, view, scope_size)
+    around = vectors @ vectors[belongs.index(True)]
+    features = _context(near, weights, belongs, around, vector, view, scope_size)
     features += _words(asked, theirs)
     features += _kinds(friends, kinds, clean[0][0] if clean else None, serving or (friends[0], kinds[0]))
-    doubt = ANOTHER_THING if kinds[0] == "entity" and _is_another_thing(asked, theirs) else 0.0
+    wordings = list(islice(compress(neighbours, belongs), FRIENDS))
+    doubt = 0.0
+    if len(wordings) > 1:
+        doubt = _doubt(wordings, list(compress(around.tolist(), belongs)), view.anchors)
+        if kinds[0] == "entity" and _is_another_thing(asked, [read(wording) for wording in wordings]):
+            doubt += ANOTHER_THING
     p = prior.probability(features, view.anchors, view.offset + offsets[view.anchors > 1] - doubt)
     if twin is not None and twin.group == group:
         p = max(p, TWIN)
@@ -252,9 +268,9 @@ def judge(
         return Judgement(
             p, reason, group, None, neighbours[0], blocked, tuple(features), view.anchors, tuple(neighbours)
         )
-    around, overruled = tuple(neighbours), serving[1] if serving[1] in BLOCKING else None
+    overruled = serving[1] if serving[1] in BLOCKING else None
     return Judgement(
-        p, "near", group, serving[0], neighbours[0], None, tuple(features), view.anchors, around, overruled
+        p, "near", group, serving[0], neighbours[0], None, tuple(features), view.anchors, tuple(neighbours), overruled
     )
 
 
@@ -288,13 +304,13 @@ def _context(
     near: Sequence[float],
     weights: Sequence[float],
     belongs: Sequence[bool],
+    around: Vector,
     vector: Vector,
-    vectors: NDArray[np.float32],
     view: GroupView,
     scope_size: int,
 ) -> list[float]:
-    """The features that need no words, in the order of FEATURES. For so few numbers numpy would take several times as
-    long as lists do."""
+    """The features that need no words, in the order of FEATURES; `around` are the cosines with the group's nearest
+    anchor. For so few numbers numpy would take several times as long as lists do."""
     count, last = len(near), near[-1]
     same = list(compress(near, belongs))
     strange = [not its_own for its_own in belongs]
@@ -304,7 +320,6 @@ def _context(
         other, mean_other = others[0], _mean(others[:3])
     else:  # nothing known beyond the last neighbour, or in an almost empty scope nothing at all
         other = mean_other = last if count >= NEIGHBOURS else min(last, 0.3) - 0.1
-    around = vectors @ vectors[belongs.index(True)]
     closest = np.argpartition(-around, 8)[:9].tolist() if count > 9 else range(count)
     direction = best
     if view.direction is not None:
@@ -342,6 +357,15 @@ def _share(weights: Sequence[float], belongs: Sequence[bool]) -> float:
 
 def _mean(few: Sequence[float]) -> float:
     return sum(few) / len(few)
+
+
+def _doubt(wordings: Sequence[Neighbour], around: Sequence[float], anchors: int) -> float:
+    """What it takes from the logit that the question, where it is not the nearest wording, leads away from the others;
+    below zero where it leads towards them. `around` are the cosines with the nearest wording, which is the first, of
+    the wordings and maybe of more."""
+    step = math.sqrt(max(2 - 2 * wordings[0].similarity, _STEP))
+    away = _mean([near - other.similarity for other, near in zip(wordings[1:], around[1:], strict=False)]) / step
+    return AWAY * max(away - AWAY_USUALLY, -AWAY_USUALLY / 2) * min(1.0, AWAY_AMONG / anchors)
 
 
 def _words(asked: Traits, theirs: Sequence[Traits]) -> list[float]:
