@@ -18,7 +18,9 @@ from cache.vocabulary import (
     ASKED_ALIKE,
     CONVERSES,
     GENERIC,
+    HOW_MUCH,
     LONG_OFTEN,
+    MEASURED,
     MOTION,
     PICKED,
     PICKED_APART,
@@ -26,8 +28,11 @@ from cache.vocabulary import (
     SYMMETRIC,
     SYNONYMS,
     TELLING,
+    TIMES,
     TROUBLE,
+    stem,
     stem_of,
+    stems,
     turns_of,
 )
 
@@ -122,6 +127,8 @@ def _are_opposite(one: Traits, two: Traits) -> bool:
         or _undoes(two, one)
         or _ends(one, two)
         or _ends(two, one)
+        or _reaches_otherwise(one, two)
+        or _reaches_otherwise(two, one)
     )
 
 
@@ -202,6 +209,17 @@ def _undoes(one: Traits, two: Traits) -> bool:
 
 def _ends(one: Traits, two: Traits) -> bool:
     return one.is_ending and not two.has_end
+
+
+def _reaches_otherwise(one: Traits, two: Traits) -> bool:
+    """Whether something holds until a time in `one` and from it on in `two`, or unless and if something happens."""
+    mine, theirs = one.mentions, two.mentions
+    if _UNLESS in mine and _UNLESS not in theirs:
+        return "if" in theirs and "if" not in mine and not two.has_negation
+    if mine.isdisjoint(_UNTIL) or not theirs.isdisjoint(_UNTIL) or "from" in mine:
+        return False
+    is_span = any(slot == "to" for _, slot in two.slots)
+    return not is_span and any(slot == "from" and word in one.words for word, slot in two.slots)
 
 
 def _swap_roles(one: Traits, two: Traits) -> bool:
@@ -301,7 +319,7 @@ def _asks_of_another(one: Traits, two: Traits) -> bool:
         and not two.deeds.asked
         and one.deeds.asked <= set(two.words)
     ):
-        return not _are_symmetric(one, two)
+        return not _are_symmetric(one, two) or any((word, "of") in two.slots for word in one.deeds.asked)
     done = (one.deeds.others & two.deeds.others & two.deeds.to_me) - one.deeds.to_me - one.deeds.mine
     return bool(done) and any("self" not in pair for pair in one.deeds.order)
 
@@ -338,14 +356,18 @@ def _exchange_alternatives(one: Traits, two: Traits) -> bool:
     return all(word in ALL_MEMBERS or word in GENERIC for word in set(one.words) ^ set(two.words))
 
 
+_UNTIL: Final = stems("until till")
+_UNLESS: Final = stem("unless")
 _PICKED_KINDS: Final = frozenset(PICKED.values())
 
 
 def _pick_others(one: Traits, two: Traits) -> bool:
     """Whether the same things are asked about, but others of them, or another thing about them."""
-    if one.asks and two.asks and one.asks != two.asks and frozenset((one.asks, two.asks)) not in ASKED_ALIKE:
+    if one.asks and two.asks and one.asks != two.asks and not _ask_alike(one, two):
         mine, theirs = set(one.words) - LONG_OFTEN, set(two.words) - LONG_OFTEN
         if len(mine & theirs) >= 2 and len(mine - theirs) <= 1 and len(theirs - mine) <= 1:
+            return True
+        if mine & theirs and mine ^ theirs <= MEASURED:
             return True
     for which, of in one.picks:
         for other, of_other in two.picks:
@@ -354,6 +376,14 @@ def _pick_others(one: Traits, two: Traits) -> bool:
                 if are_superlatives or frozenset((which, other)) in PICKED_APART:
                     return True
     return False
+
+
+def _ask_alike(one: Traits, two: Traits) -> bool:
+    """Whether an answer to one kind of question may be one to the other."""
+    asked = frozenset((one.asks, two.asks))
+    if "much" in asked and asked & HOW_MUCH:
+        return not TIMES.isdisjoint(one.mentions | two.mentions)
+    return asked in ASKED_ALIKE
 
 
 def _exchange_a_thing(one: Traits, two: Traits) -> bool:

@@ -238,17 +238,24 @@ def traits(text: str) -> Traits:
 _ASKS: Final = re.compile(
     r"\b(?:(when|where|why|who)"
     r"(?='s\b| (?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|am)\b)"
-    r"|how (long|often|far|much|many|big|old|soon|tall|high|wide|deep|heavy|fast|hot|late|early)\b"
-    r"|(what time|what date|what day|how come)\b)"
+    r"|how (much longer|long|often|far|much|many|big|old|soon|tall|high|wide|deep|heavy|fast|hot|late|early)\b"
+    r"|(what time|what date|what day|how come)\b|(?<!\w )(who)(?= \w))"
 )
-_ASKED: Final = {"what time": "when", "what date": "when", "what day": "when", "how come": "why", "many": "much"}
+_ASKED: Final = {
+    "what time": "when",
+    "what date": "when",
+    "what day": "when",
+    "how come": "why",
+    "many": "much",
+    "much longer": "long",
+}
 
 
 def _asked_for(plain: str) -> str:
     found = _ASKS.search(plain)
     if found is None:
         return ""
-    word = found[1] or found[2] or found[3]
+    word = found[found.lastindex or 0]
     return _ASKED.get(word, word)
 
 

@@ -96,6 +96,12 @@ PHRASES: Final = tuple(
         ("free", r"(\w+)-free|(?<=\w)? ?(gluten|sugar|alcohol|dairy|fat|duty|tax|caffeine|lactose|nut|meat|egg|salt|oil) free", r"without \1\2"),
         ("full part", r"(full|part)[ -]time", r"\1time"),
         ("way trip", r"one[ -]way", "oneway"),
+        ("advance ahead front upfront", r"in advance|ahead of time|up[ -]?front", "beforehand"),
+        ("once", r"once(?= (?:i|i'm|i've|we|we've|you|they|it|it's|he|she|the|my|your|our|their|this|that)\b)", "after"),
+        ("while whilst", r"(?<!a )(?:while|whilst)(?= (?:on|in|at|i|i'm|we|my|the|it|it's|\w+ing)\b)", "during"),
+        ("last", r"last[ -]minute", "lastminute"),
+        ("time", r"(?<!the )on[ -]time", "punctual"),
+        ("country", r"(?:within|inside) (?:the|one|my|our) (?:same )?country", "domestic"),
         ("trip", r"round[ -]trip", "roundtrip"),
         ("peak", r"off[ -]peak", "offpeak"),
         ("speed", r"speed(?:ing|s)?((?: (?!up)\S+){0,3}?) up", r"accelerate\1"),
@@ -271,7 +277,8 @@ _OPPOSITES: Final = _pairs(
     enable activate start begin launch add subscribe join open create connect install include resume establish setup initiate|disable deactivate inactivate stop end remove delete unsubscribe leave close cancel terminate disconnect uninstall erase quit pause suspend;
     pause suspend interrupt|resume continue unpause proceed; pause suspend hold|end terminate delete cancel quit remove;
     reschedule postpone|cancel; order book reserve|cancel; buy purchase order|return refund; setup create|delete remove;
-    discount|surcharge;
+    discount|surcharge; late delayed overdue|punctual; early|lastminute; apply|renew; domestic|abroad overseas;
+    weekday weekdays|saturday saturdays sunday sundays; whole entire|single individual selected;
     restore recover undelete reinstate reactivate reopen unarchive retrieve|delete erase cancel clear close remove deactivate archive;
     redeem|undo; save keep store retain preserve|delete discard erase remove;
     raise increase upgrade boost enlarge strengthen grow gain improve rise|decrease lower downgrade reduce weaken shrink lessen cut drop fall lose worsen;
@@ -456,6 +463,9 @@ _MORE_ALTERNATIVES: Final = (
     "ibuprofen paracetamol/acetaminophen/tylenol aspirin amoxicillin doxycycline penicillin insulin",
     "guitar piano violin drums flute",
     "breadth height width depth weight length",
+    "kilogram/kilo/kg pound/lb ounce gram/g stone tonne/ton",
+    "celsius fahrenheit",
+    "sick/sickness/illness holiday/vacation",
     "hourly daily weekly monthly yearly/annual/annually",
     "checking/current savings/saving",
     "debit credit",
@@ -771,7 +781,8 @@ def turns_of(word: str) -> tuple[frozenset[str], frozenset[str]]:
     opposed: set[str] = set()
     bases = set(_REVERSALS.get(word, ()))
     if word not in _NO_PREFIX:
-        bases.update(word[len(prefix) :] for prefix in _UN if word.startswith(prefix) and len(word) - len(prefix) >= 3)
+        rests = [word[len(prefix) :] for prefix in _UN if word.startswith(prefix) and len(word) - len(prefix) >= 3]
+        bases.update(rests, (stem(_IRREGULAR[rest]) for rest in rests if rest in _IRREGULAR))
         for pair in _PREFIX_PAIRS:
             for prefix, other in (pair, pair[::-1]):
                 if word.startswith(prefix) and len(word) - len(prefix) >= 4:
@@ -812,6 +823,13 @@ ASKED_ALIKE: Final = frozenset(
     " much|big much|old tall|high tall|long wide|long deep|long where|who".split()
 )
 """How many days it takes and how long; when it comes and how soon; where to report and to whom."""
+HOW_MUCH: Final = frozenset(("long", "often"))
+"""Alike with how many or how much only where times are counted, in a text that names one of `TIMES`."""
+TIMES: Final = stems("time day night hour minute second week month year")
+MEASURED: Final = stems(
+    "take cost price fee charge pay last weigh old tall high wide deep far fast quick big large long heavy hot late early"
+)
+"""What belongs to how much is asked for, not to what it is asked of."""
 PICKED_APART: Final = frozenset(
     frozenset(pair.split("|"))
     for pair in "all|some all|first all|last all|one some|first any|one any|first both|one first|last first|next last|next"

@@ -439,3 +439,73 @@ def test_what_asks_for_the_same_in_other_words_is_no_exchange(line: str) -> None
     left, right = pair(line)
     assert mismatch(left, right) != "exchange"
     assert mismatch(right, left) != "exchange"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "How fast is the train? | How big is the train?",
+        "How much does a wash cost? | How long does a wash take?",
+        "How many guests may stay in the cabin? | How long may guests stay in the cabin?",
+        "Who signs the lease? | When is the lease signed?",
+        "What is the temperature of the oven in celsius? | What is the temperature of the oven in fahrenheit?",
+        "How heavy is the box in kilograms? | How heavy is the box in ounces?",
+    ],
+)
+def test_another_measure_or_circumstance_of_the_same_thing_is_an_exchange(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "exchange"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "How many days may guests stay? | How long may guests stay?",
+        "How much time does a wash take? | How long does a wash take?",
+        "How much longer does a wash take? | How long does a wash take?",
+        "Friends who visit me need a badge, how? | How do friends who visit me get a badge?",
+    ],
+)
+def test_the_same_measure_in_other_words_is_no_exchange(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) != "exchange"
+    assert mismatch(right, left) != "exchange"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "May I use the locker until Friday? | May I use the locker from Friday?",
+        "What happens if I renew the lease? | What happens unless I renew the lease?",
+        "Can I swap seats before it starts? | Can I swap seats once it has started?",
+        "Do we pay the deposit in advance? | Do we pay the deposit afterwards?",
+        "Can I swap shifts while on leave? | Can I swap shifts after my leave?",
+        "Is the internship paid? | Is the internship unpaid?",
+        "Is it cheaper to book early? | Is it cheaper to book last minute?",
+        "What do I need to renew a visa? | What do I need to apply for a visa?",
+        "Are there trains on weekdays? | Are there trains on Sundays?",
+        "Is the whole kit insured? | Is a single part of the kit insured?",
+    ],
+)
+def test_another_time_or_condition_is_the_opposite(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) == mismatch(right, left) == "polarity"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I need a van from 2 May until 4 May | I need a van from 2 May to 4 May",
+        "Can I keep the van until Friday? | May I have the van from today to Friday?",
+        "Once I have paid, what comes next? | What comes next after I have paid?",
+        "Is it ok to eat once a day? | Can I eat one time a day?",
+    ],
+)
+def test_the_same_time_in_other_words_is_no_opposite(line: str) -> None:
+    left, right = pair(line)
+    assert mismatch(left, right) != "polarity"
+    assert mismatch(right, left) != "polarity"
+
+
+def test_whose_things_they_are_is_a_role() -> None:
+    assert mismatch("Can my tutor see my grades?", "Can I see my tutor's grades?") == "role"
