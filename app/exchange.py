@@ -224,10 +224,10 @@ class Exchange(Struct, kw_only=True):
         """What the answer used, and who says so. Without the provider's last word: its count of the input where it gave
         one before, and an estimate from what was seen, a rough one where nothing was counted here either."""
         if self.usage is not None:
-            entry = self.lookup.entry
-            if entry is None:
+            if self.lookup.disposition not in ("exact", "semantic"):
                 return self.usage, "provider"
-            return self.usage, "estimated" if entry.is_curated else "entry"
+            entry = self.lookup.entry
+            return self.usage, "estimated" if entry is not None and entry.is_curated else "entry"
         if self.served is None:
             return Usage(), "none"
         return self._estimated(self.events, self.estimate, self.begun), "estimated"

@@ -26,7 +26,7 @@ QUESTION: Final = "How do I reset my password?"
 PARAPHRASE: Final = "How can I reset my password?"
 OTHERS: Final = (
     "Which payment methods do you take?",
-    "Where is your nearest shop?",
+    "Do you ship spare parts abroad?",
     "How long is the warranty on a router?",
     "Can I pause a subscription?",
 )
