@@ -41,10 +41,10 @@ OPPOSING: Final = frozenset({"polarity", "role", "exchange"})
 """Of these, the ones that block a whole group if its nearest anchor shows them: all of it says the same, and the
 question asks for the opposite, or for something else. (At p >= 0.97 ten of 21 opposites were wrong on our FAQ; on
 public data none of 13.)"""
-ANOTHER_THING: Final = 2.0
+ANOTHER_THING: Final = 1.0
 """What it takes from the logit that something stands in the place of a thing that all wordings of the answer's question
 name."""
-AWAY: Final = 20.0
+AWAY: Final = 15.0
 """What it takes from the logit that a question leaves the nearest of several wordings in the direction away from the
 others, times the cosine by which it does so more than usual. Another wording of the same question lies among them as a
 rule; a question that resembles one of them, and needs another answer, lies beyond it."""
