@@ -25,6 +25,7 @@ from router.usage import Usage, estimated_tokens
 
 CURATED: Final = "curated"
 """Stands for a model: nobody but the operator made the answer."""
+_TIERS: Final = frozenset(Tier)
 
 
 async def warm(
@@ -108,6 +109,3 @@ def servable(written: Iterable[bytes]) -> Iterator[Kept]:
         if answer is None or not (kept.is_curated or kept.tier in _TIERS):
             raise TransferInvalid(f"The entry `{kept.id}` holds no answer that can be served.")
         yield transfer.with_answer(kept, answer)
-
-
-_TIERS: Final = frozenset(Tier)

@@ -549,10 +549,8 @@ class Certifier:
             }
             # What is counted since a later version was not counted before.
             counts = [dict.fromkeys(_COUNTS, 0) | dict(zip(_COUNTS, each, strict=False)) for each in state.counts]
-            numbers = {
-                name: kind(({"_unauditable": 0.0, "_missed": 0.0} | state.numbers)[name])
-                for name, kind in _NUMBERS.items()
-            }
+            known = {"_unauditable": 0.0, "_missed": 0.0} | state.numbers
+            numbers = {name: kind(known[name]) for name, kind in _NUMBERS.items()}
         except (zlib.error, msgspec.MsgspecError, ValueError, KeyError):
             certifier._alarm = "restarted"
             return certifier

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+_MINUTE_US: Final = 60_000_000
+
 
 class _Standing(Struct, gc=False):
     worth: int
@@ -137,9 +139,6 @@ class Expiries:
         finally:
             for minute in shown:
                 heapq.heappush(self._minutes, minute)
-
-
-_MINUTE_US: Final = 60_000_000
 
 
 def _minute_after(expires_us: int) -> int:
