@@ -482,7 +482,6 @@ def _members(groups: Iterable[str]) -> dict[str, tuple[tuple[int, int], ...]]:
     return {word: tuple(pairs) for word, pairs in found.items()}
 
 
-_MEMBERS: Final = _members(_ALTERNATIVES)
 _COUNTED: Final = frozenset(
     number for number, group in enumerate(_ALTERNATIVES) if group.startswith(("first", "germany"))
 )
