@@ -93,6 +93,12 @@ _ABOUT_THE_ASSISTANT: Final = re.compile(
     r"|\bwhere (?:do|did|have) (?:you|they) (?:come|make|made|call|get)\b(?: you)?(?: from)?\W*$|\b(?:who|whom) (?:do|are|is) (?:it )?you (?:work|working)(?: for)?\W*$|\bare you (?:from|an? (?!good|better)\w+|alive|real|human|young|old)\b"
     r"|\bwhat (?:all |else )?can you (?:do|help)(?: (?:for )?me)?(?: with)?\W*$|\bthings? (?:that )?(?:can you|you can) (?:do|help)(?: (?:for )?me)?(?: with)?\W*$|\btell me what you can (?:do|help)(?: (?:for )?me)?(?: with)?\W*$"
     r"|\bwhat (?:do|should|can|may|would) (?:you|they|i|we) (?:like to be |be |go |call )(?:called|by|you)\b|\bwhat (?:you are|are you|should you be) called\b|\b(?:when|where) (?:\w+ )?(?:is it |was it )?(?:were |are )?you (?:were |are )?(?:born|made|from|invented)\b"
+    r"|\b(?:made|makes|invented|created|built|trained|designed|programmed) you\b|\b(?:were|was|are|you're) (?:you |u )?(?:made|born|invented|created|built|alive)\b(?= here\b| in\b| by\b| up\b|\W*$)|\byou (?:were|are) (?:made|born|how old)\b|\bolder than me\b"
+    r"|\bhow (?:many|long)(?: years| days)?(?: old)? (?:are|have|do) you(?: have)?(?: been (?:alive|around|here|on)(?: for)?)?\W*$|\bhow old (?:would|will) you be\b|\byou (?:come|came|come to be|came to be|come to exist) (?:from|you)\b|\bwhere you(?:'re| are) (?:from|made)\b|\b(?:come|came) to exist\b"
+    r"|\b(?:you|u)(?:'re| are| say| say you)* (?:now )?work(?:ed|ing)? for\b|\bdo you work\W*$|\bwho tells you what to do\b"
+    r"|\b(?:what|how)\b.{0,30} call you\b|\byou (?:like |want )?(?:to be|being|be) called\b|\byou answer to\W*$"
+    r"|\bwhat (?:exactly )?(?:(?:kind|sort|type|example)s? of )?(?:things |stuff )?(?:do|can) you (?:know|answer|like|do|be asked)(?: (?:how )?to do| about| for me| exactly)*\W*$|\bhow can you help(?: me)?\W*$|\bcan you help me with exactly\b|\bexactly can you help me with\b|\bwhat to ask you\b"
+    r"|\b(?:do|are|what) you (?:like to do|do|into)\b.{0,40}(?:\b(?:work|working|off days|free time|good time|into)\W*$)|\bthings (?:are|do) you (?:into|like to do)\W*$|\bfree time,? what do you do\b"
 )
 """The one who is spoken to needs no name."""
 _EXPLETIVE: Final = re.compile(
@@ -104,7 +110,13 @@ _EXPLETIVE: Final = re.compile(
     r"|\b(?:it(?:'s| is|s)?(?: not| doesn't| does not| didn't| won't| will not| never)*|(?:isn't|won't|doesn't|didn't|is|does|did|will) it(?: not)?) (?:lets?|letting|allows?|allowing) me\b(?= \w+ \w+)"
     r"|\bdoes it (?:still |always |keep )?(?:say|show)(?:ing)?(?: that)?\b(?= \w+ \w+)|\bone of (?:those|these)\b(?= \w+)|\b(?:does|did|will|is|was) it (?:\w+ )?(?:rain|raining|snow|snowing|freeze|cold|hot|warm|dark|windy|sunny)\b(?= \w+)|\b(?:see|like|hate|love|mind|notice|appreciate) it (?:when|if|that)\b(?= \w+ \w+)|\bit keeps (?:saying|showing|asking|telling)\b|\bif it(?:'s| is) (?:\d|noon|midnight)|\btime is it in (?=\w)|\bwhy is it (?:that )?(?=(?:i|my|we|our|you|the)\b)|\bit(?:'s| is) (?:very |so |really |quite )?urgent\b"
     r"|\b(?:does|do|did|will|would) it (?:take|cost|matter|mean|help|make sense|feel|work|hurt)\b(?=[^?.!,]{0,150} (?:to|if|when|for|until|till|before|being)\b \w+ ?\w+)"
-    r"|\bit(?:'s| is| was) (?:\w+ )?\w+ (?:to|that|if)\b|\bit (?:takes?|costs?|says?|seems?|appears?(?: that)?|looks? (?:like|as if|as though)|should be|would be|hurts when|comes to|rains|snows)\b"
+    r"|\b(?:will|would|is|was|could) it (?:not )?(?:be )?(?:all right|alright|a good idea|a problem|too late|ok|okay|fine|possible|wise|best|better|required|necessary|hard|easy|difficult|long)(?: for (?:me|us|you|my \w+|an? \w+))? (?:to|until|till|before|if)\b(?= \w+ ?\w*)"
+    r"|\b(?:how )?long (?:is|will|would) it (?:be )?(?:until|till|before|to|for)\b(?= \w+)|\bit (?:will |would )?be (?:until|till|before)\b(?= \w+)|\b(?:it's|it is|is it) (?:about )?time (?:for|to)\b(?= \w+)|\bis it (?:right|true|likely|certain)(?: that)?\b(?= \w+ \w+)"
+    r"|\b(?:what|which) (?:time|hour|day|month|year|date|season)(?: of (?:the )?\w+)? is it\b(?! that\b)|\bis it (?:after |before |past )?(?:\w+day|morning|noon|midnight|\w+ o'?clock)\b|\b(?:does|did|would|will) it matter\b(?= \w+ \w+)"
+    r"|\bis it taking (?:\w+ ){1,3}for\b(?= \w+ \w+)|\bmake it so (?=(?:my|the|you|i)\b)|\bwhat(?:'s| is) it like to\b(?= \w+)"
+    # there, spelt as it sounds, and people whose place is named
+    r"|\b(?:is|are|was|were) their (?:an?|any|some|certain|fees?|charges?)\b|\b(?:do|does|did|will|would|can) they (?:take|accept|serve|sell|offer) (?:\w+ ){1,3}at (?!all\b|any\b|the moment\b|once\b|home\b|least\b)\w+"
+    r"|\bit(?:'s| is| was) (?:\w+ )?\w+ (?:to|that|if)\b|\bit (?:takes?|costs?|says?(?: that)?|shows that|seems?(?: that)?|appears?(?: that)?|turns out(?: that)?|looks? (?:like|as if|as though)|should be|would be|hurts when|comes to|rains|snows)\b"
     r"|\bdo they (?:speak|use|call|say|filter|drive on)\b(?= \w+ ?\w*)|\bwho is they\b|\bthey say\b"
     # this before a noun names something that lies at hand
     r"|\bthis (?:app|site|website|service|page|card|company|account|product|device|phone|chat|bot|message|number|year|week|month|store|shop|hotel|restaurant|bank|portal|system|tool|way|time|form|platform|programme|program)\b"
@@ -120,6 +132,8 @@ _CLAUSE_END: Final = re.compile(
     r"[.!?,;:–(]|\b(?:and|but|or|so|if|when|because|after|before|until|while|that|which|who|than|without|where|what|how|why|as|once|though|whether|since)\b|\bto (?!it\b|them\b|him\b|that\b|this\b|these\b|those\b|be\b)"
     r"|\b(?:can|do|does|did|is|are|will|should) (?=(?:i|we|you)\b)|\b(?:by|for) (?=\w+ing\b)|\b(?=\w{2,}ing (?:it|them|him|this|that)\b)"
 )
+_WHAT_IT_HAS: Final = re.compile(r"\b(?:have|has|had|got)(?: \w+){1,4} (?:on|in|to) $")
+"""Before a pronoun that goes back to who has it: does my account have a hold on it."""
 _GOES_ON: Final = re.compile(
     r" ?(?:is|was|are|were|does|do|did|has|have|had|can|could|will|would|won't|can't|doesn't|didn't|isn't|wasn't|keeps|says|shows|stopped|works?|gets?|got|comes?|goes|went|needs?|takes?|costs?|should|must|may|never|always|still|just|\w+s|\w+ed)\b"
 )
@@ -168,6 +182,7 @@ def lacks_antecedent(reading: Reading) -> bool:
             (found["object"] or found[0].startswith("there"))
             and reading.order[0] in _ASKS
             and not _GOES_ON.match(line, found.end())
+            and not _WHAT_IT_HAS.search(before)
         ):
             return True
         return not _names_something(before)

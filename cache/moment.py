@@ -23,8 +23,9 @@ _AT_THIS_MOMENT: Final = Rules(
         r"\b(?:tonight|today(?<!true today)(?<!relevant today)(?<!used today))(?:'s)?\b(?! (?:show|world|society|standards)\b)",
     ),
     rule(
-        "time day date",
-        r"\bwhat(?:'s| is)? (?:the )?(?:time|day|date)(?: is it| it is)?(?:\W*$| today| in [a-z ]+\W*$)|\bwhat (?:time|day|date) (?:is it|it is)\b",
+        "time day date hour year month noon midnight payday o'clock oclock clock monday tuesday wednesday thursday friday saturday sunday",
+        r"\bwhat(?:'s| is)? (?:the )?(?:time|day|date)(?: is it| it is)?(?:\W*$| today| in [a-z ]+\W*$)|\b(?:what|which) (?:time|hour|day|date|year|month)(?: of (?:the )?\w+)? (?:is it|it is)\b(?! (?:that|said|called)\b)",
+        rf"^(?:hey |so |hi )?is it (?:after |before |past |really |already )?(?:{_DAY}|noon|midnight|payday|\w+ o'? ?clock)\b",
     ),
     rule(
         "news headlines update updates outage outages delay delays disruption disruptions",
@@ -39,6 +40,7 @@ _AT_THIS_MOMENT: Final = Rules(
         "waiting wait queue hold busy crowded full long until till before",
         rf"\b(?:what's|what is|how long is) the (?:\w+ )?(?:wait(?:ing)?|queue|hold) times?\b{_A_PROCESS}|\bhow (?:busy|crowded|full) (?:is|are)\b|\bhow long (?:is|are) the (?:\w+ )?(?:queue|line|wait|delay)s?\b{_A_PROCESS}",
         r"\bhow many (?:\w+ )?(?:days|weeks|hours) (?:until|till|to|before) (?:the )?(?:christmas|xmas|easter|halloween|new year|summer|ramadan|thanksgiving)\b|\bdays until\b",
+        rf"\bhow long (?:is|will) it (?:be )?(?:until|till)\b{_A_PROCESS}",
     ),
 )
 """Words for now."""

@@ -207,6 +207,9 @@ Is there an outage at the moment?
 What's the latest iOS version?
 Is the blue jacket in stock?
 What time is it?
+Is it Friday yet?
+What day of the month is it?
+How long is it until the holidays?
 What will the exchange rate be tomorrow?
 Is anything on sale?""".splitlines()
 
@@ -230,6 +233,11 @@ No, the other one
 What else do you offer?
 Is it safe?
 What are its advantages?
+Will it work if I restart it?
+Will it arrive before Friday?
+Is it free for students?
+Do they work at night?
+Does it have air in it?
 Same for Android""".splitlines()
 
 FOR_EVERYBODY = """\
@@ -266,7 +274,17 @@ Does my phone support eSIM?
 Explain the difference between TCP and UDP
 What is the capital of France?
 Translate 'good morning' into Spanish
-Which Python version introduced match statements?""".splitlines()
+Which Python version introduced match statements?
+Who made you?
+What exactly can you help me with?
+Where are you from?
+Do they take reservations at the Blue Door?
+Is it time for new tires after 40,000 miles?
+Will it be okay to use water instead of milk?
+Does it matter which card I use?
+What does it mean if it says that a payment is pending?
+Do disposable cards have any restrictions on them?
+Is their a fee for top ups?""".splitlines()
 
 
 SAMPLING = """\
