@@ -50,6 +50,10 @@ _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
 _REFRESH_AGAIN_US: Final = 60_000_000
 """So long after a refresh was asked for, an entry that is still there asks for no other."""
+_VOUCHED_FOR_AGAIN_US: Final = 600_000_000
+"""So long after no curated answer fitted a question that a model's stored one answers, none is looked for again: to
+judge takes ten times as long as to find the same words. What is warmed meanwhile is looked at at once."""
+_UNVOUCHED_AT_MOST: Final = 10_000
 
 
 class Joining(Struct, frozen=True):
@@ -132,6 +136,9 @@ class Cache(Generic[Event]):
         self._flights: dict[bytes, Flight[Event]] = {}
         self._leaders: dict[bytes, dict[bytes, tuple[Ticket, Flight[Event]]]] = {}
         """Scope -> key -> who leads a flight there, for questions that have a vector."""
+        self._unvouched: dict[tuple[int, int | None, int | None], int] = {}
+        """Anchor of a model's answer, output limit and age that were asked for -> until when no curated answer is
+        looked for there, since none fitted."""
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""
@@ -164,7 +171,7 @@ class Cache(Generic[Event]):
         if curated is not None and curated not in self._holdings.curated:
             curated = None
 
-        if (hit := self._exact(ticket, curated)) is not None:
+        if (hit := self._exact(ticket, curated, allowed)) is not None:
             return hit
         if (flight := self._flight(joining)) is not None:
             return Lookup("coalesced", "in-flight", flight=flight)
@@ -175,7 +182,7 @@ class Cache(Generic[Event]):
             return self._miss(ticket, "long")
 
         # While the text was encoded, the same question may have been answered or set off.
-        if (hit := self._exact(ticket, curated)) is not None:
+        if (hit := self._exact(ticket, curated, allowed)) is not None:
             return hit
         kappa, vector = self.trust.kappa(query.route, query.policy), ticket.vector
         vouched_for: Judgement | None = None
@@ -287,7 +294,7 @@ class Cache(Generic[Event]):
                 return judgement
             self._holdings.forget(expired)
 
-    def _exact(self, ticket: Ticket, curated: bytes | None) -> Lookup[Event] | None:
+    def _exact(self, ticket: Ticket, curated: bytes | None, allowed: Cacheability) -> Lookup[Event] | None:
         for scope, key in ((curated, None), (ticket.scope, ticket.key)):
             if scope is None:
                 continue
@@ -302,12 +309,35 @@ class Cache(Generic[Event]):
                 anchor = msgspec.structs.replace(anchor, is_quarantined=False)
             if not _served_to(ticket.query, self._now_us())(anchor, entry):
                 continue
+            if curated is not None and not entry.is_curated and allowed.level == "semantic":
+                vouched_for = self._vouched_for(ticket, curated, anchor)
+                if vouched_for is not None:
+                    return vouched_for
             if (hit := self._hit("exact", "same-text", anchor, entry, ticket)) is not None:
                 hit.confidence = 1.0
                 if ticket.query.policy.mode == "semantic":
                     self.trust.without_candidate(ticket.query.route, ticket.query.policy)
                 return hit
         return None
+
+    def _vouched_for(self, ticket: Ticket, curated: bytes, anchor: Anchor) -> Lookup[Event] | None:
+        """The curated answer that fits, by its meaning, a question of which a model's answer is stored: the operator's
+        comes first, whichever was stored first. Judged with the stored vector, so that nothing is encoded."""
+        query, now_us = ticket.query, self._now_us()
+        asked = anchor.id, query.output_limit, query.directives.max_age_s
+        kappa = self.trust.kappa(query.route, query.policy)
+        if self._neighbourhood is None or kappa > 1 or now_us < self._unvouched.get(asked, 0):
+            return None
+        vector = self._neighbourhood.vector(ticket.scope, anchor.id)
+        if vector is None:
+            return None
+        judgement = self.judge(query, curated, ticket.text, vector)
+        hit = self._semantic(msgspec.structs.replace(ticket, vector=vector, judgement=judgement), kappa)
+        if hit is None:
+            if len(self._unvouched) >= _UNVOUCHED_AT_MOST:
+                self._unvouched.clear()
+            self._unvouched[asked] = now_us + _VOUCHED_FOR_AGAIN_US
+        return hit
 
     def _semantic(self, ticket: Ticket, kappa: float) -> Lookup[Event] | None:
         query, judgement = ticket.query, ticket.judgement
@@ -508,7 +538,10 @@ class Cache(Generic[Event]):
     async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
         """Stores curated questions and answers for a team, route and knowledge version; how many are in the file. See
         `Warming.warm`."""
-        return await self._warming.warm(query, items)
+        try:
+            return await self._warming.warm(query, items)
+        finally:
+            self._unvouched.clear()
 
     async def restore(self, kept: Kept, policy: CachePolicy) -> Taken:
         """Stores one exported entry with all its questions under its own id, for a route of this policy."""
@@ -521,7 +554,10 @@ class Cache(Generic[Event]):
         def is_semantic(text: str) -> bool:
             return self._screen(query, Split(text, [], False)).level == "semantic"
 
-        return await self._warming.restore(kept, is_semantic=is_semantic)
+        try:
+            return await self._warming.restore(kept, is_semantic=is_semantic)
+        finally:
+            self._unvouched.clear()
 
     async def unwritten(self, entry_ids: Sequence[str]) -> int:
         """How many of these are stored in memory only, since the file could not be written; waits for it."""

@@ -215,6 +215,54 @@ async def test_it_is_matched_before_what_models_have_answered(kept: Kept, text: 
     assert served(await kept(ask(text))) == CURATED
 
 
+async def test_it_is_matched_before_a_models_answer_to_the_same_words_that_was_stored_earlier(keep: Keep) -> None:
+    """As a semantic hit on it, audited like any other, and without encoding anything anew."""
+    encoder = Compass({QUESTION: 0, PARAPHRASE: 10, FAR: 80})
+    kept = keep(encoder)
+    await kept.learn(ask(PARAPHRASE), OTHER)
+    assert served(await kept(ask(PARAPHRASE))) == OTHER
+    await kept.warm(QUESTION, CURATED)
+    encoded = len(encoder.encoded)
+    found = await kept(ask(PARAPHRASE, may_audit=True))
+    assert (found.disposition, served(found)) == ("semantic", CURATED)
+    assert len(encoder.encoded) == encoded
+    assert await kept.audit(found, NORWAY) == "different"
+    assert served(await kept(ask(PARAPHRASE))) == NORWAY
+
+
+async def test_a_curated_answer_that_comes_later_is_seen_at_once_where_an_earlier_one_did_not_fit(kept: Kept) -> None:
+    await kept.warm(FAR, NORWAY)
+    await kept.learn(ask(PARAPHRASE), OTHER)
+    for limit in (None, 11):
+        assert served(await kept(ask(PARAPHRASE, output_limit=limit))) == (OTHER if limit is None else None)
+    assert served(await kept(ask(PARAPHRASE))) == OTHER
+    await kept.warm(QUESTION, CURATED)
+    assert served(await kept(ask(PARAPHRASE))) == CURATED
+
+
+async def test_whom_a_curated_answer_is_too_long_for_keeps_it_from_nobody_else(kept: Kept) -> None:
+    await kept.learn(ask(PARAPHRASE), OTHER, output_tokens=5)
+    await kept.warm(QUESTION, CURATED, output_tokens=12)
+    assert served(await kept(ask(PARAPHRASE, output_limit=11))) == OTHER
+    assert served(await kept(ask(PARAPHRASE))) == CURATED
+
+
+async def test_a_models_answer_to_the_same_words_stays_while_no_curated_one_is_sure_enough(kept: Kept) -> None:
+    closed = CachePolicy(start="closed")
+    await kept.learn(ask(PARAPHRASE, policy=closed), OTHER)
+    await kept.warm(QUESTION, CURATED)
+    assert disposed(await kept(ask(PARAPHRASE, policy=closed))) == ("exact", "same-text")
+    kept.cache.trust.open("faq", CachePolicy(start="prior"))
+    assert served(await kept(ask(PARAPHRASE))) == CURATED
+
+
+async def test_of_words_that_are_only_matched_exactly_a_models_answer_stays(kept: Kept) -> None:
+    exact = CachePolicy(start="prior", mode="exact")
+    await kept.learn(ask(PARAPHRASE), OTHER)
+    await kept.warm(QUESTION, CURATED)
+    assert served(await kept(ask(PARAPHRASE, policy=exact))) == OTHER
+
+
 async def test_what_it_does_not_answer_models_answers_do(kept: Kept) -> None:
     await kept.warm(QUESTION, CURATED)
     await kept.learn(ask(FAR), NORWAY)
