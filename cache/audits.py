@@ -123,7 +123,8 @@ class Audits:
             return Complaint()
         if hit.is_settled:
             return Complaint(is_counted=True)
-        ticket = msgspec.structs.replace(hit.ticket, purges=self._holdings.purges)  # what comes is made from now on
+        # What comes is made from now on.
+        ticket = msgspec.structs.replace(hit.ticket, purges=self._holdings.purges, asked_us=self._now_us())
         audit = FollowUp("audit", ticket, entry_id=hit.entry_id, leader_key=hit.leader_key, complained_by=by)
         if entry is None:  # gone meanwhile: there is nothing left to compare with
             self.failed(audit)

@@ -11,6 +11,7 @@ import hashlib
 import random
 import re
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
@@ -54,6 +55,7 @@ _VOUCHED_FOR_AGAIN_US: Final = 600_000_000
 """So long after no curated answer fitted a question that a model's stored one answers, none is looked for again: to
 judge takes ten times as long as to find the same words. What is warmed meanwhile is looked at at once."""
 _UNVOUCHED_AT_MOST: Final = 10_000
+_STORED_REMEMBERED: Final = 10_000
 
 
 class Joining(Struct, frozen=True):
@@ -139,6 +141,8 @@ class Cache(Generic[Event]):
         self._unvouched: dict[tuple[int, int | None, int | None], int] = {}
         """Anchor of a model's answer, output limit and age that were asked for -> until when no curated answer is
         looked for there, since none fitted."""
+        self._asked_us: OrderedDict[str, int] = OrderedDict()
+        """Entry -> when it was asked for, of those that were stored last."""
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""
@@ -164,7 +168,7 @@ class Cache(Generic[Event]):
         key = exact_key(scope, parts.text)
         text = normalised(parts.text)
         joining = _joining_keys(query, key) if may_join and not query.directives.no_cache else ()
-        ticket = Ticket(query, scope, key, joining, text, None, self._holdings.purges)
+        ticket = Ticket(query, scope, key, joining, text, None, self._holdings.purges, self._now_us())
         if query.directives.no_cache:
             return self._miss(await self._with_vector(ticket, allowed), "no-cache")
         curated = curated_scope(query) if self._holdings.curated and takes_curated(query, parts) else None
@@ -414,9 +418,8 @@ class Cache(Generic[Event]):
 
     def store(self, ticket: Ticket, fresh: Fresh, *, is_labelled: bool = False) -> str | None:
         """Keeps a cleanly finished answer; returns the entry's id, or None if it is not kept: after a fault, after
-        a purge that came meanwhile, if its app may not write, or if it is a rationed one where a better one may
-        still be served. Its answer group and the label of what would have been served follow later; with
-        `is_labelled` that label is known already."""
+        a purge that came meanwhile, if its app may not write, or if a better one may still be served. Its answer group
+        and the label of what would have been served follow later; with `is_labelled` that label is known already."""
         try:
             return self._store_fresh(ticket, fresh, is_labelled)
         except Exception as error:  # noqa: BLE001  fails open by design, counted by on_fault
@@ -427,10 +430,9 @@ class Cache(Generic[Event]):
         query, policy, holdings = ticket.query, ticket.query.policy, self._holdings
         older = self._store.by_key(ticket.key)
         now_us = self._now_us()
-        is_better = older is not None and not older[1].is_rationed and _is_good(*older, policy, now_us)
         if ticket.purges != holdings.purges:
             return None
-        if not query.may_write or (fresh.is_rationed and is_better):
+        if not query.may_write or (older is not None and self._is_better(*older, ticket, fresh)):
             self._learn(Lesson(ticket, fresh.text, is_labelled=is_labelled))
             return None
         identity = self._comparison.identity(fresh.text)
@@ -467,7 +469,19 @@ class Cache(Generic[Event]):
         founded = entry if same is None else None
         if not self._learn(Lesson(ticket, fresh.text, founded, replaced, is_labelled)):
             holdings.forget(replaced)
+        self._asked_us[entry.id] = ticket.asked_us
+        if len(self._asked_us) > _STORED_REMEMBERED:
+            self._asked_us.popitem(last=False)
         return entry.id if self._store.entry(entry.id) is not None else None
+
+    def _is_better(self, anchor: Anchor, entry: Entry, ticket: Ticket, fresh: Fresh) -> bool:
+        """Whether what is stored for the same text stays: it may still be served, and the fresh one is rationed while
+        it is not, or was asked for before it and took longer."""
+        if not _is_good(anchor, entry, ticket.query.policy, self._now_us()):
+            return False
+        if entry.is_rationed != fresh.is_rationed:
+            return fresh.is_rationed
+        return self._asked_us.get(entry.id, 0) > ticket.asked_us
 
     def _learn(self, lesson: Lesson) -> bool:
         return self._learning is not None and self._learning.soon(lesson)

@@ -35,6 +35,8 @@ class Ticket(Struct, frozen=True):
     vector: Vector | None
     purges: int
     """How many purges there had been when the request came: an answer from before one is not stored after it."""
+    asked_us: int
+    """When the answer was asked for: one that was asked for later is not replaced by it."""
     judgement: Judgement | None = None
     """What would have been served, had it been trusted."""
 

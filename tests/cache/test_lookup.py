@@ -398,6 +398,48 @@ async def test_a_newer_answer_to_the_same_text_takes_the_place_of_the_older(kept
     assert served(await kept(ask(PARAPHRASE))) == "new: x"
 
 
+async def test_of_two_answers_to_one_text_the_one_that_was_asked_for_later_stays(kept: Kept) -> None:
+    """However long the other one takes. What that says of a neighbour is learnt all the same."""
+    await kept.learn(ask(PARAPHRASE), OTHER)
+    slow_query = ask(policy=CLOSED)
+    slow = await kept(slow_query)
+    kept.clock.move_s(5)
+    newer = await kept(ask(policy=CLOSED, directives=NO_CACHE))
+    kept.clock.move_s(1)
+    kept.answer(newer, ANSWER)
+    kept.clock.move_s(60)
+    assert kept.offer(slow, OTHER) is None
+    await kept.cache.settle()
+    assert served(await kept(ask())) == ANSWER
+    assert [(asked, said) for asked, _, said in kept.labels] == [(slow_query.request_id, "same")]
+
+
+async def test_an_answer_that_took_long_takes_the_place_of_one_that_was_asked_for_before_it(kept: Kept) -> None:
+    quick = await kept(ask())
+    kept.clock.move_s(1)
+    slow = await kept(ask(directives=NO_CACHE))
+    kept.clock.move_s(1)
+    kept.answer(quick, OTHER)
+    kept.clock.move_s(1)
+    kept.answer(slow, ANSWER)
+    assert served(await kept(ask())) == ANSWER
+
+
+@pytest.mark.parametrize("end", ["doubted", "expired", "rationed"])
+async def test_a_slow_answer_is_stored_where_the_newer_one_cannot_serve_as_it_can(kept: Kept, end: str) -> None:
+    slow = await kept(ask())
+    kept.clock.move_s(1)
+    newer = await kept(ask(directives=NO_CACHE, policy=CachePolicy(start="prior", ttl_s=60), rationed_to=MID))
+    entry = kept.answer(newer, OTHER, is_rationed=end == "rationed")
+    if end == "expired":
+        kept.clock.move_s(60)
+    if end == "doubted":
+        (anchor,) = kept.store.anchors_of(entry)
+        kept.store.quarantine(anchor.id, True)
+    kept.answer(slow, ANSWER)
+    assert served(await kept(ask())) == ANSWER
+
+
 async def test_two_equal_answers_to_one_text_at_once_leave_one_entry_in_one_group(kept: Kept) -> None:
     await kept.learn(ask(FAR), REWORDED)
     first, second = await kept(ask(), may_join=False), await kept(ask(), may_join=False)
