@@ -158,9 +158,9 @@ class Services(Struct):
         refused = self.store.refused
         try:
             for criteria in wanted:
-                purged.append(self.cache.purge(**criteria))
+                purged.append(await self.cache.purge_in_turns(**criteria))
                 self.gateway.forget(criteria)
-                await asyncio.sleep(0)  # others may be served between two
+                await asyncio.sleep(0)  # others may be served between two that find nothing
             for at, criteria in enumerate(wanted):
                 purged[at] += await self.embeddings.purge(criteria)
         except sa.exc.DatabaseError:

@@ -4,8 +4,8 @@ Everything that stores, forgets or regroups an entry does it through here. Knows
 is worth; decides nothing.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,9 @@ from cache.groups import LONGEST_FOUNDER, Evidence, Group
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
 from cache.query import ASKERS_AT_MOST
+
+_PURGED_AT_ONCE: Final = 16
+"""Some two milliseconds."""
 
 
 class Holdings:
@@ -35,6 +38,9 @@ class Holdings:
         self._read = read
         self.purges = 0
         """How many there have been: an answer from before one is not stored after it."""
+        self.leaving: set[str] = set()
+        """Entries that a purge has named and not got to yet: nobody is served them, and while there are any, nothing
+        new is stored that might be linked with them."""
         self.evicted = 0
         """How many entries have had to make room."""
         self.curated: dict[bytes, int] = {}
@@ -177,18 +183,35 @@ class Holdings:
 
     def purge(self, **equal: Any) -> int:
         """Forgets every entry that matches all that is given; how many. Answers on their way are not stored."""
+        return sum(self.purging(**equal))
+
+    def purging(self, **equal: Any) -> Generator[int]:
+        """As `purge`, some at a time: how many they were. From the first time on all of them are `leaving`; if it is
+        closed before its end, those that are left go at once."""
         self.purges += 1
         given = {name: value for name, value in equal.items() if value is not None}
         matching = self.store.select(**given)
-        self.forget(matching)
-        if self.neighbourhood is None:  # which would tell what groups have gone with them
-            self.store.remove_empty_groups()
-        if given:
-            self.store.forget_doubts(matching)
-        if given.keys() <= {"team", "route"}:  # which doubts name too: some are about what was replaced before
-            self.store.forget_doubts_of(given.get("team"), given.get("route"))
-        self.store.hurry()  # what was taken back must not come again with the next start
-        return len(matching)
+        self.leaving.update(entry.id for entry in matching)
+        at = 0
+        try:
+            while at < len(matching):
+                part = matching[at : at + _PURGED_AT_ONCE]
+                self._let_go(part)
+                at += len(part)
+                yield len(part)
+        finally:
+            self._let_go(matching[at:])
+            if self.neighbourhood is None:  # which would tell what groups have gone with them
+                self.store.remove_empty_groups()
+            if given:
+                self.store.forget_doubts(matching)
+            if given.keys() <= {"team", "route"}:  # which doubts name too: some are about what was replaced before
+                self.store.forget_doubts_of(given.get("team"), given.get("route"))
+            self.store.hurry()  # what was taken back must not come again with the next start
+
+    def _let_go(self, entries: list[Entry]) -> None:
+        self.forget(entries)
+        self.leaving.difference_update(entry.id for entry in entries)
 
     def statistics(self) -> dict[str, int]:
         neighbourhood = self.neighbourhood

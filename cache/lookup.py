@@ -12,7 +12,8 @@ import random
 import re
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from contextlib import closing
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -279,7 +280,7 @@ class Cache(Generic[Event]):
         assert self._neighbourhood is not None
         now_us, by_anchor = self._now_us(), self._store.by_anchor
         expires_us = expiry_under(query.policy)
-        may_serve = _served_to(query, now_us)
+        may_serve = _served_to(query, now_us, self._holdings.leaving)
         while True:
             expired: list[Entry] = []
 
@@ -311,7 +312,7 @@ class Cache(Generic[Event]):
                     continue  # no operator has written this question: it is judged like any other
                 # A model that does not know the operator's answer says `different` to a right one.
                 anchor = msgspec.structs.replace(anchor, is_quarantined=False)
-            if not _served_to(ticket.query, self._now_us())(anchor, entry):
+            if not _served_to(ticket.query, self._now_us(), self._holdings.leaving)(anchor, entry):
                 continue
             if curated is not None and not entry.is_curated and allowed.level == "semantic":
                 vouched_for = self._vouched_for(ticket, curated, anchor)
@@ -430,7 +431,7 @@ class Cache(Generic[Event]):
         query, policy, holdings = ticket.query, ticket.query.policy, self._holdings
         older = self._store.by_key(ticket.key)
         now_us = self._now_us()
-        if ticket.purges != holdings.purges:
+        if ticket.purges != holdings.purges or holdings.leaving:
             return None
         if not query.may_write or (older is not None and self._is_better(*older, ticket, fresh)):
             self._learn(Lesson(ticket, fresh.text, is_labelled=is_labelled))
@@ -589,9 +590,24 @@ class Cache(Generic[Event]):
         """Forgets every entry that matches all that is given (`id`, `team`, `env`, `route`, `shared`, `group_id`,
         `knowledge_version`, `writer`, `tag`, `is_curated`), with all its anchors; returns how many. With nothing
         given it forgets everything. Answers on their way are not stored."""
-        self._leaders.clear()
-        self._flights.clear()  # whoever asks from now on gets an answer made from now on
+        self._part_ways()
         return self._holdings.purge(**equal)
+
+    async def purge_in_turns(self, **equal: Any) -> int:
+        """As `purge`, while others are served: nothing of what is to go, from now on, and no answer that comes
+        meanwhile is stored."""
+        self._part_ways()
+        purged = 0
+        with closing(self._holdings.purging(**equal)) as parts:
+            for count in parts:
+                purged += count
+                await asyncio.sleep(0)
+        return purged
+
+    def _part_ways(self) -> None:
+        """Whoever asks from now on gets an answer made from now on."""
+        self._leaders.clear()
+        self._flights.clear()
 
     def payload_of_group(self, group_id: int) -> bytes | None:
         """The payload of any entry of the group."""
@@ -621,10 +637,10 @@ def _is_good(anchor: Anchor, entry: Entry, policy: CachePolicy, now_us: int) -> 
     return not anchor.is_quarantined and now_us < expiry_under(policy)(entry, anchor.text)
 
 
-def _served_to(query: Query, now_us: int) -> Callable[[Anchor, Entry], bool]:
-    """Whether an entry may be served for this anchor: not doubted, fresh, made by a model that is acceptable now,
-    complete within the caller's limit, and known to enough others if the route wants that. For the many neighbours of
-    one question."""
+def _served_to(query: Query, now_us: int, leaving: Container[str]) -> Callable[[Anchor, Entry], bool]:
+    """Whether an entry may be served for this anchor: not doubted, not being purged, fresh, made by a model that is
+    acceptable now, complete within the caller's limit, and known to enough others if the route wants that. For the many
+    neighbours of one question."""
     limit, max_age_s, wanted = query.output_limit, query.directives.max_age_s, query.policy.min_askers
     oldest_us = now_us - max_age_s * 1_000_000 if max_age_s is not None else None
     expires_us = expiry_under(query.policy)
@@ -639,6 +655,7 @@ def _served_to(query: Query, now_us: int) -> Callable[[Anchor, Entry], bool]:
     def may_serve(anchor: Anchor, entry: Entry) -> bool:
         if (
             anchor.is_quarantined
+            or entry.id in leaving
             or now_us >= expires_us(entry, anchor.text)
             or (oldest_us is not None and entry.created_us < oldest_us)
             or (limit is not None and entry.output_tokens > limit)

@@ -21,6 +21,8 @@ from cache.transfer import Kept, Taken
 
 _NEVER_US: Final = 2**62
 _WRITTEN_AT_ONCE: Final = 64
+_PURGED_S: Final = 0.01
+"""After so long a purge under way is looked at again."""
 
 
 class Warmed(Struct, frozen=True):
@@ -66,6 +68,7 @@ class Warming:
             for item in part:
                 if store.is_behind:
                     await asyncio.to_thread(store.flush)
+                await self._purged()
                 ids.append(await self._warm(query, item, in_file))
             written += len(await asyncio.to_thread(store.written, ids))
         return written
@@ -127,6 +130,7 @@ class Warming:
         cache has. A question for which `is_semantic` says no gets no vector."""
         if self._holdings.store.is_behind:
             await asyncio.to_thread(self._holdings.store.flush)
+        await self._purged()
         purges = self._holdings.purges
         if self._is_present(kept):
             return "present"
@@ -143,6 +147,11 @@ class Warming:
         entry = kept.to_entry(self._own_group(kept.scope, identity, answer, meaning, alike))
         self._place(entry, kept, texts, vectors)
         return "imported"
+
+    async def _purged(self) -> None:
+        """Waits until all that is being purged has gone, so that nothing is taken for present that will not stay."""
+        while self._holdings.leaving:  # noqa: ASYNC110  nobody says when that ends
+            await asyncio.sleep(_PURGED_S)
 
     def _place(self, entry: Entry, kept: Kept, texts: Sequence[str], vectors: Sequence[Vector | None]) -> None:
         store = self._holdings.store

@@ -1,5 +1,7 @@
 """How long an answer lives, how it is refreshed, and what takes it away."""
 
+import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -347,6 +349,55 @@ async def test_a_purge_forgets_what_matches_with_all_that_leads_to_it_and_nothin
     assert kept.count("entries") == kept.count("vectors") == kept.count("groups") == left
     kept.store.flush()
     assert len(list(kept.store.load_groups("compass-1"))) == left
+
+
+MANY = [f"How do I paint a fence of {count} boards?" for count in range(100)]
+
+
+async def test_while_much_is_purged_others_are_served_and_nobody_what_is_to_go(kept: Kept) -> None:
+    for text in MANY:
+        await kept.learn(ask(text), f"{text}: So.")
+    await kept.learn(ask(team="sales"))
+    purge = asyncio.create_task(kept.cache.purge_in_turns(team="support"))
+    left = [len(MANY) + 1]
+    while not purge.done():
+        await asyncio.sleep(0)
+        left.append(kept.count("entries"))
+        assert [(await kept(ask(text), may_join=False)).disposition for text in MANY] == ["miss"] * len(MANY)
+        assert [(await kept(ask(text, team="sales"))).disposition for text in (QUESTION, PARAPHRASE)] == [
+            "exact",
+            "semantic",
+        ]
+    assert await purge == len(MANY)
+    assert max(more - fewer for more, fewer in itertools.pairwise(left)) < len(MANY) / 4
+    assert kept.count("entries") == kept.count("vectors") == kept.count("groups") == 1
+    kept.store.flush()
+    assert len(list(kept.store.load_groups("compass-1"))) == 1
+
+
+async def test_what_is_purged_while_others_are_served_leaves_no_text_with_what_comes_meanwhile(kept: Kept) -> None:
+    for text in MANY:
+        await kept.learn(ask(text), f"{text}: So.")
+    purge = asyncio.create_task(kept.cache.purge_in_turns())
+    await asyncio.sleep(0)
+    assert kept.offer(await kept(ask(MANY[-1])), f"{MANY[-1]}: Like this.") is None
+    await kept.warm(MANY[-1], f"{MANY[-1]}: So.")
+    assert await purge == len(MANY)
+    assert (kept.count("entries"), kept.count("curated"), kept.count("groups")) == (1, 1, 1)
+    kept.answer(await kept(ask(MANY[0])), f"{MANY[0]}: Like this.")
+    assert kept.count("entries") == 2
+
+
+async def test_a_purge_that_is_cut_short_leaves_nothing_of_what_it_named(kept: Kept) -> None:
+    for text in MANY:
+        await kept.learn(ask(text), f"{text}: So.")
+    purge = asyncio.create_task(kept.cache.purge_in_turns())
+    await asyncio.sleep(0)
+    purge.cancel()
+    await asyncio.wait([purge])
+    assert kept.count("entries") == kept.count("vectors") == kept.count("groups") == 0
+    kept.answer(await kept(ask()))
+    assert kept.count("entries") == 1
 
 
 async def test_an_entry_or_a_group_is_purged_by_its_id(kept: Kept) -> None:
