@@ -231,13 +231,16 @@ class Warm(msgspec.Struct, forbid_unknown_fields=True):
     team: str
     route: str
     items: Annotated[list[Curated], Meta(min_length=1, max_length=_ITEMS_AT_MOST)]
+    since_us: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    """Microseconds since the epoch: what a purge has named since then is left out. None = since this request came."""
 
 
 @post("/admin/cache/warm", status_code=200)
 async def warm(request: HttpRequest) -> Response[Any]:
     services = services_for_admin(request)
     wanted = decoded(await body_of(request, services.max_body_bytes), Warm)
-    return json_answer({"stored": await services.warm(wanted.team, wanted.route, wanted.items)})
+    stored = await services.warm(wanted.team, wanted.route, wanted.items, wanted.since_us)
+    return json_answer({"stored": stored.written, "purged": stored.purged})
 
 
 @get("/admin/cache/export")

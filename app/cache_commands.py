@@ -339,9 +339,10 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
     audio), whatever the model and its parameters are, are found before all other answers and are never evicted. Asked
     again in the same words, the newer answer takes the place of the older. A question that stands twice in FILE with
     one answer has the tags of both lines and the shorter ttl_s.
-    A question that is no longer in FILE stays until it is purged, as by a tag. The whole file is checked first: if a
-    line is bad, nothing is stored.
+    A question that is no longer in FILE stays until it is purged, as by a tag. What is purged meanwhile does not come
+    back with the rest of FILE. The whole file is checked first: if a line is bad, nothing is stored.
     """
+    since_us = now_us()
     try:
         items = [_tagged(item, tags) for item in read_faq(file)]
     except (FaqInvalid, msgspec.ValidationError) as error:
@@ -349,21 +350,25 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
     settings = settings_of_command()
     check_name(team, "team")
     check_route(route, routes := _routes(settings))
+    done = purged = 0
     with progress("Warming", len(items)) as show:
         if (server := running_server(settings)) is not None:
-            done = 0
             for part in _parts(items):
-                wanted = {"team": team, "route": route, "items": part}
-                done += server.call("POST", "/admin/cache/warm", wanted)["stored"]
-                show(done, len(items))
+                wanted = {"team": team, "route": route, "items": part, "since_us": since_us}
+                became = server.call("POST", "/admin/cache/warm", wanted)
+                done, purged = done + became["stored"], purged + became["purged"]
+                show(done + purged, len(items))
         else:
             with _opened(settings, with_encoder=True) as files:
                 done = asyncio.run(_warm_files(files, routes, team, route, items, show))
             _log(settings, "cache warmed", f"team {team}, route {route}: {done} entries")
     if done < len(items):
+        unwritten = len(items) - done - purged
+        left_out = f" {counted(purged, 'was', 'were')} left out because of a purge meanwhile." if purged else ""
+        lost = f" {unwritten:,} could not be written to the cache file." if unwritten else ""
         raise Failure(
-            f"Only {done} of {len(items)} questions are kept, for team {team} on route {route}. The others could not "
-            "be written to the cache file, or were purged meanwhile. Warm the file again."
+            f"Only {done:,} of {len(items):,} questions are kept, for team {team} on route {route}.{left_out}{lost} "
+            f"Warm the file again{' once it is up to date' if purged else ''}."
         )
     unanswered = list(filling.unanswered(routes[route].cache, items))
     said = counted(done - len(unanswered), "question is", "questions are")
@@ -411,7 +416,7 @@ async def _warm_files(
 ) -> int:
     done = 0
     for part in _parts(items):
-        done += await filling.warm(files.cache, routes, team, route, part, now())
+        done += (await filling.warm(files.cache, routes, team, route, part, now())).written
         show(done, len(items))
     return done
 

@@ -15,7 +15,7 @@ from app.gateway import Route
 from app.warming import Curated
 from cache import transfer
 from cache.cacheability import cacheability
-from cache.lookup import Cache, Warmed
+from cache.lookup import Cache, Stored, Warmed
 from cache.query import Acceptance, CachePolicy, Directives, Query
 from cache.scope import Split
 from cache.transfer import Kept, TransferInvalid
@@ -29,15 +29,21 @@ _TIERS: Final = frozenset(Tier)
 
 
 async def warm(
-    cache: Cache[Any], routes: Mapping[str, Route], team: str, route: str, items: Sequence[Curated], at: datetime
-) -> int:
-    """Stores curated answers for a team and a route; how many. Raises RequestInvalid before anything is stored, for a
-    route that would not serve them."""
+    cache: Cache[Any],
+    routes: Mapping[str, Route],
+    team: str,
+    route: str,
+    items: Sequence[Curated],
+    at: datetime,
+    since_us: int | None = None,
+) -> Stored:
+    """Stores curated answers for a team and a route, but for those that a purge has named after `since_us`. Raises
+    RequestInvalid before anything is stored, for a route that would not serve them."""
     policy = routes[route].cache
     if policy.mode == "off":
         raise RequestInvalid(f"The cache of route `{route}` is off, so it would never serve them.", "route")
     query = Query(team, "", route, {}, None, Acceptance(CURATED, 0), policy, Directives())
-    return await cache.warm(query, [_warmed(item, at) for item in items])
+    return await cache.warm(query, [_warmed(item, at) for item in items], since_us)
 
 
 def unanswered(policy: CachePolicy, items: Iterable[Curated]) -> Iterator[tuple[Curated, str]]:

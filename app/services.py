@@ -51,7 +51,7 @@ from cache.embeddings import EmbeddingStore
 from cache.encoder import Encoder
 from cache.entries import Doubt, EntryStore
 from cache.errors import EncoderUnavailable
-from cache.lookup import Cache
+from cache.lookup import Cache, Stored
 from cache.query import CachePolicy
 from router.breaker import BreakerPolicy
 from router.budgets import Budgets
@@ -173,13 +173,13 @@ class Services(Struct):
             raise PurgeUnwritten
         return sum(purged)
 
-    async def warm(self, team: str, route: str, items: Sequence[Curated]) -> int:
-        """Stores curated answers; how many. Raises RequestInvalid for a route that would not serve them."""
+    async def warm(self, team: str, route: str, items: Sequence[Curated], since_us: int | None = None) -> Stored:
+        """As `filling.warm`. Raises RequestInvalid for a route that would not serve them."""
         check_name(team, "team")
         check_route(route, self.routes)
-        stored = await filling.warm(self.cache, self.routes, team, route, items, now())
+        stored = await filling.warm(self.cache, self.routes, team, route, items, now(), since_us)
         with self.ledger_engine.begin() as connection:
-            log_action(connection, now_us(), "cache warmed", f"team {team}, route {route}: {stored} entries")
+            log_action(connection, now_us(), "cache warmed", f"team {team}, route {route}: {stored.written} entries")
         return stored
 
     async def export(self) -> AsyncIterator[bytes]:

@@ -127,6 +127,22 @@ class Doubt(Struct, frozen=True):
     """What a person said of the hit; None while it is open."""
 
 
+def matching(
+    *, tag: str | None = None, is_curated: bool | None = None, **equal: str | int | None
+) -> Callable[[Entry], bool]:
+    """Whether an entry has this tag, and these values of its attributes; None means any."""
+    wanted = {name: value for name, value in equal.items() if value is not None}
+    if is_curated is not None:
+        wanted["is_curated"] = is_curated
+
+    def is_wanted(entry: Entry) -> bool:
+        return (tag is None or tag in entry.tags) and all(
+            getattr(entry, name) == value for name, value in wanted.items()
+        )
+
+    return is_wanted
+
+
 class EntryStore:
     """What one SQLite file holds. Call from one thread; `close` writes what waits."""
 
@@ -252,21 +268,15 @@ class EntryStore:
     ) -> list[Entry]:
         """Entries that have this tag and whose attributes have these values (`team="support"`: any of team, env,
         route, shared, id, group_id, knowledge_version, writer, source); None means any. Oldest first."""
-        wanted = {name: value for name, value in equal.items() if value is not None}
-        if is_curated is not None:
-            wanted["is_curated"] = is_curated
-        if isinstance(entry_id := wanted.get("id"), str):
+        entry_id, group_id = equal.get("id"), equal.get("group_id")
+        if isinstance(entry_id, str):
             among = [self._entries[entry_id]] if entry_id in self._entries else []
-        elif isinstance(group_id := wanted.get("group_id"), int):
+        elif isinstance(group_id, int):
             among = self.entries_of_group(group_id)
         else:
             among = list(self._entries.values())
-        return [
-            entry
-            for entry in among
-            if (tag is None or tag in entry.tags)
-            and all(getattr(entry, name) == value for name, value in wanted.items())
-        ]
+        is_wanted = matching(tag=tag, is_curated=is_curated, **equal)
+        return [entry for entry in among if is_wanted(entry)]
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Each entry with `payload`, `answer` (its group's, None if the file lacks it) and `anchors` (text,

@@ -4,12 +4,13 @@ Everything that stores, forgets or regroups an entry does it through here. Knows
 is worth; decides nothing.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
 
 import msgspec
 
-from cache.entries import Anchor, Entry, EntryStore, StoredGroup
+from cache.entries import Anchor, Entry, EntryStore, StoredGroup, matching
 from cache.groups import LONGEST_FOUNDER, Evidence, Group
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
@@ -17,6 +18,7 @@ from cache.query import ASKERS_AT_MOST
 
 _PURGED_AT_ONCE: Final = 16
 """Some two milliseconds."""
+_PURGES_REMEMBERED: Final = 1_000
 
 
 class Holdings:
@@ -38,6 +40,8 @@ class Holdings:
         self._read = read
         self.purges = 0
         """How many there have been: an answer from before one is not stored after it."""
+        self._purged: deque[tuple[int, Callable[[Entry], bool]]] = deque(maxlen=_PURGES_REMEMBERED)
+        """When there was a purge, in microseconds, and what it named."""
         self.leaving: set[str] = set()
         """Entries that a purge has named and not got to yet: nobody is served them, and while there are any, nothing
         new is stored that might be linked with them."""
@@ -190,24 +194,32 @@ class Holdings:
         closed before its end, those that are left go at once."""
         self.purges += 1
         given = {name: value for name, value in equal.items() if value is not None}
-        matching = self.store.select(**given)
-        self.leaving.update(entry.id for entry in matching)
+        self._purged.append((self._now_us(), matching(**given)))
+        named = self.store.select(**given)
+        self.leaving.update(entry.id for entry in named)
         at = 0
         try:
-            while at < len(matching):
-                part = matching[at : at + _PURGED_AT_ONCE]
+            while at < len(named):
+                part = named[at : at + _PURGED_AT_ONCE]
                 self._let_go(part)
                 at += len(part)
                 yield len(part)
         finally:
-            self._let_go(matching[at:])
+            self._let_go(named[at:])
             if self.neighbourhood is None:  # which would tell what groups have gone with them
                 self.store.remove_empty_groups()
             if given:
-                self.store.forget_doubts(matching)
+                self.store.forget_doubts(named)
             if given.keys() <= {"team", "route"}:  # which doubts name too: some are about what was replaced before
                 self.store.forget_doubts_of(given.get("team"), given.get("route"))
             self.store.hurry()  # what was taken back must not come again with the next start
+
+    def named_since(self, since_us: int) -> Callable[[Entry], bool]:
+        """Whether a purge after this moment has named such an entry; any, if there have been too many to remember."""
+        if len(self._purged) == _PURGES_REMEMBERED and self._purged[0][0] > since_us:
+            return lambda _: True
+        named = [is_named for at_us, is_named in self._purged if at_us > since_us]
+        return lambda entry: any(is_named(entry) for is_named in named)
 
     def _let_go(self, entries: list[Entry]) -> None:
         self.forget(entries)

@@ -40,9 +40,9 @@ from cache.ticket import Complaint, FollowUp, Fresh, Ticket
 from cache.traits import traits
 from cache.transfer import Kept, Taken
 from cache.trust import Trust
-from cache.warming import Warmed, Warming
+from cache.warming import Stored, Warmed, Warming
 
-__all__ = ["Cache", "FollowUp", "Fresh", "Lookup", "Screen", "Ticket", "Warmed", "directives_from"]
+__all__ = ["Cache", "FollowUp", "Fresh", "Lookup", "Screen", "Stored", "Ticket", "Warmed", "directives_from"]
 
 Event = TypeVar("Event")
 Screen = Callable[[Query, Split], Cacheability]
@@ -550,11 +550,10 @@ class Cache(Generic[Event]):
 
     # --- from outside ---
 
-    async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
-        """Stores curated questions and answers for a team, route and knowledge version; how many are in the file. See
-        `Warming.warm`."""
+    async def warm(self, query: Query, items: Sequence[Warmed], since_us: int | None = None) -> Stored:
+        """Stores curated questions and answers for a team, route and knowledge version. See `Warming.warm`."""
         try:
-            return await self._warming.warm(query, items)
+            return await self._warming.warm(query, items, since_us)
         finally:
             self._unvouched.clear()
 

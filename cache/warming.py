@@ -21,6 +21,8 @@ from cache.transfer import Kept, Taken
 
 _NEVER_US: Final = 2**62
 _WRITTEN_AT_ONCE: Final = 64
+_NO_GROUP: Final = 0
+"""Before its answer is compared."""
 _PURGED_S: Final = 0.01
 """After so long a purge under way is looked at again."""
 
@@ -35,6 +37,15 @@ class Warmed(Struct, frozen=True):
     source: str
     tags: tuple[str, ...] = ()
     ttl_s: int | None = None
+
+
+class Stored(Struct, frozen=True):
+    """What became of curated answers that were to be stored."""
+
+    written: int
+    """So many are in the file,"""
+    purged: int
+    """and so many are not stored, or not any more, because a purge named them meanwhile."""
 
 
 class Warming:
@@ -54,38 +65,34 @@ class Warming:
         self._comparison = comparison
         self._now_us = now_us
 
-    async def warm(self, query: Query, items: Sequence[Warmed]) -> int:
+    async def warm(self, query: Query, items: Sequence[Warmed], since_us: int | None = None) -> Stored:
         """Stores curated answers for a team, route and knowledge version. The answer to the same question is replaced,
         or made young again if it is the same, with all that leads to it and what audits have shown of that; one to
         which these words lead besides its own question stays for that. A question that is too long for the encoder is
-        served exactly only. Waits for the file; returns how many are in it."""
-        store, written = self._holdings.store, 0
+        served exactly only. What a purge has named after `since_us`, which is now if nothing is given, is left out.
+        Waits for the file."""
+        store, since_us = self._holdings.store, self._now_us() if since_us is None else since_us
+        entries: list[Entry] = []
+        written: set[str] = set()
         for start in range(0, len(items), _WRITTEN_AT_ONCE):
             part = items[start : start + _WRITTEN_AT_ONCE]
             known = [entry.id for item in part if (entry := self._known(query, item)) is not None]
             in_file = await asyncio.to_thread(store.written, known)
-            ids = []
             for item in part:
                 if store.is_behind:
                     await asyncio.to_thread(store.flush)
                 await self._purged()
-                ids.append(await self._warm(query, item, in_file))
-            written += len(await asyncio.to_thread(store.written, ids))
-        return written
+                entries.append(await self._warm(query, item, in_file, since_us))
+            written |= await asyncio.to_thread(store.written, [entry.id for entry in entries[start:]])
+        is_named = self._holdings.named_since(since_us)
+        left = [entry for entry in entries if not is_named(entry)]
+        return Stored(sum(entry.id in written for entry in left), len(entries) - len(left))
 
-    async def _warm(self, query: Query, item: Warmed, in_file: Collection[str]) -> str:
+    async def _warm(self, query: Query, item: Warmed, in_file: Collection[str], since_us: int) -> Entry:
+        """The entry as it is stored, unless a purge has named it."""
         scope, now_us = curated_scope(query), self._now_us()
         text = normalised(item.question)
         expires_us = now_us + item.ttl_s * 1_000_000 if item.ttl_s is not None else _NEVER_US
-        tags = tuple(sorted({*query.policy.tags, *item.tags}))
-        known = self._known(query, item)
-        if known is not None and known.id in in_file:
-            renewed = structs.replace(known, tags=tags, created_us=now_us, expires_us=expires_us, source=item.source)
-            self._holdings.store.replace(renewed)
-            return known.id
-        vector, meaning = await self._vector(text), await self._meaning(item.answer)
-        group_id = await self._group(scope, item.answer, meaning)
-        key = exact_key(scope, text)
         entry = Entry(
             id=uuid.uuid4().hex,
             scope=scope,
@@ -97,19 +104,34 @@ class Warming:
             tier=0,
             is_rationed=False,
             output_tokens=item.output_tokens,
-            group_id=group_id,
+            group_id=_NO_GROUP,
             created_us=now_us,
             expires_us=expires_us,
             knowledge_version=query.policy.knowledge_version,
-            tags=tags,
+            tags=tuple(sorted({*query.policy.tags, *item.tags})),
             is_curated=True,
             source=item.source,
             writer="",
             askers=(),
             worth=1,
         )
+        if self._holdings.named_since(since_us)(entry):
+            return entry
+        known = self._known(query, item)
+        if known is not None and known.id in in_file:
+            renewed = structs.replace(entry, id=known.id, group_id=known.group_id, askers=known.askers)
+            self._holdings.store.replace(renewed)
+            return renewed
+        vector, meaning = await self._vector(text), await self._meaning(item.answer)
+        alike = await self._alike(scope, item.answer, meaning)
+        await self._purged()
+        if self._holdings.named_since(since_us)(entry):  # while it was encoded
+            return entry
+        identity = self._comparison.identity(item.answer)
+        entry = structs.replace(entry, group_id=self._own_group(scope, identity, item.answer, meaning, alike))
+        key = exact_key(scope, text)
         self._holdings.put(entry, key, text, item.payload, vector, self._holdings.store.by_key(key))
-        return entry.id
+        return entry
 
     def _known(self, query: Query, item: Warmed) -> Entry | None:
         """The entry that has this very answer to this question, and is found by its meaning if any can be."""
@@ -185,11 +207,6 @@ class Warming:
 
     async def _meaning(self, answer: str) -> Vector | None:
         return await self._answers.vector(answer) if self._answers is not None else None
-
-    async def _group(self, scope: bytes, answer: str, meaning: Vector | None) -> int:
-        """The group that says the same, or a new one."""
-        alike = await self._alike(scope, answer, meaning)
-        return self._own_group(scope, self._comparison.identity(answer), answer, meaning, alike)
 
     async def _alike(self, scope: bytes, answer: str, meaning: Vector | None) -> int | None:
         if self._answers is None or meaning is None:

@@ -466,7 +466,10 @@ FAQ: Final = [
 def test_curated_answers_serve_whatever_the_model_and_its_parameters_are(
     empty: RunningGateway, ask: Ask, provider: Provider
 ) -> None:
-    assert empty.admin("POST", "/admin/cache/warm", team="support", route="open", items=FAQ) == {"stored": 2}
+    assert empty.admin("POST", "/admin/cache/warm", team="support", route="open", items=FAQ) == {
+        "stored": 2,
+        "purged": 0,
+    }
 
     for answer in (
         ask(QUESTION),
@@ -503,6 +506,15 @@ def test_warming_again_replaces_and_keeps_the_rest(empty: RunningGateway, ask: A
     assert content(ask(QUESTION)) == "Ask the hotline."
     assert content(ask(str(FAQ[1]["question"]))) == FAQ[1]["answer"]
     assert admin_log(empty)[-1] == ("cache warmed", "team support, route open: 1 entries")
+
+
+def test_what_was_purged_since_warming_began_is_left_out(empty: RunningGateway) -> None:
+    began_us = int(time.time() * 1e6)
+    empty.admin("POST", "/admin/cache/invalidate", tag="login")
+    wanted: dict[str, Any] = {"team": "support", "route": "open", "items": FAQ}
+    stored_since = empty.admin("POST", "/admin/cache/warm", **wanted, since_us=began_us)
+    assert stored_since == {"stored": 1, "purged": 1}
+    assert empty.admin("POST", "/admin/cache/warm", **wanted) == {"stored": 2, "purged": 0}
 
 
 def test_curated_answers_survive_a_restart_and_go_by_tag(empty: RunningGateway, ask: Ask) -> None:

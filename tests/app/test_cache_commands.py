@@ -1,10 +1,12 @@
 """`thriftgate cache`: the same through a running server and on the files of a stopped one; bad files change nothing."""
 
 import json
+import os
 import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -356,6 +358,20 @@ def test_what_of_a_file_could_not_be_kept_is_said(gateway: RunningGateway, tmp_p
         finally:
             file.execute("drop trigger no")
     assert "Only 1 of 2 questions are kept" in said
+
+
+def test_what_is_purged_while_a_file_is_warmed_is_left_out_and_said(gateway: RunningGateway, tmp_path: Path) -> None:
+    faq = tmp_path / "faq.csv"
+    os.mkfifo(faq)  # the command has begun once somebody reads it
+    with ThreadPoolExecutor() as pool:
+        warming = pool.submit(refused, gateway, "warm", faq, "--route", "default", "--team", "support")
+        with faq.open("w") as file:
+            gateway.admin("POST", "/admin/cache/invalidate", tag="prices")
+            file.write(f'question,answer,tags\n{QUESTION},"{STORED}",login\nWhat is the fee?,5 dollars.,prices\n')
+        said = warming.result(60)
+    assert "Only 1 of 2 questions are kept" in said
+    assert "1 was left out because of a purge meanwhile" in said
+    assert stored(gateway) == 1
 
 
 def test_a_bad_line_is_named_and_nothing_is_stored(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:

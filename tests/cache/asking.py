@@ -240,7 +240,7 @@ class Kept:
     async def warm(self, question: str, answer: str = ANSWER, query: Query | None = None, **item: Any) -> None:
         """Stores a curated answer."""
         warmed = Warmed(question, answer, answer.encode(), item.pop("output_tokens", 12), "faq.csv:1", **item)
-        assert await self.cache.warm(query or ask(), [warmed]) == 1
+        assert (await self.cache.warm(query or ask(), [warmed])).written == 1
 
     def doubts(self, *, only_open: bool = True) -> list[Doubt]:
         self.store.flush()

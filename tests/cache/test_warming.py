@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from cache import transfer, writing
+from cache import holdings, transfer, writing
 from cache.decision import TWIN
-from cache.lookup import Warmed
+from cache.index import Vector
+from cache.lookup import Stored, Warmed
 from cache.query import CachePolicy, Directives
 from tests.cache.asking import (
     ANSWER,
@@ -367,7 +368,7 @@ async def test_more_than_may_wait_for_the_file_is_warmed_and_imported_without_lo
     monkeypatch.setattr(writing, "_WAITING_AT_MOST", 8)
     before = keep(None)
     items = [Warmed(f"What is {number}?", f"{number}: So.", b"So.", 12, "faq.csv:1") for number in range(100)]
-    assert await before.cache.warm(ask(), items) == 100
+    assert await before.cache.warm(ask(), items) == Stored(written=100, purged=0)
     exported = list(transfer.kept_from(list(transfer.lines(before.store))))
     before.cache.purge()
     assert [await before.cache.restore(each, CachePolicy()) for each in exported] == ["imported"] * 100
@@ -376,16 +377,89 @@ async def test_more_than_may_wait_for_the_file_is_warmed_and_imported_without_lo
     assert keep(None).count("curated") == 100
 
 
+class Purging(Compass):
+    """While this question is encoded, something is purged, a second later."""
+
+    def __init__(self, while_encoding: str, **criteria: Any) -> None:
+        super().__init__({})
+        self.while_encoding = while_encoding
+        self.criteria = criteria
+        self.kept: Kept | None = None
+
+    async def encode(self, text: str, *, here: bool = False) -> Vector:
+        if text == self.while_encoding and self.kept is not None:
+            self.kept.clock.move_s(1)
+            await self.kept.cache.purge_in_turns(**self.criteria)
+        return await super().encode(text)
+
+
+def numbered(count: int, **tags: int) -> list[Warmed]:
+    """So many curated answers, those from a number on with a tag."""
+    return [
+        Warmed(
+            f"What is {number}?",
+            f"{number}: So.",
+            b"So.",
+            12,
+            "faq.csv:1",
+            tuple(tag for tag, start in tags.items() if number >= start),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "left"),
+    [
+        ({"tag": "prices"}, 6),
+        ({}, 0),
+        ({"route": "faq", "team": "support"}, 0),
+        ({"team": "sales"}, 10),
+        ({"tag": "x"}, 10),
+    ],
+    ids=str,
+)
+async def test_what_a_purge_names_does_not_come_back_with_the_rest_of_what_is_being_warmed(
+    keep: Keep, criteria: dict[str, Any], left: int
+) -> None:
+    """Neither what was stored before the purge, nor what was being encoded, nor what comes after it."""
+    encoder = Purging("What is 7?", **criteria)
+    kept = encoder.kept = keep(encoder)
+    assert await kept.cache.warm(ask(), numbered(10, prices=6)) == Stored(written=left, purged=10 - left)
+    assert kept.count("entries") == kept.count("vectors") == kept.count("groups") == left
+    encoder.kept = None
+    assert await kept.cache.warm(ask(), numbered(10, prices=6)) == Stored(written=10, purged=0)
+
+
+async def test_what_is_warmed_in_several_parts_leaves_out_what_was_purged_since_the_first(kept: Kept) -> None:
+    items, began_us = numbered(10, prices=3), kept.clock.us
+    assert await kept.cache.warm(ask(), items[:5], began_us) == Stored(written=5, purged=0)
+    kept.clock.move_s(1)
+    assert kept.cache.purge(tag="prices") == 2
+    kept.clock.move_s(1)
+    assert await kept.cache.warm(ask(), items[5:], began_us) == Stored(written=0, purged=5)
+    assert await kept.cache.warm(ask(), items[5:]) == Stored(written=5, purged=0)
+
+
+async def test_after_more_purges_than_are_remembered_nothing_older_is_warmed(kept: Kept) -> None:
+    began_us = kept.clock.us
+    for _ in range(holdings._PURGES_REMEMBERED):
+        kept.clock.move_s(1)
+        kept.cache.purge(tag="prices")
+    assert await kept.cache.warm(ask(), numbered(2), began_us) == Stored(written=0, purged=2)
+    assert await kept.cache.warm(ask(), numbered(2), began_us + 1_000_000) == Stored(written=2, purged=0)
+
+
 async def test_what_cannot_be_written_is_not_reported_as_stored(kept: Kept) -> None:
     with kept.engine.begin() as connection:
         when = "before insert on entries when new.source = 'faq.csv:3'"
         connection.exec_driver_sql(f"create trigger no {when} begin select raise(abort, 'no'); end")
     items = [Warmed(f"What is {line}?", f"{line}: So.", b"So.", 12, f"faq.csv:{line}") for line in range(2, 6)]
-    assert await kept.cache.warm(ask(), items) == 3
+    assert await kept.cache.warm(ask(), items) == Stored(written=3, purged=0)
     assert len(kept.faults) == 1
     with kept.engine.begin() as connection:
         connection.exec_driver_sql("drop trigger no")
-    assert await kept.cache.warm(ask(), items) == 4
+    assert await kept.cache.warm(ask(), items) == Stored(written=4, purged=0)
 
 
 async def test_curated_answers_in_other_words_form_one_group(kept: Kept) -> None:
