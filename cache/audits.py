@@ -40,6 +40,8 @@ class RecentHit(Struct, frozen=True):
     leader_key: bytes | None = None
     is_settled: bool = False
     """Whether an audit has said if it was right."""
+    is_audited: bool = False
+    """Whether an audit is under way that will."""
 
 
 class Audits:
@@ -52,15 +54,28 @@ class Audits:
         self._now_us = now_us
         self._hits: dict[str, RecentHit] = {}
         """Request -> its hit."""
+        self._waiting: dict[str, FollowUp] = {}
+        """Request -> what would settle the complaint about it, did not an audit that is under way."""
 
-    def remember(self, ticket: Ticket, judgement: Judgement, entry_id: str, leader_key: bytes | None = None) -> None:
-        """A hit has been served; only one with a request id can be complained of."""
+    def remember(
+        self,
+        ticket: Ticket,
+        judgement: Judgement,
+        entry_id: str,
+        leader_key: bytes | None = None,
+        *,
+        is_audited: bool,
+    ) -> None:
+        """A hit has been served; only one with a request id can be complained of. With `is_audited` it will be asked
+        for again, and `audited` or `failed` told."""
         query = ticket.query
         if not query.request_id:
             return
         ticket = msgspec.structs.replace(ticket, judgement=judgement, vector=None).trimmed()
         assert ticket.judgement is not None
-        hit = RecentHit(query.route, query.policy, ticket.judgement, ticket, entry_id, leader_key)
+        hit = RecentHit(
+            query.route, query.policy, ticket.judgement, ticket, entry_id, leader_key, is_audited=is_audited
+        )
         self._hits[query.request_id] = hit
         if len(self._hits) > _HITS_REMEMBERED:
             del self._hits[next(iter(self._hits))]
@@ -80,12 +95,13 @@ class Audits:
         if verdict == "unclear" and opinion is not None and (group := self._holdings.group(entry.group_id)):
             verdict = await opinion(served or group.answer, fresh.text) or verdict
         judgement = msgspec.structs.replace(judgement, group=entry.group_id)
-        if verdict != "unclear":
-            self._settle(ticket.query.request_id)
         if follow_up.complained_by is None:
+            complaint = self._concluded(ticket.query.request_id, is_settled=verdict != "unclear")
             self._trust.hit_labelled(
                 ticket.query.route, ticket.query.policy, judgement, follow_up.propensity, LABELS[verdict]
             )
+            if complaint is not None and verdict == "unclear":
+                self._let_stand(complaint, None)
         elif verdict == "unclear":
             self._let_stand(follow_up, fresh.text)
             return verdict
@@ -110,10 +126,14 @@ class Audits:
             self._trust.hit_labelled(
                 ticket.query.route, ticket.query.policy, ticket.judgement, follow_up.propensity, "failed"
             )
+            complaint = self._concluded(ticket.query.request_id, is_settled=False)
+            if complaint is not None:
+                self._let_stand(complaint, "")
 
     def complain(self, request_id: str) -> Complaint:
         """Somebody called the answer to this request wrong. It counts if that was a semantic hit, and the first of its
-        asker about its answer group. What it changes an audit says: the one that was drawn, or one for it alone."""
+        asker about its answer group. What it changes an audit says: the one that was drawn, and may be under way, or
+        one for it alone."""
         hit = self._hits.pop(request_id, None)
         if hit is None:
             return Complaint()
@@ -129,6 +149,9 @@ class Audits:
         if entry is None:  # gone meanwhile: there is nothing left to compare with
             self.failed(audit)
             return Complaint(is_counted=True)
+        if hit.is_audited:
+            self._waiting[request_id] = audit
+            return Complaint(is_counted=True)
         return Complaint(is_counted=True, audit=audit)
 
     def _entry(self, entry_id: str, leader_key: bytes | None) -> Entry | None:
@@ -136,13 +159,16 @@ class Audits:
         shared = self._holdings.store.by_key(leader_key) if leader_key is not None else None
         return shared[1] if shared is not None else self._holdings.store.entry(entry_id)
 
-    def _settle(self, request_id: str) -> None:
+    def _concluded(self, request_id: str, *, is_settled: bool) -> FollowUp | None:
+        """The audit that was drawn for a hit has ended: the complaint that has waited for it, if there is one."""
         hit = self._hits.get(request_id)
         if hit is not None:
-            self._hits[request_id] = msgspec.structs.replace(hit, is_settled=True)
+            self._hits[request_id] = msgspec.structs.replace(hit, is_settled=is_settled, is_audited=False)
+        return self._waiting.pop(request_id, None)
 
-    def _let_stand(self, follow_up: FollowUp, fresh: str) -> None:
-        """A complaint could not be settled: it weighs a little against its route, and makes its group suspect."""
+    def _let_stand(self, follow_up: FollowUp, fresh: str | None) -> None:
+        """A complaint could not be settled: it weighs a little against its route, makes its group suspect, and is
+        listed with the fresh answer, unless that is None because the hit is listed anyway."""
         self._charge(follow_up, is_settled=False)
         ticket, entry = follow_up.ticket, self._entry(follow_up.entry_id, follow_up.leader_key)
         group = self._holdings.group(entry.group_id) if entry is not None else None
@@ -150,8 +176,9 @@ class Audits:
             return
         group.evidence.add_complaint()
         self._holdings.store.update_group(group.id, msgspec.json.encode(group.evidence))
-        judgement = msgspec.structs.replace(ticket.judgement, group=group.id)
-        self._doubt(entry.id, judgement, ticket, fresh, "unclear")
+        if fresh is not None:
+            judgement = msgspec.structs.replace(ticket.judgement, group=group.id)
+            self._doubt(entry.id, judgement, ticket, fresh, "unclear")
 
     def _charge(self, follow_up: FollowUp, *, is_settled: bool) -> None:
         query, judgement, by = follow_up.ticket.query, follow_up.ticket.judgement, follow_up.complained_by

@@ -698,6 +698,56 @@ async def test_what_a_drawn_audit_has_settled_is_not_settled_again(audited: Kept
     assert (after.complaints, after.bound, after.kappa) == (1, before.bound, before.kappa)
 
 
+@pytest.mark.parametrize(
+    ("answer", "counts", "listed", "is_suspected"),
+    [
+        (REWORDED, {"complaints": 1, "audited": 1, "wrong": 0}, [], False),
+        (OTHER, {"complaints": 1, "audited": 1, "wrong": 1}, ["wrong"], True),
+        (UNCLEAR, {"complaints": 1, "audited": 0, "unclear": 1}, ["unclear"], True),
+        (None, {"complaints": 1, "audited": 0, "failed": 1}, ["unclear"], True),
+    ],
+    ids=["right", "wrong", "unclear", "failed"],
+)
+async def test_an_audit_that_is_under_way_settles_the_complaint_about_its_hit_too(
+    audited: Kept, answer: str | None, counts: dict[str, int], listed: list[str], is_suspected: bool
+) -> None:
+    """Nothing is asked for a second time. A clear answer settles both, else the complaint stands unsettled."""
+    asked = ask(THIRD, may_audit=True)
+    hit = await audited(asked)
+    assert await audited.cache.complain(asked.request_id) == Complaint(is_counted=True)
+    assert not (await audited.cache.complain(asked.request_id)).is_counted
+    assert hit.entry is not None
+    group = audited.cache._holdings.group(hit.entry.group_id)
+    assert group is not None
+    assert group.evidence.suspicion == 0
+    if answer is None:
+        assert hit.follow_up is not None
+        audited.cache.audit_failed(hit.follow_up)
+    else:
+        await audited.audit(hit, answer)
+    certificate = audited.cache.certificates()["faq"]
+    assert {name: getattr(certificate, name) for name in counts} == counts
+    assert [doubt.verdict for doubt in audited.doubts()] == listed
+    assert (group.evidence.suspicion > 0) == is_suspected
+
+
+@pytest.mark.parametrize("answer", [UNCLEAR, None])
+async def test_a_complaint_that_comes_after_an_audit_that_could_not_tell_has_one_of_its_own(
+    audited: Kept, answer: str | None
+) -> None:
+    asked = ask(THIRD, may_audit=True)
+    hit = await audited(asked)
+    assert hit.follow_up is not None
+    if answer is None:
+        audited.cache.audit_failed(hit.follow_up)
+    else:
+        await audited.audit(hit, answer)
+    complaint = await audited.cache.complain(asked.request_id)
+    assert complaint.audit is not None
+    await settled(audited, complaint, OTHER)
+    assert "wrong" in [doubt.verdict for doubt in audited.doubts()]
+
+
 async def test_only_a_semantic_hit_can_be_complained_about(audited: Kept) -> None:
     exact, missed = ask(), ask(FAR)
     assert (await audited(exact)).disposition == "exact"
