@@ -77,7 +77,7 @@ class Judging:
         if reference is None:
             return
         question = _question(served.request)
-        requests = judge.preference_requests(judge_model.name, question, answer, reference)
+        requests = judge.preference_requests(judge_model, question, answer, reference)
         verdict = judge.preference(*await self._words(served, judge_model, requests, "better"))
         if verdict is not None:
             self._experience.scored(served.request_id, judge.SCORES[verdict], by="judge")
@@ -89,7 +89,7 @@ class Judging:
         _, model = self._judge_of(served)
         if model is None or not judge.is_seen_whole(one, other):
             return None
-        requests = judge.sameness_requests(model.name, _question(served.request), one, other)
+        requests = judge.sameness_requests(model, _question(served.request), one, other)
         return judge.sameness(*await self._words(served, model, requests, "same"))
 
     def _judge_of(self, served: Exchange) -> tuple[RoutingPolicy | None, Model | None]:

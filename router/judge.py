@@ -11,6 +11,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from router.catalogue import Model
+
 Preference = Literal["better", "same", "worse"]
 """Of the first answer of a comparison."""
 Sameness = Literal["same", "different"]
@@ -18,7 +20,7 @@ Sameness = Literal["same", "different"]
 SCORES: Final[dict[Preference, float]] = {"better": 1.0, "same": 1.0, "worse": 0.0}
 """How good an answer is, beside the reference's: at least as good, or not."""
 _OUTPUT_LIMIT: Final = 2000
-"""Tokens, so that a judge that thinks first comes to its word."""
+"""Tokens, so that a judge that thinks first comes to its word; less for a model that has not so many."""
 _ANSWER_AT_MOST: Final = 12_000
 """Characters of each answer that are judged."""
 
@@ -36,7 +38,7 @@ _SAMENESS: Final = (
 )
 
 
-def preference_requests(model: str, question: str, answer: str, reference: str) -> tuple[bytes, bytes]:
+def preference_requests(model: Model, question: str, answer: str, reference: str) -> tuple[bytes, bytes]:
     """Both orders of "which is better", as chat completion bodies."""
     return _request(model, _PREFERENCE, question, answer, reference), _request(
         model, _PREFERENCE, question, reference, answer
@@ -60,7 +62,7 @@ def is_word(text: str, name: Literal["better", "same"]) -> bool:
     return _field(text, name) is not None
 
 
-def sameness_requests(model: str, question: str, one: str, other: str) -> tuple[bytes, bytes]:
+def sameness_requests(model: Model, question: str, one: str, other: str) -> tuple[bytes, bytes]:
     """Both orders of "do they say the same", as chat completion bodies."""
     return _request(model, _SAMENESS, question, one, other), _request(model, _SAMENESS, question, other, one)
 
@@ -73,16 +75,16 @@ def sameness(first: str, second: str) -> Sameness | None:
     return "different" if words == [False, False] else None
 
 
-def _request(model: str, task: str, question: str, first: str, second: str) -> bytes:
+def _request(model: Model, task: str, question: str, first: str, second: str) -> bytes:
     material = {"request": question, "A": first[:_ANSWER_AT_MOST], "B": second[:_ANSWER_AT_MOST]}
     return msgspec.json.encode(
         {
-            "model": model,
+            "model": model.name,
             "messages": [
                 {"role": "system", "content": task},
                 {"role": "user", "content": msgspec.json.encode(material).decode()},
             ],
-            "max_completion_tokens": _OUTPUT_LIMIT,
+            "max_completion_tokens": min(_OUTPUT_LIMIT, model.max_output_tokens),
         }
     )
 

@@ -131,9 +131,10 @@ def worded(judged: str) -> Callable[[dict[str, Any]], httpx.Response]:
 
 async def test_a_judge_that_no_budget_holds_does_not_make_the_budget_count_as_exhausted(tmp_path: Path) -> None:
     """Its worst case is more than the whole budget, which holds ten more requests like the client's."""
-    given = organisation(0.012, audits_share=1.0, judges_share=1.0, at_cap="block")
+    given = {"models": models(max_output_tokens=2_000), "routes": audited(judge="medium")}
+    budget = organisation(0.012, audits_share=1.0, judges_share=1.0, at_cap="block")
     upstream = Upstream(worded('{"same": true}'))
-    async with in_process(tmp_path, upstream, routes=audited(judge="medium"), organisation=given) as gateway:
+    async with in_process(tmp_path, upstream, **given, organisation=budget) as gateway:
         await teach(gateway, **BRIEF)
         audit = await gateway.row(kind="audit", refers_to=await hit(gateway, **BRIEF))
         assert audit.verdict == "unclear"
@@ -147,9 +148,10 @@ async def test_a_judge_that_no_budget_holds_does_not_make_the_budget_count_as_ex
 
 
 async def test_no_other_model_judges_in_the_place_of_one_that_is_too_dear(tmp_path: Path) -> None:
-    given = organisation(100, audits_share=0.5, judges_share=0.00012, at_cap="fallback", fallback_model="small")
+    given = {"models": models(max_output_tokens=2_000), "routes": audited(judge="medium")}
+    budget = organisation(100, audits_share=0.5, judges_share=0.00012, at_cap="fallback", fallback_model="small")
     upstream = Upstream(worded('{"same": true}'))
-    async with in_process(tmp_path, upstream, routes=audited(judge="medium"), organisation=given) as gateway:
+    async with in_process(tmp_path, upstream, **given, organisation=budget) as gateway:
         await teach(gateway)
         audit = await gateway.row(kind="audit", refers_to=await hit(gateway))
         assert audit.verdict == "unclear"

@@ -6,9 +6,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from router.catalogue import Model, Tier
 from router.judge import is_seen_whole, is_word, preference, preference_requests, sameness, sameness_requests
 from tests.router.samples import quick
+
+JUDGE = Model(
+    name="judge",
+    tier=Tier.MID,
+    context_tokens=128_000,
+    max_output_tokens=16_384,
+    deployments=(),
+    accepts=frozenset(),
+    takes_tools=False,
+)
 
 
 def said(**fields: Any) -> str:
@@ -72,7 +84,7 @@ def test_who_has_no_word_in_the_first_order_need_not_be_asked_again(text: str, i
 
 
 def test_of_an_answer_that_is_not_shown_to_its_end_nobody_can_say_that_it_is_the_same() -> None:
-    longest = json.loads(json.loads(sameness_requests("judge", "", "x" * 99_999, "")[0])["messages"][1]["content"])["A"]
+    longest = json.loads(json.loads(sameness_requests(JUDGE, "", "x" * 99_999, "")[0])["messages"][1]["content"])["A"]
     assert is_seen_whole(longest, "short")
     assert not is_seen_whole("short", longest + "x")
 
@@ -92,8 +104,15 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 @given(question=st.text(), one=st.text(), other=st.text())
 def test_both_orders_hold_both_answers_as_material(question: str, one: str, other: str) -> None:
     for make in (preference_requests, sameness_requests):
-        bodies = [json.loads(body) for body in make("judge", question, one, other)]
+        bodies = [json.loads(body) for body in make(JUDGE, question, one, other)]
         materials = [json.loads(body["messages"][1]["content"]) for body in bodies]
 
         assert [(m["request"], m["A"], m["B"]) for m in materials] == [(question, one, other), (question, other, one)]
         assert all(body["model"] == "judge" for body in bodies)
+
+
+@pytest.mark.parametrize(("longest", "limit"), [(512, 512), (2_000, 2_000), (128_000, 2_000)])
+def test_a_judge_is_asked_for_no_more_than_its_model_can_write(longest: int, limit: int) -> None:
+    model = replace(JUDGE, max_output_tokens=longest)
+    for make in (preference_requests, sameness_requests):
+        assert [json.loads(body)["max_completion_tokens"] for body in make(model, "", "", "")] == [limit, limit]
