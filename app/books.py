@@ -263,8 +263,9 @@ def _spent_nano(row: LedgerRow) -> int:
     return row.reserved_nano if row.actual_nano is None else row.actual_nano
 
 
-def status_of(error: RouterError) -> Status:
-    """How the row calls it."""
+def status_of(error: Exception) -> Status:
+    """How the row calls it. What nobody has foreseen is a failure of the call."""
     if isinstance(error, UpstreamCut):
         return "upstream_cut"
-    return "upstream_error" if isinstance(error, UpstreamError) else "refused"
+    is_refusal = isinstance(error, RouterError) and not isinstance(error, UpstreamError)
+    return "refused" if is_refusal else "upstream_error"

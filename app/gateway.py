@@ -226,15 +226,15 @@ class Gateway:
             exchange.status = "client_closed"
             await self._books.record(exchange)
             raise
-        except (RouterError, FlightAbandoned):
-            return None
-        except TimeoutError:
-            if not patience.expired():
+        except Exception as error:
+            if isinstance(error, TimeoutError) and patience.expired():
+                too_late = UpstreamTimeout("The time that the client gave was over before an answer came.")
+                exchange.status, exchange.error_class = status_of(too_late), type(too_late).__name__
+                await self._books.record(exchange)
+                raise too_late from None
+            if flight.is_open:
                 raise
-            error = UpstreamTimeout("The time that the client gave was over before an answer came.")
-            exchange.status, exchange.error_class = status_of(error), type(error).__name__
-            await self._books.record(exchange)
-            raise error from None
+            return None  # whatever has made the flight fail is its leader's
         exchange.served = served
         self._cache.joined(exchange.lookup)
         return self._recorded(exchange, flight.follow())
@@ -248,7 +248,9 @@ class Gateway:
                     if event.is_last:
                         await self._books.record(exchange)
                     yield event
-        except RouterError as error:
+        except FlightAbandoned:  # the gateway is stopping
+            raise
+        except Exception as error:
             exchange.status, exchange.error_class = status_of(error), type(error).__name__
             raise
         finally:
@@ -397,7 +399,7 @@ class Gateway:
                         self._store(exchange)
                         self._judging.consider(exchange)
                     yield event
-        except RouterError as error:
+        except Exception as error:
             exchange.status, exchange.error_class = status_of(error), type(error).__name__
             raise
         except (asyncio.CancelledError, GeneratorExit):

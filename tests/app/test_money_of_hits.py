@@ -2,17 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.calls import Calls
 from app.errors import ClientGone
+from app.exchange import Exchange
 from app.warming import Curated
 from eval.savings import Filters, report_of
+from router.chat import ChatEvent
 from router.ledger.reader import open_reservations, verify
+from router.upstream import OpenCall
 from tests.app.in_process import CALLER, PRICES, InProcess, Upstream, answered, in_process, models, soon
 
 WORDINGS = ("How do I reset my password?", "How can I reset a password?", "How could I reset my password?")
@@ -238,6 +242,83 @@ async def test_what_a_provider_does_not_count_is_counted_alike_for_who_led_and_w
         (led,), (joined,) = gateway.rows(disposition="miss"), gateway.rows(disposition="coalesced")
         assert joined.avoided_coalesced_nano == led.actual_nano
         assert led.usage == joined.usage
+        balances(gateway)
+
+
+# --- Errors that nobody foresaw ---------------------------------------------------------------------------------
+
+
+class Stumbling(Calls):
+    """The first call fails in a way that no part of the gateway knows, once somebody has joined it: at once, or after
+    the first event."""
+
+    def __init__(self, calls: Calls, error: Exception, *, at_once: bool) -> None:
+        vars(self).update(vars(calls))
+        self.error = error
+        self.at_once = at_once
+        self.asked = 0
+        self.is_joined = asyncio.Event()
+
+    async def open(self, exchange: Exchange) -> OpenCall:
+        self.asked += 1
+        if self.asked > 1:
+            return await super().open(exchange)
+        if self.at_once:
+            await self._fail()
+        call = await super().open(exchange)
+        call.rest = self._broken_off()
+        return call
+
+    async def _broken_off(self) -> AsyncIterator[ChatEvent]:
+        await self._fail()
+        yield ChatEvent()
+
+    async def _fail(self) -> None:
+        await self.is_joined.wait()
+        raise self.error
+
+
+async def both(gateway: InProcess, stumbling: Stumbling, *, stream: bool) -> list[tuple[Exchange, bytes]]:
+    """What becomes of two who ask the same, of whom the second has joined the first; of a failure, the error."""
+    gateway.services.gateway._calls = stumbling
+    leader = asyncio.create_task(gateway.ask(WORDINGS[0], stream=stream))
+    await soon(lambda: stumbling.asked)
+    follower = asyncio.create_task(gateway.ask(WORDINGS[0], stream=stream))
+    await soon(lambda: [flight for flight in gateway.services.gateway._under_way if flight._listeners == 2])
+    stumbling.is_joined.set()
+    return await asyncio.gather(leader, follower, return_exceptions=True)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("error", [KeyError("a mistake"), TimeoutError("of our own")], ids=["mistake", "timeout"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_has_joined_what_fails_unforeseen_asks_for_himself(
+    tmp_path: Path, stream: bool, error: Exception
+) -> None:
+    async with in_process(tmp_path, Upstream(lambda asked: answered(RIGHT))) as gateway:
+        stumbling = Stumbling(gateway.services.gateway._calls, error, at_once=True)
+        led, (exchange, answer) = await both(gateway, stumbling, stream=stream)
+        assert led is error
+        assert RIGHT.encode() in answer
+        (row,) = gateway.rows(request_id=exchange.request_id)
+        assert (row.status, row.disposition, stumbling.asked) == ("ok", "miss", 2)
+        (failed,) = [row for row in gateway.rows() if row.request_id != exchange.request_id]
+        assert (failed.status, failed.error_class) == ("upstream_error", type(error).__name__)
+        balances(gateway)
+
+
+async def test_streams_that_fail_unforeseen_say_so_to_all_who_follow_and_in_their_rows(tmp_path: Path) -> None:
+    def begun(asked: dict[str, Any]) -> httpx.Response:
+        chunk = {"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": "Choose"}, "finish_reason": None}]}
+        body = f"data: {json.dumps(chunk)}\n\n".encode()
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    async with in_process(tmp_path, Upstream(begun)) as gateway:
+        stumbling = Stumbling(gateway.services.gateway._calls, KeyError("a mistake"), at_once=False)
+        for _, answer in await both(gateway, stumbling, stream=True):
+            assert b"Choose" in answer
+            assert b"a mistake" in answer
+        ends = {row.disposition: (row.status, row.error_class) for row in gateway.rows()}
+        assert ends == {"miss": ("upstream_error", "KeyError"), "coalesced": ("upstream_error", "KeyError")}
         balances(gateway)
 
 
