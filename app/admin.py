@@ -165,7 +165,8 @@ class ContentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @post("/webhooks/cms", status_code=200)
 async def content_changed(request: HttpRequest) -> Response[Any]:
-    """A content system says what has changed."""
+    """A content system says what has changed. It hears of success, too, where that was obeyed before: senders repeat
+    whatever is answered otherwise."""
     services = services_of(request)
     secret = services.settings.secrets.get(WEBHOOK)
     if secret is None:
@@ -173,7 +174,8 @@ async def content_changed(request: HttpRequest) -> Response[Any]:
     body = await body_of(request, services.max_body_bytes)
     webhook_id = verified_id(signing_key(secret), request.headers, body, time.time())
     change = decoded(body, ContentChange)
-    services.webhooks.take(webhook_id, time.time())
+    if not services.webhooks.take(webhook_id, time.time()):
+        return json_answer({"purged": 0, "repeated": True})
     try:
         purged = await services.purge([each.criteria() for each in change.purges()], by="webhook")
         await asyncio.to_thread(services.webhooks.keep, webhook_id, time.time())

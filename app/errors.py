@@ -55,8 +55,8 @@ class WebhookInvalid(Exception):
     """A webhook that was not signed with the configured secret, or not just now."""
 
 
-class WebhookRepeated(Exception):
-    """A webhook that was obeyed already."""
+class WebhookUnderWay(Exception):
+    """A webhook that is being obeyed at this moment."""
 
 
 class PurgeUnwritten(Exception):
@@ -131,8 +131,8 @@ def describe(error: Exception, now_s: float) -> Described:
             return Described(404, _REQUEST, "not_found", said, error.param)
         case WebhookInvalid():
             return Described(403, _REQUEST, "invalid_webhook_signature", said)
-        case WebhookRepeated():
-            return Described(409, _REQUEST, "webhook_repeated", said)
+        case WebhookUnderWay():
+            return Described(409, _REQUEST, "webhook_under_way", said, headers={"retry-after": "5"})
         case PurgeUnwritten():
             return Described(503, _SERVER, "purge_unwritten", said, headers={"retry-after": "5"})
         case FlightAbandoned():

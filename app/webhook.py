@@ -14,7 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from app.errors import WebhookInvalid, WebhookRepeated
+from app.errors import WebhookInvalid, WebhookUnderWay
 from cache import tables
 
 TOLERANCE_S: Final = 300
@@ -72,14 +72,22 @@ class Received:
         with cache_file.connect() as connection:
             known = connection.execute(sa.select(tables.webhooks))
             self._until = {row.id: row.until_us / 1e6 for row in known}
+        self._under_way: set[str] = set()
 
-    def take(self, webhook_id: str, now_s: float) -> None:
-        """Takes note of an id that is to be obeyed. Raises WebhookRepeated if it was there before."""
+    def take(self, webhook_id: str, now_s: float) -> bool:
+        """Takes note of an id; whether it is to be obeyed, because it was not yet. A sender that has not heard that it
+        was sends it again. Raises WebhookUnderWay while nobody knows whether it will be."""
         # A sender's clock may be ahead by the tolerance, so that a timestamp stays good for twice as long.
         self._until = {known: until for known, until in self._until.items() if until >= now_s}
+        if webhook_id in self._under_way:
+            raise WebhookUnderWay(
+                "This `webhook-id` is being obeyed at this moment. Send it again to hear how it ended."
+            )
         if webhook_id in self._until:
-            raise WebhookRepeated("This `webhook-id` was obeyed already: nothing was done again.")
+            return False
         self._until[webhook_id] = now_s + 2 * TOLERANCE_S
+        self._under_way.add(webhook_id)
+        return True
 
     def keep(self, webhook_id: str, now_s: float) -> None:
         """It was obeyed: from now on that outlives the server. May be called from any thread. Raises
@@ -89,7 +97,9 @@ class Received:
         with self._file.begin() as connection:
             connection.execute(t.delete().where(t.c.until_us < int(now_s * 1e6)))
             connection.execute(t.insert().prefix_with("OR REPLACE").values(id=webhook_id, until_us=until_us))
+        self._under_way.discard(webhook_id)
 
     def drop(self, webhook_id: str) -> None:
         """It could not be obeyed."""
         self._until.pop(webhook_id, None)
+        self._under_way.discard(webhook_id)
