@@ -139,7 +139,7 @@ def test_held_out_conversations_get_the_baseline_and_the_report_measures_the_dif
 def test_a_replay_says_what_another_configuration_would_have_cost(
     gateway: RunningGateway, provider: Provider, upstream: Provider, tmp_path: Path
 ) -> None:
-    ask(gateway, gateway.key(route="plain"))
+    cheaper = served(ask(gateway, gateway.key(route="plain")))  # which one depends on what was asked before
     other = tmp_path / "other.toml"
     other.write_text(scripted(upstream) + route("plain", cache=OFF, strategy="pinned"), encoding="utf-8")
 
@@ -147,7 +147,7 @@ def test_a_replay_says_what_another_configuration_would_have_cost(
 
     assert found.returncode == 0, found.stderr
     (compared,) = json.loads(found.stdout)["routing"]
-    assert compared["recorded"]["served"] == {"small": 1}
+    assert compared["recorded"]["served"] == {cheaper: 1}
     assert compared["replayed"]["served"] == {"large": 1}
     assert compared["replayed"]["cost_nano"] > compared["recorded"]["cost_nano"]
 
