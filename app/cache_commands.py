@@ -129,8 +129,8 @@ def certify(as_json: bool) -> None:
     in one stretch of evidence (some 20,000 labels) the chance that it is ever shown too low is 5 % or less, so over a
     life of many stretches some will. `with unclear` counts every unclear label as wrong. `learnt unserved` are fresh
     answers to questions that were not served from the cache: they say whether a stored one would have been right, and
-    open a route that is `learning`. A route serves what is at least `kappa` probably right. Without a server: what one
-    would start with.
+    open a route that is `learning`. How many more that takes its reason tells, as far as they show. A route serves what
+    is at least `kappa` probably right. Without a server: what one would start with.
     """
     settings = settings_of_command()
     if (server := running_server(settings)) is not None:

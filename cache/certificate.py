@@ -48,9 +48,9 @@ other; "failed" is left out of both. Leaving out assumes that labels fail regard
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from math import exp, inf, sqrt
+from math import ceil, exp, floor, inf, log, sqrt
 from typing import Final, Literal, Self
 
 import msgspec
@@ -296,6 +296,37 @@ def audit_propensity(p: float, share: float, max_wrong: float) -> float:
     than `share`: the bets are as small as the smallest propensity in use, so going below would cost more than it saves.
     """
     return min(1.0, share * min(2.0, max(1.0, sqrt((1 - p) / max_wrong))))
+
+
+def labels_to_go(account: Floats, coefficients: Floats, budget: float, wrong: float, target: float) -> float:
+    """How many more labels bring an account against "the risk is the budget or more" to its target, if this share of
+    them is wrong; infinite if no number does. `account` and `coefficients` are of its upper bets; wrong labels come
+    evenly, so that each bet grows by the same factor with each label."""
+    right, lost = np.log1p(coefficients * budget), np.log1p(-coefficients * (1 - budget))
+    growth = (1 - wrong) * right + wrong * lost
+    worth = np.log(np.maximum(account * UPPER_WEIGHTS, _DUST))
+
+    def reaches(labels: float) -> bool:
+        return bool(np.logaddexp.reduce(worth + labels * growth) >= log(target))
+
+    if reaches(0):
+        return 0.0
+    if growth.max() <= 0:
+        return inf
+    enough = 1.0
+    while not reaches(enough):
+        enough *= 2
+    few = 0.0  # the account is convex in the number of labels, so that it comes to its target once
+    while enough - few > 0.5:
+        half = (few + enough) / 2
+        few, enough = (few, half) if reaches(half) else (half, enough)
+    return enough
+
+
+def rounded(number: float, to: Callable[[float], int]) -> int:
+    """With two digits that count; `to` is `floor` or `ceil`."""
+    unit = int(10 ** max(len(str(ceil(number))) - 2, 0))
+    return to(number / unit) * unit
 
 
 _VERSION: Final = 1
@@ -816,9 +847,10 @@ class Certifier:
 
     def _reason(self, shown: float, bound: float, alarms: tuple[Alarm, ...]) -> str:
         budget = f"{self.terms.max_wrong:.2%} wrong per {self.terms.per}"
+        prospect = self._prospect() if self.state == "learning" else ""
         said = {
             "learning": f"Nothing is served semantically until {budget} is certified; fresh answers tell meanwhile "
-            "whether stored ones would have been right.",
+            f"whether stored ones would have been right.{prospect}",
             "exact-only": f"The evidence is against {budget} at any kappa; requests go upstream, and their answers are "
             "new evidence.",
             "uncertified": f"Served on an estimate from kappa {shown} on: {budget} is not certified yet.",
@@ -828,6 +860,41 @@ class Certifier:
         }[self.state]
         sayings = _SAYINGS if self._since_label >= STALE_HITS else {**_SAYINGS, "stale": _UNREACHED}
         return " ".join([said, *(sayings[alarm] for alarm in alarms)])
+
+    def _prospect(self) -> str:
+        """How far a closed route is from its first certificate, at the rate of wrong labels so far: at that start of
+        the grid which would be reached first. Nothing, where no label has come yet."""
+        weight, wrong, _ = self._labels.tolist()
+        _, levels = fixed_sequence(self._evidence(), STARTS, self.terms.delta)
+        prospects = []
+        for row in STARTS:
+            rate = wrong[row] / max(weight[row], 1.0)
+            if self.terms.per == "request":  # each is evidence, also one that is below this kappa
+                served, labels_each = (self._demand[0, [row, 0]] / max(self._all_requests, 1.0)).tolist()
+                rate *= served
+            elif weight[row] >= 1:
+                labels_each = weight[0] / weight[row]
+            else:
+                continue
+            more = self._more(row, rate, MARGIN / levels[row])
+            is_endless = more * labels_each > self.terms.window / 2  # no stretch is sure to hold more
+            prospects.append((is_endless, more * labels_each, more, row))
+        if not prospects or weight[0] < 1:
+            return ""
+        is_endless, _, more, row = min(prospects)
+        counted = "more requests" if self.terms.per == "request" else "more"
+        at_least = f"at least {max(rounded(self._more(row, 0.0, 1 / levels[row]), floor), 1):,}"
+        share = f"{wrong[row] / weight[row]:.2%} were" if wrong[row] else "none was"
+        said = f" Of the latest labels at kappa {KAPPAS[row]} or above ({weight[row]:,.0f}) {share} wrong; "
+        if not wrong[row]:
+            return f"{said}it takes {at_least} {counted}."
+        if is_endless:
+            return f"{said}at this rate there is no end in sight, and it takes {at_least} {counted}."
+        return f"{said}at this rate it takes about {rounded(more, ceil):,} {counted}, {at_least}."
+
+    def _more(self, row: int, wrong: float, target: float) -> float:
+        account = self._wealth[0, 1 + row, 0, _BUDGET, :_UPPER]
+        return labels_to_go(account, self._bets[_BUDGET, :_UPPER], self.terms.max_wrong, wrong, target)
 
 
 _SAYINGS: Final[dict[Alarm, str]] = {

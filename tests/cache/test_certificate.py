@@ -1,11 +1,12 @@
 """What a certificate promises: the bounds hold whenever one looks, and kappa follows from evidence alone."""
 
 import ast
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,6 +34,7 @@ from cache.certificate import (
     audit_propensity,
     bets,
     fixed_sequence,
+    labels_to_go,
     lower_bound,
     settle,
     upper_bound,
@@ -845,3 +847,86 @@ def test_the_certificate_has_no_clock_no_chance_and_no_file_to_ask() -> None:
         "zlib",
     }  # fmt: skip
     assert "np.random" not in source
+
+
+# How far away a certificate is
+
+
+def upper_account() -> tuple[Floats, Floats]:
+    """A new account against a risk of the budget, and its bets."""
+    return np.ones(UPPER), bets(np.array([BUDGET]))[0, :UPPER]
+
+
+def said_of_the_way(certifier: Certifier) -> tuple[int | None, int]:
+    """After how many labels, by its own words, it will be certified at the rate so far, and at best."""
+    told = certifier.certificate().reason
+    about = re.search("it takes about ([0-9,]+) more", told)
+    at_least = re.search("at least ([0-9,]+)", told)
+    assert at_least is not None, told
+    return (int(about[1].replace(",", "")) if about is not None else None), int(at_least[1].replace(",", ""))
+
+
+@pytest.mark.parametrize("wrong_every", [0, 1000, 300, 200])
+def test_labels_to_go_are_as_many_as_an_account_needs_if_wrong_ones_come_evenly(wrong_every: int) -> None:
+    account, coefficients = upper_account()
+    needed = labels_to_go(account, coefficients, BUDGET, 1 / wrong_every if wrong_every else 0.0, 75.0)
+    wealth, count = np.ones((1, UPPER)), 0
+    while float(wealth[0] @ UPPER_WEIGHTS) < 75.0:
+        count += 1
+        is_wrong = wrong_every > 0 and count % wrong_every == wrong_every // 2
+        settle(wealth, 1 + coefficients * (BUDGET - is_wrong), NO_CAP)
+    assert needed == pytest.approx(count, rel=0.1)
+
+
+def test_there_is_no_end_where_as_many_are_wrong_as_the_budget_allows() -> None:
+    account, coefficients = upper_account()
+    assert labels_to_go(account, coefficients, BUDGET, BUDGET, 75.0) == inf
+    assert labels_to_go(account, coefficients, BUDGET, 0.5, 75.0) == inf
+    assert labels_to_go(account, coefficients, BUDGET, 0.5, 0.9) == 0
+
+
+@pytest.mark.parametrize("p", [0.999, 0.98, 0.9])
+@pytest.mark.parametrize("wrong_every", [0, 400, 250])
+@pytest.mark.parametrize("per", ["hit", "request"])
+def test_a_closed_route_says_at_least_how_many_labels_it_takes(
+    p: float, wrong_every: int, per: Literal["hit", "request"]
+) -> None:
+    certifier = Certifier(Terms(per=per))
+    told: dict[int, int] = {}
+    count = 0
+    while certifier.state == "learning":
+        if count and count % 50 == 0:
+            told[count] = said_of_the_way(certifier)[1]
+        count += 1
+        certifier.record(free("wrong" if wrong_every and count % wrong_every == wrong_every // 2 else "right", p))
+    assert len(told) >= 8
+    assert all(at + at_least <= count for at, at_least in told.items())
+
+
+@pytest.mark.parametrize("wrong", [1, 2])
+def test_what_a_closed_route_says_that_it_takes_is_what_it_takes_if_as_many_are_wrong_as_before(wrong: int) -> None:
+    needed = []
+    for seed in range(20):
+        certifier = fed(free("wrong" if number < wrong else "right") for number in range(500))
+        about, _ = said_of_the_way(certifier)
+        chance = np.random.default_rng(seed)
+        while certifier.state == "learning":
+            certifier.record(free("wrong" if chance.random() < wrong / 500 else "right"))
+        needed.append(certifier.certificate().free - 500)
+    assert about == pytest.approx(np.mean(needed), rel=0.4)
+
+
+def test_a_closed_route_with_too_many_wrong_labels_says_that_there_is_no_end_in_sight() -> None:
+    certifier = fed(free("wrong" if number % 100 == 50 else "right") for number in range(1_000))
+    assert certifier.state == "learning"
+    assert "1.00% were wrong; at this rate there is no end in sight" in certifier.certificate().reason
+
+
+def test_without_a_label_nothing_is_said_of_how_many_it_takes() -> None:
+    for certifier in (fed([]), fed([free("failed")] * 50), fed([free(p=0.6)] * 50)):
+        assert certifier.certificate().reason.endswith("would have been right.")
+
+
+def test_only_a_closed_route_says_how_many_labels_it_takes() -> None:
+    for certifier in (opened(), fed([audit()] * 20, start="prior")):
+        assert "it takes" not in certifier.certificate().reason
