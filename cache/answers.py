@@ -50,6 +50,10 @@ CLEAR_AFTER: Final = 40
 CLARITY_MEMORY: Final = 1000
 """and over about so many lately."""
 _SCOPES_KNOWN: Final = 10_000
+ELSEWHERE_BELOW: Final = 0.2
+"""An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
+says, differs from that group. Where answers to one question had been put into two groups on purpose, it was called so
+of none in 1,000, though many were worded too freely to be recognised."""
 MERGE_AT_LEAST: Final = 0.8
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
@@ -271,18 +275,44 @@ class Answers:
     def _compare(self, answer: str, vector: Vector, wording: Wording) -> float:
         return self.comparison.sameness(answer, wording.text, float(wording.vector @ vector))
 
-    async def verdict(self, group: Group, answer: str, vector: Vector, served: str | None = None) -> Verdict:
-        """What an audit says of a group of which `served` was served, or anything, and a fresh answer."""
-        by_group = await self._verdict_on_group(group, answer, vector)
-        if served is None:
-            return by_group
+    async def verdict(
+        self, group: Group, answer: str, vector: Vector, served: str | None = None, own: int | None = None
+    ) -> Verdict:
+        """What an audit says of a group of which `served` was served, or anything, and a fresh answer, which may have
+        founded the group `own`."""
+        verdict = await self._verdict_on_group(group, answer, vector)
         wordings = self._neighbourhood.groups.wordings(group.id)
-        if [wording.text for wording in wordings] == [served]:
-            return by_group
-        wording = next((each for each in wordings if each.text == served), None)
-        cosine = float((wording.vector if wording is not None else await self.vector(served)) @ vector)
-        await self.turn()
-        return sameness.served_verdict(by_group, self.comparison.verdict(answer, served, cosine))
+        if served is not None and [wording.text for wording in wordings] != [served]:
+            wording = next((each for each in wordings if each.text == served), None)
+            if wording is None:
+                wording = Wording(served, await self.vector(served))
+                wordings = [*wordings, wording]
+            await self.turn()
+            by_served = self.comparison.verdict(answer, served, float(wording.vector @ vector))
+            verdict = sameness.served_verdict(verdict, by_served)
+            if by_served == "same":
+                return verdict
+        if verdict == "unclear" and await self._says_another(group, wordings, answer, vector, own):
+            return "different"
+        return verdict
+
+    async def _says_another(
+        self, group: Group, wordings: Sequence[Wording], answer: str, vector: Vector, own: int | None
+    ) -> bool:
+        """Whether an answer that is hardly any of a group's wordings plainly says what another group says, one that it
+        has not founded itself."""
+        if max(await self._each(answer, vector, wordings), default=1.0) >= ELSEWHERE_BELOW:
+            return False
+        link_at = self._clarity_of(group.scope).at_least(self.comparison.link_at)
+        others = [
+            each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
+        ]
+        if not others or others[0][1] < link_at:
+            return False
+        for other in self._neighbourhood.groups.wordings(others[0][0].id)[:MERGE_BY]:
+            if max(await self._each(other.text, other.vector, wordings), default=1.0) >= sameness.UNSURE:
+                return False  # the groups may be one
+        return True
 
     async def verdict_in_full(self, answer: str, vector: Vector, served: str | None) -> Verdict:
         """What an audit says of a fresh answer and the one that was served, by their words alone."""

@@ -154,7 +154,8 @@ class Learning:
         if judgement is None or judgement.group is None or lesson.is_labelled:
             return
         await self._turn()
-        verdict = await self.verdict(judgement.group, answer, self._candidate(judgement))
+        own = lesson.founded.group_id if lesson.founded is not None else None
+        verdict = await self.verdict(judgement.group, answer, self._candidate(judgement), own)
         if verdict is None:
             return
         if judgement.neighbour is not None:
@@ -223,9 +224,10 @@ class Learning:
         found = self._holdings.store.by_anchor(anchor_id) if anchor_id is not None else None
         return self._holdings.answer(found[1].id) if found is not None else None
 
-    async def verdict(self, group_id: int, answer: str, served: str | None) -> Verdict | None:
-        """Whether a fresh answer says what was served of the group, or what the group says if that cannot be told; None
-        if the group has gone. Groups keep the beginning of a long answer, which tells nothing of the rest."""
+    async def verdict(self, group_id: int, answer: str, served: str | None, own: int | None = None) -> Verdict | None:
+        """Whether a fresh answer, which may have founded the group `own`, says what was served of the group, or what
+        the group says if that cannot be told; None if the group has gone. Groups keep the beginning of a long answer,
+        which tells nothing of the rest."""
         group = self._holdings.group(group_id)
         if group is None:
             return None
@@ -238,7 +240,7 @@ class Learning:
         if max(map(len, (answer, served or group.answer))) >= LONGEST_FOUNDER:
             verdict = await self._answers.verdict_in_full(answer, vector, served)
         else:
-            verdict = await self._answers.verdict(group, answer, vector, served)
+            verdict = await self._answers.verdict(group, answer, vector, served, own)
         return verdict if self._holdings.group(group_id) is group else None
 
     def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:

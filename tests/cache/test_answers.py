@@ -223,6 +223,41 @@ async def test_what_agrees_with_the_wording_that_was_served_is_never_different()
     assert await answers.verdict(group, "a third", pointing(2), "served") == "unclear"
 
 
+def beside_another(comparison: Comparison) -> Answers:
+    """Knows two groups, one of them of two wordings."""
+    answers = two_wordings(comparison)
+    answers._neighbourhood.groups.add(Group(3, SCOPE, b"3", "other side"), pointing(9))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [(0.15, 0.99, "different"), (0.15, 0.8, "unclear"), (0.25, 0.99, "unclear")],
+    ids=["says the other", "perhaps says the other", "may say this one"],
+)
+async def test_an_answer_that_plainly_says_what_another_group_says_differs_from_one_that_it_hardly_says(
+    one: float, other: float, verdict: Verdict
+) -> None:
+    answers = beside_another(Read(one=one, another=0.15, other=other, served=0.15))
+    group = answers._neighbourhood.groups[1]
+    assert await answers.verdict(group, "a third", pointing(2)) == verdict
+    assert await answers.verdict(group, "a third", pointing(2), "served") == verdict
+
+
+async def test_a_group_that_an_answer_has_founded_says_nothing_of_it() -> None:
+    answers = beside_another(Read(one=0.15, another=0.15, other=0.99))
+    assert await answers.verdict(answers._neighbourhood.groups[1], "a third", pointing(2), own=3) == "unclear"
+
+
+async def test_two_groups_whose_wordings_are_alike_are_no_evidence_of_a_difference() -> None:
+    class Alike(Read):
+        def sameness(self, one: str, two: str, cosine: float) -> float:
+            return 0.7 if one.startswith("other") else super().sameness(one, two, cosine)
+
+    answers = beside_another(Alike(one=0.15, another=0.15, other=0.99))
+    assert await answers.verdict(answers._neighbourhood.groups[1], "a third", pointing(2)) == "unclear"
+
+
 async def test_groups_that_an_answer_has_linked_become_one_unless_their_wordings_speak_against_it() -> None:
     for sameness, is_one in ((0.85, True), (0.6, False)):
         answers = two_wordings(Read(one=sameness, another=sameness, other=sameness))
