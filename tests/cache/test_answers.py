@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.answers import Answers, Clarity, Comparison, EqualComparison, Verdict, WordedComparison
+from cache.answers import Answers, Clarity, Comparison, EqualComparison, WordedComparison
 from cache.encoder import Encoder
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
+from cache.sameness import Verdict
 from tests.cache.asking import PLAIN, ByLabel, Compass, Keep, Kept, ask, pointing
 
 SCOPE = b"s" * 32
