@@ -5,7 +5,8 @@ Three levels: `none` (no lookup, no store, no coalescing), `exact` (only for the
 words for "my" and "today", and hold everything else to the same text.
 
 Owns the reasons, their order and what the form of a request says. What a text says is told by `cache/asker.py`,
-`cache/moment.py`, `cache/variety.py` and `cache/context.py`, all from one reading of it (`cache/reading.py`).
+`cache/moment.py`, `cache/variety.py` and `cache/context.py`, all from one reading of it (`cache/reading.py`); of what
+they let pass, `cache/prompt_kind.py` tells what it is in all likelihood.
 """
 
 import re
@@ -17,8 +18,9 @@ from msgspec import Struct
 from cache.asker import asks_of_oneself, identifies
 from cache.context import lacks_antecedent, points_back
 from cache.moment import depends_on_the_moment
+from cache.prompt_kind import likely_kinds
 from cache.query import Query
-from cache.reading import read, rule, word_set
+from cache.reading import Reading, read, rule, word_set
 from cache.scope import Split
 from cache.variety import asks_for_a_work, asks_for_chance
 
@@ -98,6 +100,10 @@ _TOOL_FIELDS: Final = ("tools", "functions")
 LONGEST_QUESTION: Final = 2000
 """In characters. Of a longer text only the beginning and the end are looked at, so that no text can hold up the
 event loop, and it is never served semantically."""
+
+LIKELY_AT: Final = 0.85
+"""How likely a prompt must be no cacheable one to be kept out by its wording alone. Of writers that the classifier had
+not seen, some 2 % of the cacheable prompts are kept out with it."""
 
 _GREETINGS: Final = word_set(
     "hi hello hey there ok okay thanks thank you thx cheers bye goodbye good morning evening afternoon night great yo sure yes no lol cool nice perfect"
@@ -188,21 +194,32 @@ def _of_words(text: str, has_earlier_turns: bool, shares_personal: bool = False)
 
 
 def _reason(text: str, has_earlier_turns: bool, shares_personal: bool = False) -> Reason:
-    """The first that applies, the strictest first."""
     is_long = len(text) > LONGEST_QUESTION
     if is_long:
         text = f"{text[: LONGEST_QUESTION // 2]} {text[-LONGEST_QUESTION // 2 :]}"
     reading = read(text)
+    strictest = _never_shared(reading, shares_personal)
+    if strictest is None and has_earlier_turns:
+        return "earlier-turns"
+    if strictest is None and is_long:
+        return "long"
+    return strictest or _held_to_its_text(reading) or _likely(reading, shares_personal)
+
+
+def by_rules(reading: Reading, *, shares_personal: bool = False) -> Reason:
+    """What the rules say of a short first turn: the first that applies, the strictest first."""
+    return _never_shared(reading, shares_personal) or _held_to_its_text(reading)
+
+
+def _never_shared(reading: Reading, shares_personal: bool) -> Reason | None:
     if identifies(reading) or (not shares_personal and asks_of_oneself(reading)):
         return "personal"
     if depends_on_the_moment(reading):
         return "volatile"
-    if asks_for_chance(reading):
-        return "sampling"
-    if has_earlier_turns:
-        return "earlier-turns"
-    if is_long:
-        return "long"
+    return "sampling" if asks_for_chance(reading) else None
+
+
+def _held_to_its_text(reading: Reading) -> Reason:
     if points_back(reading):
         return "follow-up"
     if len(reading.text) < 8 or len(reading.order) < 2 or reading.words <= _GREETINGS:
@@ -211,9 +228,15 @@ def _reason(text: str, has_earlier_turns: bool, shares_personal: bool = False) -
         return "other-language"
     if lacks_antecedent(reading):
         return "follow-up"
-    if asks_for_a_work(reading):
-        return "creative"
-    return ""
+    return "creative" if asks_for_a_work(reading) else ""
+
+
+def _likely(reading: Reading, shares_personal: bool) -> Reason:
+    """What a text is in all likelihood that no rule keeps out."""
+    kinds = likely_kinds(reading)
+    if shares_personal:
+        del kinds["personal"]
+    return max(kinds, key=kinds.__getitem__) if sum(kinds.values()) >= LIKELY_AT else ""
 
 
 def content_class(text: str) -> ContentClass:

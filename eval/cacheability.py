@@ -58,6 +58,8 @@ class Prompt(Struct, frozen=True):
     label: Label = msgspec.field(name="class")
     part: Part = msgspec.field(name="split")
     earlier: tuple[dict[str, Any], ...] = ()
+    writer: int = 0
+    """Who wrote it; 0 = who wrote the rules."""
 
 
 class ClassMeasure(Struct, frozen=True):
@@ -139,11 +141,16 @@ class BareFollowUps(Struct, frozen=True):
 
 
 def measure_cacheability(path: Path, part: Part | None = None) -> CacheabilityReport:
-    """Precision and recall per class over a file of labelled prompts, one JSON object a line. `part` None
-    means all of them. Raises `msgspec.ValidationError` on a line that is none."""
+    """Precision and recall per class over a file of labelled prompts, as read_prompts()."""
+    return measure(read_prompts(path, part))
+
+
+def read_prompts(path: Path, part: Part | None = None) -> list[Prompt]:
+    """A file of labelled prompts, one JSON object a line. `part` None means all of them. Raises
+    `msgspec.ValidationError` on a line that is none."""
     decoder = msgspec.json.Decoder(Prompt)
     prompts = [decoder.decode(line) for line in path.read_bytes().splitlines() if line.strip()]
-    return measure(prompt for prompt in prompts if part in (None, prompt.part))
+    return [prompt for prompt in prompts if part in (None, prompt.part)]
 
 
 def measure(prompts: Iterable[Prompt]) -> CacheabilityReport:
