@@ -236,7 +236,10 @@ def _likely(reading: Reading, shares_personal: bool) -> Reason:
     kinds = likely_kinds(reading)
     if shares_personal:
         del kinds["personal"]
-    return max(kinds, key=kinds.__getitem__) if sum(kinds.values()) >= LIKELY_AT else ""
+    if sum(kinds.values()) < LIKELY_AT:
+        return ""
+    likeliest, _ = max(kinds.items(), key=lambda kind: kind[1])
+    return likeliest
 
 
 def content_class(text: str) -> ContentClass:

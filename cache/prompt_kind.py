@@ -29,8 +29,8 @@ _MOST: Final = 50.0
 
 
 def grams(reading: Reading) -> set[str]:
-    """The words and signs of a text, alone and each with the next. Of a number only its length counts: up to two digits,
-    four, more."""
+    """The words and signs of a text, alone and each with the next. Of a number only its length counts: up to two
+    digits, four, more."""
     tokens = [_BEGIN, *[_token(word) for word in _TOKEN.findall(reading.line)], _END]
     return {*tokens, *[f"{one} {two}" for one, two in pairwise(tokens)]}
 

@@ -14,6 +14,7 @@ from cache.cacheability import (
     Cacheability,
     Level,
     Reason,
+    by_rules,
     cacheability,
     content_class,
     is_follow_up,
@@ -21,6 +22,7 @@ from cache.cacheability import (
     is_volatile,
 )
 from cache.query import CachePolicy, Directives, Query
+from cache.reading import read as reading_of
 from cache.scope import split
 from tests.cache.asking import ask
 from tests.running import ROOT
@@ -457,6 +459,43 @@ def test_a_question_about_health_in_general_is_for_everybody(text: str) -> None:
 def test_a_route_whose_bot_knows_nobody_may_share_its_answers_to_personal_questions(text: str) -> None:
     assert judged(ask(text, policy=CachePolicy(personal="share"))).level == "semantic"
     assert judged(ask(text, policy=CachePolicy(personal="bypass"))).level == "none"
+
+
+PERSONAL_BY_NO_RULE = """\
+still waiting on the refund for the dishwasher
+charged me twice for the same pair of boots??
+the direct debit went up without anybody asking me
+membership got cancelled without anyone asking me
+results from the blood draw on Tuesday in yet?
+Take the onion rings off the order I just placed please
+bought the season pass, nothing unlocked
+plumber was due between 8 and 12, it's 2 pm
+transcript still missing the summer chemistry credits
+send me another card reader, this one is dead
+the cashback promised in the shop isn't on the invoice
+what's still missing from the housing benefit application
+am I able to bring a guest on the tier I have""".splitlines()
+
+VOLATILE_BY_NO_RULE = """\
+When's the next free slot at the registration office
+Is the M4 line running normally again
+whens the next base rate decision
+how's the pollen count outside
+Which station still has bikes near Waterloo?""".splitlines()
+
+
+@pytest.mark.parametrize("text", PERSONAL_BY_NO_RULE)
+def test_what_is_personal_in_all_likelihood_is_never_cached_unless_the_route_shares_it(text: str) -> None:
+    assert by_rules(reading_of(text)) == ""
+    assert judged(ask(text)) == Cacheability("none", "personal")
+    assert judged(ask(text, policy=CachePolicy(personal="share"))) == Cacheability("semantic", "")
+
+
+@pytest.mark.parametrize("text", VOLATILE_BY_NO_RULE)
+def test_what_is_volatile_in_all_likelihood_is_never_cached_whatever_the_route_shares(text: str) -> None:
+    assert by_rules(reading_of(text)) == ""
+    for personal in ("bypass", "share"):
+        assert judged(ask(text, policy=CachePolicy(personal=personal))) == Cacheability("none", "volatile")
 
 
 @pytest.mark.parametrize("text", PERSONAL)

@@ -1,7 +1,7 @@
 from cache.prompt_kind import Weights, grams, shipped_weights
 from cache.reading import read
-from eval.cacheability import Prompt
-from eval.prompt_kind import fit, to_json
+from eval.cacheability import Prompt, read_prompts
+from eval.prompt_kind import DATA, fit, prompts_to_fit, to_json
 
 
 def test_the_shipped_weights_are_written_as_the_fit_writes_them() -> None:
@@ -27,3 +27,14 @@ def test_a_fit_tells_kinds_apart_by_what_their_prompts_have_in_common() -> None:
     found = {text: weights.probabilities(grams(read(text))) for text in ("did the lamp arrive", "how does a lamp work")}
     assert found["did the lamp arrive"]["personal"] > 0.5
     assert sum(found["how does a lamp work"].values()) < 0.5
+
+
+def test_no_text_of_a_test_part_is_fitted_on() -> None:
+    held_out = {
+        prompt.text.casefold()
+        for name in ("prompts", "others")
+        for prompt in read_prompts(DATA / "cacheability" / f"{name}.jsonl", "test")
+    }
+    fitted = {prompt.text.casefold() for prompt in prompts_to_fit()}
+    assert len(held_out) > 1_000
+    assert not held_out & fitted
