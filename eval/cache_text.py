@@ -438,10 +438,10 @@ def _categories(title: str, hint: str, categories: Sequence[CategoryFigures]) ->
 def _cacheability(report: CacheReport) -> Iterable[Sheet]:
     yield _classes(f"Cacheability, {report.cacheability.prompts} prompts of the test half", report.cacheability)
     others = report.cacheability_of_others
-    yield _classes(f"Cacheability, {others.prompts} prompts by a writer who had not seen the rules", others)
+    yield _classes(f"Cacheability, {others.prompts} prompts by writers who had not seen the rules", others)
     if report.follow_ups is not None:
         yield Sheet(
-            "Follow-ups of TREC CAsT, by the rules alone",
+            "Follow-ups of TREC CAsT, by wording alone",
             f"With their own earlier turns {report.follow_ups.semantic_in_context} of {report.follow_ups.follow_ups:,} "
             f"are looked up semantically, and {report.follow_ups.crossings} have the scope of a conversation that "
             "went otherwise.",

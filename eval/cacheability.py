@@ -1,4 +1,4 @@
-"""How well the rules of `cache/cacheability.py` tell what may be cached, on labelled prompts and on conversations.
+"""How well `cache/cacheability.py` tells what may be cached, on labelled prompts and on conversations.
 
 Calls the same functions as production, with no server, no encoder and no clock. Owns the measure and its tables;
 refuses to know the rules.
@@ -67,9 +67,9 @@ class ClassMeasure(Struct, frozen=True):
 
     label: Label
     precision: Share
-    """Of the prompts that the rules put into this class, how many belong there."""
+    """Of the prompts that were put into this class, how many belong there."""
     recall: Share
-    """Of the prompts of this class, how many the rules put there."""
+    """Of the prompts of this class, how many were put there."""
     handled: Share
     """Of the prompts of this class, how many get a level that is right for it, for whatever reason."""
 
