@@ -188,6 +188,11 @@ class Answers:
         self._clarity: OrderedDict[bytes, Clarity] = OrderedDict()
         """Of the scopes that were last learnt from; kept in memory only."""
 
+    def begin(self, answer: str) -> None:
+        """Lets the encoder begin with an answer whose vector will soon be asked for."""
+        for chunk in sameness.chunks(answer[:LONGEST_FOUNDER]):
+            self._encoder.encode(chunk).close()  # the pass goes on, and is shared with whoever asks for it
+
     async def vector(self, answer: str) -> Vector:
         """A vector of the whole answer: the mean of its parts that fit the encoder, at unit norm. A function of
         the text alone."""

@@ -41,11 +41,16 @@ _LIKELY: Final = 0.6
 _STEP_S: Final = 200e-6
 """After so much work requests go first;"""
 _PATIENCE: Final = 32
-"""So many rounds of the event loop a step waits for a quiet one,"""
-_BACKLOG: Final = 8
-"""less so many for each answer that waits."""
+"""so many rounds of the event loop a step waits for a quiet one."""
+_BACKLOG: Final = 4
+"""With so many answers waiting it waits for one round, and may then take as long as that: else it would get no more
+than a step of each round of requests that never pause, however long their rounds are,"""
+_ROUND_AT_MOST_S: Final = 0.01
+"""but not so long that both take more than this."""
 _QUIET_S: Final = 50e-6
 """A round that takes no longer had nothing else to do."""
+_AHEAD: Final = 4
+"""So many answers are with the encoder while one is compared with others."""
 
 
 class Lesson(Struct, frozen=True):
@@ -88,9 +93,13 @@ class Learning:
         self.skipped = 0
         """Fresh answers from which nothing was learned, because too many waited."""
         self._waiting: deque[Lesson] = deque()
+        self._begun: deque[Lesson] = deque()
+        """What is learned next; the encoder has the answers already."""
         self._worker: asyncio.Task[None] | None = None
         self._resumed_s = 0.0
-        """When requests last went first, by the performance counter."""
+        """When requests last went first, by this thread's processor time,"""
+        self._step_s = _STEP_S
+        """and how soon they do again."""
 
     def soon(self, lesson: Lesson) -> bool:
         """Learns in the background, once requests no longer want all of the processor; False if too much waits already:
@@ -116,30 +125,46 @@ class Learning:
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
-                lesson = self._waiting.popleft()
+            while self._waiting or self._begun:
                 try:
-                    await self._learn(lesson)
+                    await self._begin()
+                    if self._begun:
+                        await self._learn(self._begun.popleft())
                 except Exception as error:  # noqa: BLE001  learning must never stop serving; counted by on_fault
                     self._on_fault(error)
         finally:
             self._worker = None
 
+    async def _begin(self) -> None:
+        """Hands answers to the encoder, so that its threads are at work while others are compared here."""
+        while self._waiting and len(self._begun) <= _AHEAD:
+            await self._turn()
+            if not self._waiting:  # skipped meanwhile
+                return
+            lesson = self._waiting.popleft()
+            self._begun.append(lesson)
+            if lesson.founded is not None:
+                self._answers.begin(lesson.answer)
+
     async def _turn(self) -> None:
         """Lets requests go first, unless they just have: a step is up to a good part of a millisecond. Returns after a
         round of the event loop in which nobody else had anything to do, as while a text is encoded; or after so many
-        that it cannot wait."""
+        that it cannot wait. The more answers wait, the sooner, and the longer it is until the next turn."""
         while self._is_busy() and not self._is_settling:  # noqa: ASYNC110  nobody says when that ends
             await asyncio.sleep(_STANDS_BACK_S)
-        began = time.perf_counter()
-        if began - self._resumed_s < _STEP_S:
+        began = time.thread_time()
+        if began - self._resumed_s < self._step_s:
             return
-        for _ in range(max(_PATIENCE - _BACKLOG * len(self._waiting), 1)):
+        urgency = min((len(self._waiting) + len(self._begun)) / _BACKLOG, 1.0)
+        round_s = 0.0
+        for _ in range(max(round(_PATIENCE * (1 - urgency)), 1)):
             await asyncio.sleep(0)
-            self._resumed_s = time.perf_counter()
-            if self._resumed_s - began < _QUIET_S:
-                return
+            self._resumed_s = time.thread_time()
+            round_s = self._resumed_s - began
+            if round_s < _QUIET_S:
+                break
             began = self._resumed_s
+        self._step_s = max(min(urgency * round_s, _ROUND_AT_MOST_S - round_s), _STEP_S)
 
     async def _learn(self, lesson: Lesson) -> None:
         """Links the answer with the group that says the same, if its entry founded one of its own, and forgets what

@@ -210,6 +210,16 @@ async def test_a_cancelled_waiter_harms_no_other(gated: tuple[Encoder, GatedSess
     await busy
 
 
+async def test_a_pass_that_was_begun_beforehand_is_shared_with_whoever_asks(
+    gated: tuple[Encoder, GatedSession],
+) -> None:
+    encoder, session = gated
+    encoder.encode("beforehand").close()
+    session.gate.set()
+    assert (await encoder.encode("beforehand")).shape == (encoder.dim,)
+    assert session.passes == 1
+
+
 async def test_a_pass_that_all_have_left_still_serves_the_next_caller(gated: tuple[Encoder, GatedSession]) -> None:
     encoder, session = gated
     only = asyncio.create_task(encoder.encode("abandoned"))

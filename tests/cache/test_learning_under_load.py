@@ -82,6 +82,20 @@ async def test_learning_keeps_up_with_requests_that_never_pause(kept: Kept) -> N
     assert kept.count("groups") == 1
 
 
+async def test_where_many_answers_wait_learning_gets_as_much_time_as_requests(kept: Kept) -> None:
+    await kept.learn(ask())
+    for number in range(30):
+        await store(kept, ask(f"{PARAPHRASE} {number}"), f"forgot: wording {number}")
+
+    for _ in range(40):  # hardly more rounds than answers
+        until = time.thread_time() + 5e-3
+        while time.thread_time() < until:
+            pass
+        await asyncio.sleep(0)
+
+    assert kept.count("groups") == 1
+
+
 async def test_whoever_closes_the_cache_waits_no_longer_than_agreed(kept: Kept) -> None:
     await kept.learn(ask())
     for number in range(300):
