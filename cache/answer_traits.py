@@ -6,9 +6,11 @@ other languages only the structural part is right. Pure functions over text, and
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Final
+from hashlib import blake2b
+from threading import Lock
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +34,9 @@ from cache.answer_text import (
     is_refusal,
     root,
 )
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -432,23 +437,58 @@ def _normal(text: str, said: Gist) -> str:
     return text if said.is_cut else " ".join([*_NORMAL.findall(said.core.casefold()), *said.blocks]) or text.strip()
 
 
-@lru_cache(maxsize=48)
 def answer_traits(text: str) -> AnswerTraits:
     """The traits of an answer. They cost about 5 microseconds a word, a tenth of that where they were read lately."""
-    try:
-        return _UNPACK.decode(_packed(text))
-    except UnicodeEncodeError:  # a text with half a character
-        return _read(text)
+    known = _AT_HAND.get(text)
+    if known is not None:
+        return known
+    key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    packed = _PACKED.get(key)
+    if packed is not None:
+        found = _UNPACK.decode(packed)
+    else:
+        found = _read(text)
+        try:
+            packed = _PACK.encode(found)
+        except UnicodeEncodeError:  # a text with half a character
+            return found
+        _PACKED.put(key, packed, len(packed))
+    _AT_HAND.put(text, found, len(packed))
+    return found
 
 
-@lru_cache(maxsize=512)
-def _packed(text: str) -> bytes:
-    """A tenth of the memory that the traits themselves take."""
-    return _PACK.encode(_read(text))
+class _Memo(Generic[Key, Value]):
+    """What was asked for last, of so many bytes at most. Any thread may ask."""
+
+    def __init__(self, bytes_at_most: int) -> None:
+        self._bytes_at_most = bytes_at_most
+        self._bytes = 0
+        self._kept: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Key) -> Value | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            self._kept.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Key, value: Value, size: int) -> None:
+        with self._lock:
+            if key not in self._kept:
+                self._bytes += size
+            self._kept[key] = value, size
+            while self._bytes > self._bytes_at_most:
+                self._bytes -= self._kept.popitem(last=False)[1][1]
 
 
 _PACK: Final = msgspec.msgpack.Encoder()
 _UNPACK: Final = msgspec.msgpack.Decoder(AnswerTraits)
+_PACKED: Final = _Memo[bytes, bytes](bytes_at_most=8_000_000)
+"""Some thousands of answers, each in about 8 bytes for a character: as many as a lively scope is compared with."""
+_AT_HAND: Final = _Memo[str, AnswerTraits](bytes_at_most=300_000)
+"""Packed; unpacked they take about 6 MB."""
 
 
 def _read(text: str) -> AnswerTraits:

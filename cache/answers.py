@@ -113,7 +113,8 @@ class WordedComparison:
         self.sameness = lru_cache(maxsize=_COMPARED_LATELY)(_worded_sameness)
 
     def verdict(self, one: str, two: str, cosine: float) -> Verdict:
-        return sameness.compare_audit(sameness.answer_traits(one), sameness.answer_traits(two), cosine)
+        p = self.sameness(one, two, cosine)  # known already, if the answer was just linked
+        return sameness.audit_verdict(sameness.answer_traits(one), sameness.answer_traits(two), p)
 
 
 def _worded_identity(answer: str) -> bytes:

@@ -142,9 +142,9 @@ class Learning:
             if not self._waiting:  # skipped meanwhile
                 return
             lesson = self._waiting.popleft()
-            self._begun.append(lesson)
-            if lesson.founded is not None:
+            if self._begun and lesson.founded is not None:
                 self._answers.begin(lesson.answer)
+            self._begun.append(lesson)
 
     async def _turn(self) -> None:
         """Lets requests go first, unless they just have: a step is up to a good part of a millisecond. Returns after a

@@ -26,6 +26,7 @@ __all__ = [
     "AnswerTraits",
     "Verdict",
     "answer_traits",
+    "audit_verdict",
     "chunks",
     "compare_audit",
     "compare_link",
@@ -98,7 +99,12 @@ def compare_link(one: AnswerTraits, two: AnswerTraits, similarity: float, weight
 def compare_audit(one: AnswerTraits, two: AnswerTraits, similarity: float, weights: Weights | None = None) -> Verdict:
     """What an audit says of a served answer and a fresh one."""
     weights = weights or shipped_weights()
-    p = sameness(one, two, similarity, weights)
+    return audit_verdict(one, two, sameness(one, two, similarity, weights), weights)
+
+
+def audit_verdict(one: AnswerTraits, two: AnswerTraits, p: float, weights: Weights | None = None) -> Verdict:
+    """What an audit says of two answers that say the same with probability `p`."""
+    weights = weights or shipped_weights()
     if p >= weights.audit_same:
         return "same"
     is_long = min(one.length, two.length) >= _LONG_ENOUGH
