@@ -49,7 +49,7 @@ _ROUND_AT_MOST_S: Final = 0.01
 """but not so long that both take more than this."""
 _QUIET_S: Final = 50e-6
 """A round that takes no longer had nothing else to do."""
-_AHEAD: Final = 4
+_AHEAD: Final = 2
 """So many answers are with the encoder while one is compared with others."""
 
 
