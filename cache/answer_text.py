@@ -133,12 +133,17 @@ _SIGNS: Final = dict.fromkeys(map(ord, "✅✔✓☑👍"), " yes ") | dict.from
 
 _OPENING: Final = re.compile(
     r"(?:(?:hi|hello|hey|dear \w+|good (?:morning|afternoon|evening|day)|greetings)\b[^.!,:\n]{0,30}[.!,:]"
-    r"|(?:sure(?: thing)?|certainly|of course|absolutely|definitely|gladly|no problem|with pleasure|okay|ok|alright"
-    r"|great|good|understood|my pleasure)\b(?! not)(?:[,.!:]| -)"
+    r"|(?:sure(?: thing)?|certainly|of course|absolutely|definitely|gladly|(?:no|not a) problem(?: at all)?"
+    r"|no worries|(?:please )?don't worry(?: about (?:it|that|this))?|with pleasure|okay|ok|alright|i see"
+    r"|got it|great|good|understood|my pleasure)\b(?! not)(?:[,.!:]| -)"
     r"|(?:sure|of course|certainly)\b(?=,? (?:here|you|just|i |we ))"
-    r"|(?:thank you|thanks)\b[^.!:\n]{0,80}[.!:]"
+    r"|(?:and )?(?:many )?(?:thank you|thanks)\b[^.!:\n]{0,80}[.!:]"
     r"|(?:great|good|excellent|interesting) question[.!:,]?"
     r"|(?:i'm|i am|we're|we are|so)? ?sorry (?:to hear|about|for|that you)\b[^.!:;\n]{0,80}[.!:;]"
+    r"|(?:i|we)(?: do| sincerely)? apologi[sz]e\b[^.!:;\n]{0,80}[.!:;]"
+    r"|(?:my|our|please accept (?:my|our)) (?:\w+ )?apologies\b[^.!:;\n]{0,80}[.!:;]"
+    r"|(?:i|we) can (?:certainly |definitely |absolutely |gladly |surely )?help(?: you)?(?: (?:with|out))?"
+    r"(?: (?:that|this|it))?[.!:]"
     r"|(?:i'm |i am |i'd be |i would be |we're |we'd be )?(?:very |more than )?(?:happy|glad|pleased|delighted) to"
     r" (?:help|explain|assist|answer|clarify|hear|tell)\b[^.!:\n]{0,40}[.!:]"
     r"|(?:i|we) (?:completely |fully )?(?:understand|appreciate|know)\b[^.!:\n]{0,80}[.!]"
@@ -152,7 +157,12 @@ _OPENING: Final = re.compile(
 )
 _CLOSING: Final = re.compile(
     r"(?:(?:please )?(?:just )?(?:let (?:me|us) know|feel free|do(?: not|n't) hesitate|get in touch)\b"
-    r"|(?:is there )?any ?thing else\b|(?:can|could|may) i (?:help|assist)\b"
+    r"|(?:is there )?(?:any|some) ?thing (?:else|more)\b|(?:can|could|may) i (?:help|assist)\b"
+    r"|do you (?:have|need) (?:any|some|more|further)\b[^.!?]{0,30}"
+    r"(?:question|help|assist|thing|detail|information|support)"
+    r"|(?:would you like|do you want) (?:me to|more|any|some|further|to know more)\b[^.!?]{0,60}\?$"
+    r"|(?:need|require) (?:any |some |more |further |other )*(?:help|assistance|details|information|thing else)\b"
+    r"|reach out (?:to (?:me|us) )?(?:any ?time|if|whenever|with any)\b"
     r"|if (?:you have|you've got|there are|you need|you'd like|you want|you require|you still|anything)\b[^.!?]{0,30}"
     r"(?:question|help|assist|anything|detail|information|unclear|support)"
     r"|(?:i |we )?(?:really )?(?:hope|trust) (?:this|that|it|you|to)\b|hope(?:fully)?\b|(?:always )?(?:happy|glad) to\b"
@@ -227,7 +237,9 @@ def _without_courtesy(text: str) -> str:
 
 def _is_courtesy(sentence: str) -> bool:
     first = sentence.split(None, 1)[0].lower().rstrip(",.!?")  # spares most sentences the long expression
-    return first in _COURTEOUS and _CLOSING.match(sentence) is not None and _FACT.search(sentence) is None
+    if first not in _COURTEOUS or _CLOSING.match(sentence) is None:
+        return False
+    return _FACT.search(sentence.replace("24/7", "")) is None
 
 
 _COURTEOUS: Final = frozenset(
@@ -235,7 +247,7 @@ _COURTEOUS: Final = frozenset(
     " happy glad i'm we're that that's this it it's ask write message tell have enjoy good best kind warm take"
     " stay see cheers thanks thank you're you looking all safe bon bye sincerely yours wishing wish sweet your"
     " many most lots a plenty some other allow our the my and simple here here's below above as let's i'll we'll"
-    " great much".split()
+    " great much would need require reach something".split()
 )
 
 
