@@ -181,17 +181,10 @@ def _do_both(one: Traits, two: Traits, number: int) -> bool:
 def _want_opposites(one: Traits, two: Traits) -> bool:
     """Whether what one asks to have done is the opposite of what the other does, whatever else is named: how to resume
     after a pause, and how to pause."""
-    wanted = [_wanted(text) for text in (one, two)]
-    if [len(deeds) for deeds in wanted] != [1, 1]:
+    if not len(one.wanted) == len(two.wanted) == 1:
         return False
-    ((mine,), (theirs,)) = wanted
+    (mine,), (theirs,) = one.wanted, two.wanted
     return any(number >= len(CONVERSES) and (number, not is_left) in POLES[theirs] for number, is_left in POLES[mine])
-
-
-def _wanted(text: Traits) -> set[str]:
-    """What is to be done, of what has an opposite."""
-    acts = {SYNONYMS.get(act, act) for act in text.deeds.acts} | text.deeds.mine
-    return (acts & POLES.keys()) - text.denials.negated
 
 
 def _undoes(one: Traits, two: Traits) -> bool:
@@ -351,7 +344,7 @@ def _name_others(one: Traits, two: Traits) -> bool:
 def _exchange_alternatives(one: Traits, two: Traits) -> bool:
     """Whether nothing but one alternative stands in the place of another: red for orange."""
     mine, theirs = one.members - two.members, two.members - one.members
-    if {group for group, _ in mine}.isdisjoint(group for group, _ in theirs):
+    if not (mine and theirs) or {group for group, _ in mine}.isdisjoint(group for group, _ in theirs):
         return False
     return all(word in ALL_MEMBERS or word in GENERIC for word in set(one.words) ^ set(two.words))
 

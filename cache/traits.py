@@ -118,6 +118,8 @@ class Traits(Struct, frozen=True, array_like=True):
     bare: tuple[str, ...]
     """Words that no preposition governs, in order; empty in the passive."""
     deeds: "Deeds"
+    wanted: frozenset[str]
+    """What is to be done, of what has an opposite."""
     parts: frozenset[tuple[int, bool]]
     """(pair of counterparts, whether its left side), for pairs of which only one side is named."""
     parties: frozenset[tuple[str, str]]
@@ -200,6 +202,7 @@ def traits(text: str) -> Traits:
     ]
     slots, bare = _slots(terms, stems, said)
     denied = _negations(terms, stems, said)
+    deeds = _deeds(terms, stems, said, bare)
     turned = [(word, *turns_of(word)) for word in mentions]
     return Traits(
         mentions=mentions,
@@ -225,7 +228,8 @@ def traits(text: str) -> Traits:
         bare=()
         if _is_passive(terms)
         else tuple(word for word, is_bare in zip(said, bare, strict=True) if word and is_bare),
-        deeds=_deeds(terms, stems, said, bare),
+        deeds=deeds,
+        wanted=_wanted(deeds) - denied.negated,
         parts=_one_sided(pair for word in mentions & COUNTERPARTS.keys() for pair in COUNTERPARTS[word]),
         parties=frozenset((marker, word if word == "me" else stem_of(word)) for marker, word in _PARTY.findall(spoken)),
         languages=languages(spelled, plain),
@@ -641,6 +645,12 @@ def _deeds(terms: list[str], stems: list[str], said: list[str], bare: list[bool]
         asked=frozenset(asked),
         is_mine=is_mine,
     )
+
+
+def _wanted(deeds: Deeds) -> frozenset[str]:
+    """Of the deeds that somebody does or is to do, those that have an opposite."""
+    acts = deeds.mine.union(SYNONYMS.get(act, act) for act in deeds.acts)
+    return frozenset(act for act in acts if act in POLES)
 
 
 def _done_by(terms: list[str], said: list[str], index: int) -> tuple[str, ...]:
