@@ -52,8 +52,8 @@ CLARITY_MEMORY: Final = 1000
 _SCOPES_KNOWN: Final = 10_000
 ELSEWHERE_BELOW: Final = 0.2
 """An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
-says, differs from that group. Where answers to one question had been put into two groups on purpose, it was called so
-of none in 1,000, though many were worded too freely to be recognised."""
+says, differs from that group. Where answers to one question are in two groups, hardly one in a thousand is called so
+(`python -m eval.audit_verdicts`)."""
 MERGE_AT_LEAST: Final = 0.8
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
