@@ -165,7 +165,19 @@ def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_repor
 @click.option(
     "--natural", is_flag=True, help="Use the wordings that were written by hand, for the labels that have some."
 )
-def eval_wordings(stream: str, data: Path, questions: int | None, seed: int, natural: bool) -> None:
+@click.option(
+    "--support", is_flag=True, help="Use a support desk's answers, and ask only what they answer (banking77, clinc150)."
+)
+@click.option(
+    "--wordings",
+    default=12,
+    show_default=True,
+    type=click.IntRange(1),
+    help="So many of each answer; of those written by hand, at most. 1: the same text each time.",
+)
+def eval_wordings(
+    stream: str, data: Path, questions: int | None, seed: int, natural: bool, support: bool, wordings: int
+) -> None:
     """Writes a stream of questions whose answers are worded differently each time, as JSON Lines.
 
     \b
@@ -174,17 +186,31 @@ def eval_wordings(stream: str, data: Path, questions: int | None, seed: int, nat
 
     The second command, in the source tree, sends them through a running gateway whose simulated provider knows these
     answers, and counts the right hits and the wrong ones.
+
+    The answers state invented facts, which differ plainly. Those of a support desk are about similar matters, so that
+    audits have a harder task, and many desks send the same text each time:
+
+    \b
+      thriftgate eval wordings banking77 --data FOLDER --support --wordings 1 > support.jsonl
+      python -m benchmarks.stream support.jsonl
     """
+    if natural and support:
+        raise click.UsageError("--natural and --support exclude each other: each brings answers of its own.")
     try:
-        asked = shuffled(load_stream(stream, data), seed)[:questions]
+        asked = shuffled(load_stream(stream, data), seed)
     except DataMissing as error:
         raise Failure(f"{error}.") from None
     written = None
+    if support:
+        written = wording.support_wordings(stream, wording.read_support(), wordings, seed)
+        if not written:
+            raise Failure(f"No support desk's answers were written for the labels of {stream}.")
+        asked = wording.only_of(written, asked)
     if natural:
         written = sameness.written_wordings(stream, sameness.read_families(sameness.NATURAL))
         if not written:
             raise Failure(f"No wordings were written for the labels of {stream}.")
-    for line in wording.answers_file(asked, seed=seed, written=written):
+    for line in wording.answers_file(asked[:questions], wordings, seed, written):
         click.echo(line)
 
 

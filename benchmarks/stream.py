@@ -3,6 +3,9 @@
     thriftgate eval wordings bitext --data FOLDER --questions 4000 > bitext.jsonl
     python -m benchmarks.stream bitext.jsonl [--requests 4000] [--seed 1] [--start prior]
 
+    thriftgate eval wordings banking77 --data FOLDER --support > support.jsonl
+    python -m benchmarks.stream support.jsonl
+
 The file is JSON Lines with `question`, `answer`, `wordings` and `label`. Each question is asked once, in a shuffled
 order, at one connection; a hit is right if its answer is a wording of the question's own label. Talks HTTP only.
 """

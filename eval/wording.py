@@ -3,17 +3,24 @@
 Each label has facts of its own (a menu, a choice, a number of days, a fee, a contact), drawn from a hash of the label.
 A wording states all of them, in another order, length, politeness and with other synonyms each time. For some labels
 there are wordings that were written by hand, which are much farther from each other.
+
+Invented facts differ plainly between labels. The answers of a support desk do not: they are about similar matters. Such
+answers are in `data/answers/support.jsonl`, each of their facts written in several ways.
 """
 
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct, structs
 
 from eval.streams import Question
+
+SUPPORT: Final = Path(__file__).parent.parent / "data" / "answers" / "support.jsonl"
 
 _MENUS: Final = (
     "Settings", "Profile", "Cards", "Payments", "Security", "Help", "Account", "Orders", "Documents", "Limits",
@@ -106,6 +113,54 @@ def stated(facts: Facts, chance: random.Random) -> str:
     return chance.choice(_OPENINGS) + about + " ".join([steps, *rest]) + chance.choice(_CLOSINGS)
 
 
+class SupportAnswer(Struct, frozen=True):
+    """What a support desk answers to the questions of one label of a stream."""
+
+    stream: str
+    label: str
+    facts: tuple[tuple[str, ...], ...]
+    """Each fact in several ways, of which a wording says one."""
+    more: tuple[str, ...]
+    """Explanations, which a wording may leave out."""
+
+
+def read_support(path: Path = SUPPORT) -> list[SupportAnswer]:
+    return [msgspec.json.decode(line, type=SupportAnswer) for line in path.read_bytes().splitlines() if line.strip()]
+
+
+def support_text(answer: SupportAnswer) -> str:
+    """The answer of a desk that always sends the same text: the first way of each fact, in their order."""
+    return " ".join(ways[0] for ways in answer.facts)
+
+
+def support_worded(answer: SupportAnswer, chance: random.Random) -> str:
+    """One wording that says all facts, in any order, and perhaps explanations after them."""
+    said = [chance.choice(ways) for ways in answer.facts]
+    chance.shuffle(said)
+    said += [text for text in answer.more if chance.random() < 0.3]
+    return chance.choice(_OPENINGS) + " ".join(said) + chance.choice(_CLOSINGS)
+
+
+def support_wordings(
+    stream: str, answers: Iterable[SupportAnswer], wordings: int = 12, seed: int = 1
+) -> dict[str, tuple[str, ...]]:
+    """Label -> so many wordings of the support desk's answer, for the labels of the stream that have one. A single
+    wording is always the same text."""
+    chance = random.Random(seed)
+    return {
+        answer.label: (support_text(answer),)
+        if wordings == 1
+        else tuple(support_worded(answer, chance) for _ in range(wordings))
+        for answer in answers
+        if answer.stream == stream
+    }
+
+
+def only_of(labels: Collection[str], questions: Iterable[Question]) -> list[Question]:
+    """The questions of these labels, in their order."""
+    return [question for question in questions if question.answer in labels]
+
+
 def answers_file(
     questions: Sequence[Question],
     wordings: int = 12,
@@ -114,13 +169,13 @@ def answers_file(
 ) -> Iterator[str]:
     """JSON Lines for the simulated provider, as `thriftgate eval wordings` writes them: each question with several
     wordings of its answer, and the `label` by which a reader tells which answer it got: the wordings of one label are
-    the same for all its questions. Of labels that have some, the `written` ones."""
+    the same for all its questions. Of labels that have some, the `written` ones, as many at most."""
     chance = random.Random(seed)
     made: dict[str, Sequence[str]] = {}
     for question in questions:
         label = question.answer
         if label not in made:
-            by_hand = (written or {}).get(label.strip().replace(" ", "_"))
-            made[label] = by_hand or [worded(label, chance) for _ in range(wordings)]
+            by_hand = (written or {}).get(label.strip().replace(" ", "_"), ())
+            made[label] = by_hand[:wordings] or [worded(label, chance) for _ in range(wordings)]
         first, *others = made[label]
         yield json.dumps({"question": question.text, "answer": first, "wordings": others, "label": label})

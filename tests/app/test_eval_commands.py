@@ -1,4 +1,5 @@
-"""`thriftgate eval cache`: on our own sets it needs no other data; wrong use is told in one line."""
+"""`thriftgate eval cache`: on our own sets it needs no other data; wrong use is told in one line. `thriftgate eval
+wordings`: a stream with the answers that were asked for."""
 
 import json
 from pathlib import Path
@@ -96,3 +97,67 @@ def test_a_missing_encoder_is_told_with_the_next_step(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "make encoder" in result.stderr
+
+
+# --- wordings ---
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    """A folder with three questions of banking77 and one of stackfaq; no support desk's answer is for `pin_secrets`."""
+    (tmp_path / "banking77").mkdir()
+    rows = "text,category\nwhere is my card,card_arrival\nis my pin a secret,pin_secrets\nhow old,age_limit\n"
+    (tmp_path / "banking77" / "train.csv").write_text(rows, encoding="utf-8")
+    (tmp_path / "banking77" / "test.csv").write_text("text,category\n", encoding="utf-8")
+    (tmp_path / "stackfaq_paraphrases").mkdir()
+    (tmp_path / "stackfaq_paraphrases" / "StackFAQ-paraphrases.tsv").write_text("one\ttwo\n", encoding="utf-8")
+    return tmp_path
+
+
+def wordings_of(public: Path, stream: str, *options: str) -> Result:
+    result = CliRunner().invoke(main, ["eval", "wordings", stream, "--data", str(public), *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def written_by(result: Result) -> dict[str, list[str]]:
+    """Question -> the wordings of its answer."""
+    assert result.exit_code == 0, result.output
+    items = [json.loads(line) for line in result.stdout.splitlines()]
+    assert all(list(item) == ["question", "answer", "wordings", "label"] for item in items)
+    return {item["question"]: [item["answer"], *item["wordings"]] for item in items}
+
+
+def test_a_support_desk_is_asked_only_what_it_has_answers_to(public: Path) -> None:
+    everything = written_by(wordings_of(public, "banking77"))
+    assert set(everything) == {"where is my card", "is my pin a secret", "how old"}
+
+    found = written_by(wordings_of(public, "banking77", "--support"))
+
+    assert set(found) == {"where is my card", "how old"}
+    assert all(len(texts) == 12 for texts in found.values())
+    assert all("18" in text for text in found["how old"])
+    assert len(written_by(wordings_of(public, "banking77", "--support", "--questions", "2"))) == 2
+
+
+def test_a_single_wording_of_a_support_desk_does_not_depend_on_the_seed(public: Path) -> None:
+    one, two = (
+        written_by(wordings_of(public, "banking77", "--support", "--wordings", "1", "--seed", seed)) for seed in "12"
+    )
+    assert one == two
+    assert all(len(texts) == 1 for texts in one.values())
+
+
+def test_so_many_wordings_are_written_as_are_asked_for(public: Path) -> None:
+    assert all(len(texts) == 3 for texts in written_by(wordings_of(public, "banking77", "--wordings", "3")).values())
+    natural = written_by(wordings_of(public, "banking77", "--natural", "--wordings", "3"))
+    assert all(len(texts) == 3 for texts in natural.values())
+
+
+def test_wrong_use_of_wordings_is_told(public: Path) -> None:
+    both = wordings_of(public, "banking77", "--natural", "--support")
+    assert both.exit_code == 2
+    assert "--natural and --support exclude each other" in both.stderr
+    none = wordings_of(public, "stackfaq", "--support")
+    assert none.exit_code == 2
+    assert "No support desk's answers were written for the labels of stackfaq" in none.stderr
