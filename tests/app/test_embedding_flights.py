@@ -129,9 +129,11 @@ async def test_a_client_that_leaves_takes_nothing_from_those_who_wait(
         leaving = asyncio.create_task(client.embeddings.create(model="embed", input="wanted by two"))
         await until(lambda: gate.arrived == 1)
         staying = asyncio.create_task(client.embeddings.create(model="embed", input="wanted by two"))
+        await until(lambda: gateway.status()["in_flight"] == 2)
         for _ in range(5):
             await asyncio.to_thread(gateway.status)
         leaving.cancel()
+        await until(lambda: gateway.status()["in_flight"] == 1)
         for _ in range(5):
             await asyncio.to_thread(gateway.status)
         gate.open()
@@ -151,6 +153,7 @@ async def test_a_failure_is_its_own_clients_and_others_ask_for_themselves(
         first = asyncio.create_task(client.embeddings.create(model="embed", input="fails once"))
         await until(lambda: gate.arrived == 1)
         second = asyncio.create_task(client.embeddings.create(model="embed", input="fails once"))
+        await until(lambda: gateway.status()["in_flight"] == 2)
         for _ in range(5):
             await asyncio.to_thread(gateway.status)
         gate.open()
