@@ -155,7 +155,8 @@ def print_trust(routes: Mapping[str, RouteTrust]) -> None:
 
 
 _FIGURES: Final = (
-    *("state", "kappa", "requests", "semantic hits", "audited", "wrong", "unclear", "learnt unserved", "of them wrong"),
+    *("state", "kappa", "requests", "semantic hits", "audited", "wrong", "unclear"),
+    *("learnt unserved", "of them wrong", "beside them unclear"),
     *("estimate", "bound", "with unclear", "budget", "stale", "alarms", "doubts"),
 )
 
@@ -164,11 +165,12 @@ def _certificate_cells(route: RouteTrust) -> list[str]:
     known = route.certificate
     if known is None:
         return [route.mode, *["-"] * (len(_FIGURES) - 2), str(route.doubts)]
-    counts = (known.requests, known.hits, known.audited, known.wrong, known.unclear, known.free, known.free_wrong)
+    of_hits = (known.requests, known.hits, known.audited, known.wrong, known.unclear)
+    unserved = (known.free, known.free_wrong, known.free_unclear)
     return [
         known.state,
         "-" if known.kappa is None else f"{known.kappa:.4g}",
-        *map(str, counts),
+        *map(str, of_hits + unserved),
         "-" if known.estimate is None else f"{known.estimate:.2%}",
         f"{known.bound:.2%}",
         f"{known.bound_with_unclear:.2%}",

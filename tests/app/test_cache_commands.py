@@ -140,7 +140,19 @@ def test_certify_shows_every_route_with_its_reason_and_the_same_from_the_files(
     certificate = found[audited]["certificate"]
     assert (certificate["hits"], certificate["audited"], certificate["wrong"]) == (1, 1, 1)
     assert found["exact"] == {"mode": "exact", "start": "closed", "doubts": 0, "certificate": None}
-    for heading in ("requests", "hits", "audited", "wrong", "estimate", "bound", "budget", "kappa", "state", "stale"):
+    for heading in (
+        "requests",
+        "hits",
+        "audited",
+        "beside them unclear",
+        "wrong",
+        "estimate",
+        "bound",
+        "budget",
+        "kappa",
+        "state",
+        "stale",
+    ):
         assert heading in shown
     for reason in (certificate["reason"], found["other"]["certificate"]["reason"], "off: It uses no cache."):
         assert reason in shown.replace("\n", " ")
