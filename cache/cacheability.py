@@ -194,16 +194,18 @@ def _of_words(text: str, has_earlier_turns: bool, shares_personal: bool = False)
 
 
 def _reason(text: str, has_earlier_turns: bool, shares_personal: bool = False) -> Reason:
+    """The first that applies, the strictest first."""
     is_long = len(text) > LONGEST_QUESTION
     if is_long:
         text = f"{text[: LONGEST_QUESTION // 2]} {text[-LONGEST_QUESTION // 2 :]}"
     reading = read(text)
-    strictest = _never_shared(reading, shares_personal)
-    if strictest is None and has_earlier_turns:
+    if strictest := _never_shared(reading, shares_personal):
+        return strictest
+    if has_earlier_turns:
         return "earlier-turns"
-    if strictest is None and is_long:
+    if is_long:
         return "long"
-    return strictest or _held_to_its_text(reading) or _likely(reading, shares_personal)
+    return _held_to_its_text(reading) or _likely(reading, shares_personal)
 
 
 def by_rules(reading: Reading, *, shares_personal: bool = False) -> Reason:

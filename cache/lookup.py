@@ -257,7 +257,8 @@ class Cache(Generic[Event]):
         propensity = self.trust.draw(query.route, query.policy, judgement, may_audit=query.may_audit)
         if propensity is not None:
             lookup.follow_up = FollowUp("audit", ticket, propensity, leader_key=leader_key)
-        self._remember(ticket, judgement, "", leader_key, is_audited=lookup.follow_up is not None)
+        assert self._audits is not None
+        self._audits.remember(ticket, judgement, "", leader_key, is_audited=lookup.follow_up is not None)
 
     def _too_little(self, query: Query) -> str:
         state = self.trust.state(query.route, query.policy)
@@ -359,20 +360,9 @@ class Cache(Generic[Event]):
             propensity = self.trust.draw(query.route, query.policy, judgement, may_audit=query.may_audit)
             if propensity is not None:
                 hit.follow_up = FollowUp("audit", ticket, propensity, found[1].id)
-        self._remember(ticket, judgement, found[1].id, is_audited=hit.follow_up is not None)
+        assert self._audits is not None
+        self._audits.remember(ticket, judgement, found[1].id, is_audited=hit.follow_up is not None)
         return hit
-
-    def _remember(
-        self,
-        ticket: Ticket,
-        judgement: Judgement,
-        entry_id: str,
-        leader_key: bytes | None = None,
-        *,
-        is_audited: bool,
-    ) -> None:
-        if self._audits is not None:
-            self._audits.remember(ticket, judgement, entry_id, leader_key, is_audited=is_audited)
 
     def _hit(
         self, disposition: Disposition, reason: str, anchor: Anchor, entry: Entry, ticket: Ticket

@@ -27,7 +27,7 @@ from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
 from cache.sameness import Verdict
 from eval.intervals import Share, share
-from eval.sameness import NATURAL_HELD_BACK, OTHERS, Family, Texts, read_families
+from eval.sameness import NATURAL_HELD_BACK, OTHERS, Family, Texts, percent, read_families
 
 WORDINGS: Final = 3
 """So many of each answer are known."""
@@ -110,14 +110,8 @@ def to_table(said: Sequence[Said], title: str) -> Table:
     table = Table("scene", "number", "same", "different", "unclear", title=title, box=box.SIMPLE, title_justify="left")
     for each in said:
         shares = (each.same, each.different, each.unclear)
-        table.add_row(each.kind, str(each.same.trials), *(_percent(found) for found in shares))
+        table.add_row(each.kind, str(each.same.trials), *(percent(found) for found in shares))
     return table
-
-
-def _percent(found: Share) -> str:
-    return (
-        "-" if found.value is None else f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
-    )
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ class Turn(Struct, frozen=True):
     @property
     def stands_alone(self) -> bool | None:
         """None = not known."""
-        return None if self.resolved is None else _folded(self.raw) == _folded(self.resolved)
+        return None if self.resolved is None else folded(self.raw) == folded(self.resolved)
 
 
 class FollowUpReport(Struct, frozen=True):
@@ -330,7 +330,8 @@ def _user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A text without case, space and signs."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 

@@ -24,8 +24,8 @@ from rich.table import Table
 
 from cache.cacheability import LIKELY_AT, by_rules
 from cache.prompt_kind import KINDS, Weights, grams
-from cache.reading import Reading, read
-from eval.cacheability import Prompt, read_prompts
+from cache.reading import read
+from eval.cacheability import Prompt, folded, read_prompts
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -46,16 +46,12 @@ def prompts_to_fit(folder: Path = DATA) -> list[Prompt]:
     labelled = [prompt for path in files for prompt in read_prompts(path, "dev")]
     items = [json.loads(line) for line in (folder / "faq" / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
     asked = [text for item in items for text in (item["question"], *item["paraphrases"])]
-    held_out = {_folded(prompt.text) for path in files for prompt in read_prompts(path, "test")}
+    held_out = {folded(prompt.text) for path in files for prompt in read_prompts(path, "test")}
     return [
         prompt
         for prompt in (*labelled, *(Prompt(text, "cacheable", "dev") for text in asked))
-        if not prompt.earlier and prompt.label != "too-short" and _folded(prompt.text) not in held_out
+        if not prompt.earlier and prompt.label != "too-short" and folded(prompt.text) not in held_out
     ]
-
-
-def _folded(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def fit(prompts: Sequence[Prompt]) -> Weights:
@@ -145,7 +141,7 @@ def check(prompts: Sequence[Prompt]) -> Table:
             if not asked:
                 cells.append("-")
                 continue
-            passed = [reading for reading in map(_reading, asked) if not by_rules(reading)]
+            passed = [reading for prompt in asked if not by_rules(reading := read(prompt.text))]
             kept = [reading for reading in passed if sum(weights.probabilities(grams(reading)).values()) < LIKELY_AT]
             found[label].append((100 * len(passed) / len(asked), 100 * len(kept) / len(asked)))
             cells.append(_change(found[label][-1:]))
@@ -157,10 +153,6 @@ def check(prompts: Sequence[Prompt]) -> Table:
 def _change(shares: Sequence[tuple[float, float]]) -> str:
     before, after = np.mean(shares, axis=0)
     return f"{before:.0f} -> {after:.0f}"
-
-
-def _reading(prompt: Prompt) -> Reading:
-    return read(prompt.text)
 
 
 def main() -> int:

@@ -688,8 +688,8 @@ def to_text(measurement: Measurement, title: str) -> RenderableType:
 def _said(links: Links) -> str:
     (low, high), (least, most) = links.precision_by_family, links.recall_by_family
     return (
-        f"Links, half of the pairs reworded and half {links.against}: precision {_percent(links.precision)}, by family "
-        f"{100 * low:.1f} to {100 * high:.1f}; recall {_percent(links.recall)}, by family {100 * least:.1f} to "
+        f"Links, half of the pairs reworded and half {links.against}: precision {percent(links.precision)}, by family "
+        f"{100 * low:.1f} to {100 * high:.1f}; recall {percent(links.recall)}, by family {100 * least:.1f} to "
         f"{100 * most:.1f}."
     )
 
@@ -711,16 +711,17 @@ def _to_table(title: str, rows: Sequence[Row], by_family: Mapping[str, tuple[flo
         table.add_row(
             row.name,
             str(row.linked.trials),
-            _percent(row.linked),
+            percent(row.linked),
             *((f"{100 * low:.1f} to {100 * high:.1f}",) if by_family else ()),
-            _percent(row.same),
-            _percent(row.different),
-            _percent(row.unclear),
+            percent(row.same),
+            percent(row.different),
+            percent(row.unclear),
         )
     return table
 
 
-def _percent(found: Share) -> str:
+def percent(found: Share) -> str:
+    """A share with its 95 % bounds."""
     value = found.value
     return "-" if value is None else f"{100 * value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
