@@ -7,7 +7,7 @@ linked. Works after the client has been served; nobody waits for it.
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -49,17 +49,25 @@ CLEAR_AFTER: Final = 40
 """counted over so many at least,"""
 CLARITY_MEMORY: Final = 1000
 """and over about so many lately."""
+VERBATIM_FROM: Final = 60
+"""So many answers in the words of a stored one make a scope verbatim, whose answers are kept texts or a model's without
+chance: there an answer in other words is another answer,"""
+VERBATIM_BUT_FOR: Final = 0.03
+"""if no more than this share of what says the same says it in other words."""
 _SCOPES_KNOWN: Final = 10_000
 ELSEWHERE_BELOW: Final = 0.2
 """An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
 says, differs from that group. Where answers to one question are in two groups, hardly one in a thousand is called so
 (`python -m eval.audit_verdicts`)."""
+UNLIKE_BELOW: Final = 0.01
+"""Of a group of one wording the other one must be as unlike as this: an odd wording may have been linked with none."""
 MERGE_AT_LEAST: Final = 0.8
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
 """So many wordings of each are compared for that."""
 
 
+_KEPT: Final = 1 - 1 / CLARITY_MEMORY
 _COMPARED_LATELY: Final = 128
 """An answer is linked, and then labels what would have been served, by the same comparisons."""
 _IDENTIFIED_LATELY: Final = 64
@@ -143,21 +151,37 @@ class EqualComparison:
 
 class Clarity(Struct):
     """Whether the answers of a scope are either alike or not. Where they all say much the same in much the same words,
-    as if taken from one form, it takes more to tell what is the same."""
+    as if taken from one form, it takes more to tell what is the same; and where an answer always comes in the same
+    words, those are what tells."""
 
     clear: float = 0.0
     unclear: float = 0.0
+    repeated: float = 0.0
+    """Answers to another question in the words of the stored one,"""
+    reworded: float = 0.0
+    """and in other words that say the same."""
 
     def add(self, same: float) -> None:
         """Takes a group's sameness with an answer into account; one that is not like it says nothing."""
         if same < PROMISING:
             return
-        kept = 1 - 1 / CLARITY_MEMORY
-        self.clear = kept * self.clear + (same >= CLEAR_AT)
-        self.unclear = kept * self.unclear + (same < CLEAR_AT)
+        self.clear = _KEPT * self.clear + (same >= CLEAR_AT)
+        self.unclear = _KEPT * self.unclear + (same < CLEAR_AT)
+
+    def add_same(self, *, is_repeated: bool) -> None:
+        """Takes an answer into account that says what is stored for another question."""
+        self.repeated = _KEPT * self.repeated + is_repeated
+        self.reworded = _KEPT * self.reworded + (not is_repeated)
+
+    @property
+    def is_verbatim(self) -> bool:
+        """Whether answers that say the same come in the same words, but for courtesy."""
+        return self.repeated >= VERBATIM_FROM and self.reworded <= VERBATIM_BUT_FOR * (self.repeated + self.reworded)
 
     def at_least(self, threshold: float) -> float:
         """A threshold of sameness as it is in this scope."""
+        if self.is_verbatim:
+            return max(threshold, STRICT_AT)
         count = self.clear + self.unclear
         if count < CLEAR_AFTER:
             return threshold
@@ -297,27 +321,47 @@ class Answers:
             by_served = self.comparison.verdict(answer, served, float(wording.vector @ vector))
             verdict = sameness.served_verdict(verdict, by_served)
             if by_served == "same":
+                if verdict == "same":
+                    self._said_again(group, answer, [wording])
                 return verdict
-        if verdict == "unclear" and await self._says_another(group, wordings, answer, vector, own):
+        if verdict == "same":
+            self._said_again(group, answer, wordings)
+        if verdict != "unclear":
+            return verdict
+        known = await self._each(answer, vector, wordings)
+        likeness, clarity = max(known, default=sameness.UNSURE), self._clarity_of(group.scope)
+        if clarity.is_verbatim and likeness >= self.comparison.same_at:
+            clarity.add_same(is_repeated=False)
+        elif clarity.is_verbatim and sameness.UNSURE not in known:
+            return "different"
+        if likeness < ELSEWHERE_BELOW and await self._says_another(group, wordings, answer, vector, own):
             return "different"
         return verdict
+
+    def repeated(self, group: Group) -> None:
+        """An answer to another question has come in the very words of a stored one of the group."""
+        self._clarity_of(group.scope).add_same(is_repeated=True)
+
+    def _said_again(self, group: Group, answer: str, wordings: Iterable[Wording]) -> None:
+        identity = self.comparison.identity(answer)
+        is_repeated = any(self.comparison.identity(wording.text) == identity for wording in wordings)
+        self._clarity_of(group.scope).add_same(is_repeated=is_repeated)
 
     async def _says_another(
         self, group: Group, wordings: Sequence[Wording], answer: str, vector: Vector, own: int | None
     ) -> bool:
         """Whether an answer that is hardly any of a group's wordings plainly says what another group says, one that it
         has not founded itself."""
-        if max(await self._each(answer, vector, wordings), default=1.0) >= ELSEWHERE_BELOW:
-            return False
         link_at = self._clarity_of(group.scope).at_least(self.comparison.link_at)
         others = [
             each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
         ]
         if not others or others[0][1] < link_at:
             return False
+        may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
         for other in self._neighbourhood.groups.wordings(others[0][0].id)[:MERGE_BY]:
-            if max(await self._each(other.text, other.vector, wordings), default=1.0) >= sameness.UNSURE:
-                return False  # the groups may be one
+            if max(await self._each(other.text, other.vector, wordings), default=1.0) >= may_be_one:
+                return False
         return True
 
     async def verdict_in_full(self, answer: str, vector: Vector, served: str | None) -> Verdict:

@@ -258,6 +258,7 @@ class Learning:
             return None
         identity = self._answers.comparison.identity
         if identity(answer) == (identity(served) if served is not None else group.identity):
+            self._answers.repeated(group)
             return "same"
         vector = await self._answers.vector(answer)
         if self._neighbourhood.groups.vector(group_id) is None:  # founded this moment, or for another encoder

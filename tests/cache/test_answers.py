@@ -163,6 +163,9 @@ class Read(ByLabel):
     def __init__(self, **sameness: float) -> None:
         self._sameness = sameness
 
+    def set(self, **sameness: float) -> None:
+        self._sameness = sameness
+
     def sameness(self, one: str, two: str, cosine: float) -> float:
         return self._sameness[two.partition(" ")[0]]
 
@@ -257,6 +260,69 @@ async def test_two_groups_whose_wordings_are_alike_are_no_evidence_of_a_differen
 
     answers = beside_another(Alike(one=0.15, another=0.15, other=0.99))
     assert await answers.verdict(answers._neighbourhood.groups[1], "a third", pointing(2)) == "unclear"
+
+
+async def test_an_odd_wording_that_was_linked_with_none_is_not_called_different_from_its_own_group() -> None:
+    near = Neighbourhood(2, PLAIN)
+    near.groups.add(Group(1, SCOPE, b"1", "one wording"), pointing(0))
+    near.groups.add(Group(3, SCOPE, b"3", "other side"), pointing(9))
+
+    class Unlike(Read):
+        between = 0.0
+
+        def sameness(self, one: str, two: str, cosine: float) -> float:
+            return self.between if one.startswith("other") else super().sameness(one, two, cosine)
+
+    comparison = Unlike(one=0.15, other=0.99)
+    answers = Answers(near, Compass({}), comparison)
+    comparison.between = 0.05
+    assert await answers.verdict(near.groups[1], "a third", pointing(2)) == "unclear"
+    comparison.between = 0.005
+    assert await answers.verdict(near.groups[1], "a third", pointing(2)) == "different"
+
+
+async def verdict_after(answers: Answers, repeated: int, reworded: int) -> Verdict:
+    """On an answer that may say what the group says, after so many that did."""
+    group = answers._neighbourhood.groups[1]
+    assert isinstance(answers.comparison, Read)
+    for _ in range(repeated):
+        answers.repeated(group)
+    answers.comparison.set(one=0.95, another=0.95)
+    for number in range(reworded):
+        assert await answers.verdict(group, f"reworded {number}", pointing(2)) != "different"
+    answers.comparison.set(one=0.8, another=0.7)
+    return await answers.verdict(group, "a third", pointing(2))
+
+
+@pytest.mark.parametrize(
+    ("repeated", "reworded", "verdict"),
+    [(0, 0, "unclear"), (50, 0, "unclear"), (70, 0, "different"), (70, 3, "unclear")],
+)
+async def test_where_answers_always_come_in_the_same_words_one_in_other_words_is_different(
+    repeated: int, reworded: int, verdict: Verdict
+) -> None:
+    assert await verdict_after(two_wordings(Read(one=0.8, another=0.7)), repeated, reworded) == verdict
+
+
+async def test_an_answer_that_cannot_be_read_stays_unclear_even_where_answers_come_in_the_same_words() -> None:
+    answers = two_wordings(Read(one=0.5, another=0.5))
+    for _ in range(100):
+        answers.repeated(answers._neighbourhood.groups[1])
+    assert await answers.verdict(answers._neighbourhood.groups[1], "ein dritter", pointing(2)) == "unclear"
+
+
+async def test_what_comes_in_the_words_of_a_stored_answer_is_counted_as_repeated(real: Kept) -> None:
+    virtual = "A virtual card is free and can be created in Cards. It is ready for online payments immediately."
+    disposable = "A disposable card has a number that changes after each purchase, which protects you when you shop."
+    entry = real.store.entry(await real.learn(ask("What is a virtual card?"), virtual))
+    learning = real.cache._learning
+    assert learning is not None
+    assert entry is not None
+    assert await learning.verdict(entry.group_id, disposable, virtual) == "unclear"
+    for number in range(70):
+        worded = virtual if number % 2 else f"Sure! {virtual} I hope this helps!"
+        assert await learning.verdict(entry.group_id, worded, virtual) == "same"
+    assert await learning.verdict(entry.group_id, disposable, virtual) == "different"
 
 
 async def test_groups_that_an_answer_has_linked_become_one_unless_their_wordings_speak_against_it() -> None:
