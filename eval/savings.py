@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from router.ledger import tables
-from router.ledger.row import LedgerRow
+from router.ledger.row import COMPLAINT, LedgerRow
 from router.savings import REASONS, Reason
 
 By = Literal["day", "team", "app", "model", "route"]
@@ -100,6 +100,8 @@ class Traits(Struct, frozen=True, kw_only=True):
     """The avoided parts are the whole difference; and there are none where there is no difference to explain."""
     is_estimated: bool
     is_uncertified: bool
+    verdict: str | None
+    """Of an audit that was drawn: whether the hit was right. Complaints are no sample of the hits."""
     overhead_reason: str | None
     baseline_version: str | None
     list_version: str | None
@@ -167,6 +169,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     """Semantic hits."""
     uncertified_coalesced: int
     """Requests that joined another question."""
+    audited: Mapping[str, int]
+    """Audits of semantic hits that were drawn and came to a verdict: `same`, `different`, `unclear`."""
     input_tokens: int
     """With every bucket of a provider's prompt cache."""
     output_tokens: int
@@ -296,6 +300,7 @@ def traits_of(row: LedgerRow, by: By) -> Traits:
         is_even=sum(_avoided(row)) == difference,
         is_estimated=row.usage_source == "estimated",
         is_uncertified=row.disposition in ("semantic", "coalesced") and row.cache_reason == UNCERTIFIED,
+        verdict=row.verdict if row.kind == "audit" and row.cache_reason != COMPLAINT else None,
         overhead_reason=row.overhead_reason,
         baseline_version=row.baseline_price_version,
         list_version=row.list_price_version,
@@ -422,6 +427,7 @@ def _trait_columns(by: By) -> Sequence[sa.Label[Any]]:
         c.list_nano.is_not(None),
         c.actual_nano.is_not(None),
     )
+    is_drawn = sa.and_(c.kind == "audit", sa.func.coalesce(c.cache_reason, "") != COMPLAINT)
     parts = sum((c[f"avoided_{reason}_nano"] for reason in REASONS[1:]), c[f"avoided_{REASONS[0]}_nano"])
     # Each label is no column's name: GROUP BY would take the column.
     return (
@@ -438,6 +444,7 @@ def _trait_columns(by: By) -> Sequence[sa.Label[Any]]:
         (
             sa.and_(c.disposition.in_(("semantic", "coalesced")), sa.func.coalesce(c.cache_reason, "") == UNCERTIFIED)
         ).label("is_uncertified"),
+        sa.case((is_drawn, c.verdict), else_=None).label("t_verdict"),
         c.overhead_reason.label("t_overhead_reason"),
         c.baseline_price_version.label("baseline_version"),
         c.list_price_version.label("list_version"),
@@ -459,6 +466,7 @@ def _slice(record: Mapping[Any, Any], by: By) -> Slice:
         is_even=bool(record["is_even"]),
         is_estimated=bool(record["is_estimated"]),
         is_uncertified=bool(record["is_uncertified"]),
+        verdict=record["t_verdict"],
         overhead_reason=record["t_overhead_reason"],
         baseline_version=record["baseline_version"],
         list_version=record["list_version"],
@@ -542,6 +550,10 @@ def figures(slices: Sequence[Slice]) -> Figures:
         uncertified=_rows(requests, lambda traits: traits.is_uncertified and traits.disposition == "semantic"),
         uncertified_coalesced=_rows(
             requests, lambda traits: traits.is_uncertified and traits.disposition == "coalesced"
+        ),
+        audited=_rows_by(
+            ((traits, sums) for traits, sums in slices if traits.verdict is not None),
+            lambda traits: traits.verdict or "",
         ),
         input_tokens=sum(sums.input_tokens for _, sums in slices),
         output_tokens=sum(sums.output_tokens for _, sums in slices),

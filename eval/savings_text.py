@@ -124,6 +124,7 @@ def record(figures: Figures) -> dict[str, Cell]:
         "tokens_estimated": figures.estimated,
         "semantic_uncertified": figures.uncertified,
         "coalesced_uncertified": figures.uncertified_coalesced,
+        **{f"audited_{verdict}": figures.audited.get(verdict, 0) for verdict in ("same", "different", "unclear")},
         **{f"rows_{booking}": figures.by_booking[booking] for booking in BOOKINGS},
         "input_tokens": figures.input_tokens,
         "output_tokens": figures.output_tokens,
@@ -281,6 +282,18 @@ def _attribution(total: Figures, digits: int) -> Table:
     return table
 
 
+def audited_text(total: Figures) -> str:
+    """What audits have found, for people."""
+    audited = sum(total.audited.values())
+    wrong, unclear = total.audited.get("different", 0), total.audited.get("unclear", 0)
+    hits = "semantic hit that was" if audited == 1 else "semantic hits that were"
+    return (
+        f"Of {audited:,} {hits} audited {wrong:,} {'was' if wrong == 1 else 'were'} wrong "
+        f"({percent(wrong, audited)}) and {unclear:,} unclear. Doubtful hits are audited more often: "
+        "`thriftgate cache certify` has the bound on all."
+    )
+
+
 def _remarks(total: Figures) -> Iterator[Text]:
     yield Text(
         f"Hit rate: exact {percent(total.by_disposition.get('exact', 0), total.requests)}, "
@@ -295,10 +308,12 @@ def _remarks(total: Figures) -> Iterator[Text]:
         yield Text(f"The cost of {total.uncosted:,} unpriced requests is not known and missing from the spend.")
     if total.uncertified:
         hits = "semantic hit is" if total.uncertified == 1 else "semantic hits are"
-        yield Text(f"{total.uncertified:,} {hits} uncertified: how many were wrong is not known.")
+        yield Text(f"{total.uncertified:,} {hits} uncertified: no bound on how many were wrong has been shown.")
     if total.uncertified_coalesced:
         yield Text(
-            f"{total.uncertified_coalesced:,} coalesced requests joined another question uncertified: how many were "
-            "answered wrongly is not known."
+            f"{total.uncertified_coalesced:,} coalesced requests joined another question uncertified: no bound on how "
+            "many were answered wrongly has been shown."
         )
+    if total.audited:
+        yield Text(audited_text(total))
     yield Text("Amounts are rounded; CSV and JSON are exact.", style="dim")

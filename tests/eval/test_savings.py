@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +26,7 @@ from app.database import LEDGER_MIGRATIONS, open_database
 from eval.savings import By, Figures, FiguresDisagree, Filters, SavingsReport, check, report, report_of
 from eval.savings_html import as_html, column_chart, stacked_rows, waterfall
 from eval.savings_text import as_csv, as_json, as_table, dollars, inert, percent
-from router.ledger.row import LedgerRow, Status, price_columns, usage_columns
+from router.ledger.row import COMPLAINT, LedgerRow, Status, price_columns, usage_columns
 from router.ledger.writer import Closing, Ledger, Opening
 from router.prices import UnitPrices
 from router.savings import REASONS, Savings, of_call, of_hit, of_nothing
@@ -205,10 +206,20 @@ refusals = st.builds(
     st.sampled_from(["priced", "unpriced"]),
 )
 attempts = st.builds(
-    lambda common, nano, is_billed: attempt(nano if is_billed else 0, is_billed=is_billed, **common),
+    lambda common, nano, is_billed, audit: attempt(nano if is_billed else 0, is_billed=is_billed, **common, **audit),
     common,
     st.integers(0, 10**9),
     st.booleans(),
+    st.sampled_from(
+        [
+            {},
+            {"kind": "audit", "verdict": "same"},
+            {"kind": "audit", "verdict": "different"},
+            {"kind": "audit", "verdict": "different", "cache_reason": COMPLAINT},
+            {"kind": "audit"},
+            {"kind": "judge", "verdict": "same"},
+        ]
+    ),
 )
 deaths = st.builds(lambda common, nano: died(nano, **common), common, st.integers(0, 10**9))
 ledgers = st.lists(st.one_of(calls, hits, refusals, attempts, deaths), max_size=25)
@@ -228,9 +239,11 @@ def test_the_parts_sum_to_the_whole_for_any_rows(rows: list[LedgerRow], by: By) 
     assert total.baseline_nano == sum(r.baseline_nano or 0 for r in priced)
     assert total.baseline_nano - total.spend["priced"] == total.avoided_nano == sum(total.avoided.values())
     assert total.spend_unknown_nano == sum(r.actual_nano or 0 for r in rows if r.pricing == "unknown")
-    assert total.overhead_nano == sum(r.actual_nano or 0 for r in rows if r.kind == "attempt")
+    assert total.overhead_nano == sum(r.actual_nano or 0 for r in rows if r.kind != "request" and r.overhead_nano)
     assert total.net_nano == total.avoided_nano - total.overhead_nano
     assert sum(total.by_booking.values()) == len(rows)
+    drawn = [r for r in rows if r.kind == "audit" and r.cache_reason != COMPLAINT]
+    assert total.audited == Counter(r.verdict for r in drawn if r.verdict)
     for reason in REASONS:
         assert sum(group.figures.avoided[reason] for group in made.groups) == total.avoided[reason]
 
@@ -724,6 +737,23 @@ def test_the_page_has_the_exact_sums() -> None:
     text = Page.of(page(made)).text
     for name in ("baseline", "spend", "net_savings", "spend_priced", "avoided_exact", "avoided_negotiated_rate"):
         assert f"{total[f'{name}_usd'].replace('-', '−')} USD" in text
+
+
+def test_what_audits_found_is_said_wherever_the_savings_are() -> None:
+    def audit(verdict: str | None, **changes: Any) -> LedgerRow:
+        return attempt(5, is_billed=False, kind="audit", verdict=verdict, **changes)
+
+    hits = [hit("semantic") for _ in range(8)]
+    audits = [audit("same"), audit("same"), audit("different"), audit("unclear"), audit(None)]
+    made = report_of([*hits, *audits, audit("different", cache_reason=COMPLAINT)], Filters())
+    assert made.total.audited == {"different": 1, "same": 2, "unclear": 1}
+    *_, total = lines_of(made)
+    assert [total[f"audited_{verdict}"] for verdict in ("same", "different", "unclear")] == ["2", "1", "1"]
+    said = "Of 4 semantic hits that were audited 1 was wrong (25.0%) and 1 unclear."
+    assert said in " ".join(Page.of(page(made)).text.split())
+    assert said in " ".join(shown(made).split())
+    unaudited = report_of(hits, Filters())
+    assert "No semantic hit of this period was audited" in Page.of(page(unaudited)).text
 
 
 def test_uncertified_hits_and_missing_prices_are_said_before_the_figures_are_quoted() -> None:
