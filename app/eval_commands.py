@@ -169,6 +169,9 @@ def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_repor
     "--support", is_flag=True, help="Use a support desk's answers, and ask only what they answer (banking77, clinc150)."
 )
 @click.option(
+    "--chat", is_flag=True, help="Use answers as chat models give them, and ask only what they answer (banking77)."
+)
+@click.option(
     "--wordings",
     default=12,
     show_default=True,
@@ -176,7 +179,14 @@ def write_prior(priors: cache_report.Priors, path: Path = _PRIOR) -> cache_repor
     help="So many of each answer; of those written by hand, at most. 1: the same text each time.",
 )
 def eval_wordings(
-    stream: str, data: Path, questions: int | None, seed: int, natural: bool, support: bool, wordings: int
+    stream: str,
+    data: Path,
+    questions: int | None,
+    seed: int,
+    natural: bool,
+    support: bool,
+    chat: bool,
+    wordings: int,
 ) -> None:
     """Writes a stream of questions whose answers are worded differently each time, as JSON Lines.
 
@@ -193,9 +203,11 @@ def eval_wordings(
     \b
       thriftgate eval wordings banking77 --data FOLDER --support --wordings 1 > support.jsonl
       python -m benchmarks.stream support.jsonl
+
+    Chat models reword most: one sentence today, a page with headings and advice tomorrow (--chat).
     """
-    if natural and support:
-        raise click.UsageError("--natural and --support exclude each other: each brings answers of its own.")
+    if natural + support + chat > 1:
+        raise click.UsageError("--natural, --support and --chat exclude each other: each brings answers of its own.")
     try:
         asked = shuffled(load_stream(stream, data), seed)
     except DataMissing as error:
@@ -205,6 +217,11 @@ def eval_wordings(
         written = wording.support_wordings(stream, wording.read_support(), wordings, seed)
         if not written:
             raise Failure(f"No support desk's answers were written for the labels of {stream}.")
+        asked = wording.only_of(written, asked)
+    if chat:
+        written = wording.chat_wordings(stream)
+        if not written:
+            raise Failure(f"No chat models' answers were written for the labels of {stream}.")
         asked = wording.only_of(written, asked)
     if natural:
         written = sameness.written_wordings(stream, sameness.read_families(sameness.NATURAL))

@@ -147,6 +147,11 @@ _OPENING: Final = re.compile(
     r"|(?:i'm |i am |i'd be |i would be |we're |we'd be )?(?:very |more than )?(?:happy|glad|pleased|delighted) to"
     r" (?:help|explain|assist|answer|clarify|hear|tell)\b[^.!:\n]{0,40}[.!:]"
     r"|(?:i|we) (?:completely |fully )?(?:understand|appreciate|know)\b[^.!:\n]{0,80}[.!]"
+    r"|congratulations\b[^.!:\n]{0,80}[.!]|oh (?:no|dear)\b[^.!:\n]{0,60}[.!,]|don't panic[,.!]"
+    r"|(?:how|what a) (?:wonderful|lovely|nice|exciting|annoying|frustrating|great|shame|pity)\b[^.!:\n]{0,60}[.!]"
+    r"|(?:it's |that's |it is |that is )?(?:great|good|nice|lovely) (?:of you to|thing (?:that )?you|that you)"
+    r"\b[^.!:\n]{0,60}[.!]"
+    r"|and [^.!?:;\n\d]{0,50}!"
     r"|(?:here is|here's|here are|this is|below is|below are)\b(?=[^.!:\n]{0,60}:)[^.!:\n]{0,60}:"
     r"|(?:in short|in brief|to sum up|in summary|short answer|the short answer is|to put it simply|simply put|basically"
     r"|in a nutshell|to answer your question|as far as i know|good news|bad news|yes, sure|it's (?:quite )?(?:simple"
@@ -160,7 +165,10 @@ _CLOSING: Final = re.compile(
     r"|(?:is there )?(?:any|some) ?thing (?:else|more)\b|(?:can|could|may) i (?:help|assist)\b"
     r"|do you (?:have|need) (?:any|some|more|further)\b[^.!?]{0,30}"
     r"(?:question|help|assist|thing|detail|information|support)"
-    r"|(?:would you like|do you want) (?:me to|more|any|some|further|to know more)\b[^.!?]{0,60}\?$"
+    r"|(?:would you like|do you want|(?:shall|should|may) i (?:explain|show|tell|send|walk|help|look|check|give|list"
+    r"|work|outline|draft|write))\b[^.!?]{0,150}\?$"
+    r"|if (?:you(?:'d| would)? (?:like|prefer|wish|want|rather)|you (?:get stuck|run into|aren't able|can't|cannot))\b"
+    r"[^.!?]{0,90}\b(?:i can|i could|i'll|i will|i'd|let me know|tell me|write to me|just ask)\b"
     r"|(?:need|require) (?:any |some |more |further |other )*(?:help|assistance|details|information|thing else)\b"
     r"|reach out (?:to (?:me|us) )?(?:any ?time|if|whenever|with any)\b"
     r"|if (?:you have|you've got|there are|you need|you'd like|you want|you require|you still|anything)\b[^.!?]{0,30}"
@@ -247,7 +255,7 @@ _COURTEOUS: Final = frozenset(
     " happy glad i'm we're that that's this it it's ask write message tell have enjoy good best kind warm take"
     " stay see cheers thanks thank you're you looking all safe bon bye sincerely yours wishing wish sweet your"
     " many most lots a plenty some other allow our the my and simple here here's below above as let's i'll we'll"
-    " great much would need require reach something".split()
+    " great much would need require reach something shall should".split()
 )
 
 

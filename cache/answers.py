@@ -61,7 +61,7 @@ says, differs from that group. Where answers to one question are in two groups, 
 (`python -m eval.audit_verdicts`)."""
 UNLIKE_BELOW: Final = 0.01
 """Of a group of one wording the other one must be as unlike as this: an odd wording may have been linked with none."""
-MERGE_AT_LEAST: Final = 0.8
+MERGE_AT_LEAST: Final = 0.95
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
 """So many wordings of each are compared for that."""

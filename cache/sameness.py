@@ -8,10 +8,10 @@ in `sameness.json` beside this module.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import cached_property, lru_cache
 from importlib.resources import files
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -368,6 +368,16 @@ def evidence(one: AnswerTraits, two: AnswerTraits, similarity: float) -> dict[st
         "refusal": one.is_refusal != two.is_refusal,
         "length": min(one.length, two.length) / max(one.length, two.length, 1),
         "shortness": 1 / (1 + min(one.length, two.length)),
+        "length, shorter": min(one.length, two.length, 150) / 50,
+        "length, longer": min(max(one.length, two.length), 250) / 50,
+        "denials by clause": abs(_denials_by_clause(one) - _denials_by_clause(two)),
+        "numbers in common": _in_common({each[:2] for each in one.quantities}, {each[:2] for each in two.quantities}),
+        "names in common": _in_common(one.names, two.names),
+        "code in common": _in_common(one.code, two.code),
+        "opposites in common": _in_common(one.sides, two.sides),
+        "kinds in common": _in_common(one.members, two.members),
+        "acts in common": _in_common(one.acts, two.acts),
+        "relations in common": _in_common(one.relations, two.relations),
         "flaws": flaws,
         "flaws, up to two": min(flaws, 2),
         "doubts": min(doubts, 6),
@@ -438,6 +448,22 @@ def _clause_evidence(
         "same actors": min(same, 4) / 2,
         "other actors, share": others / (others + same) if others else 0.0,
     }
+
+
+def _in_common(here: Set[Any], there: Set[Any]) -> float:
+    """How much of what the answer with less of it has is in the other, too: a long answer has examples and advice of
+    its own."""
+    if here and there:
+        return len(here & there) / min(len(here), len(there))
+    return _ON_ONE_SIDE if here or there else _ON_NO_SIDE
+
+
+_ON_ONE_SIDE: Final = 0.5
+_ON_NO_SIDE: Final = 0.75
+
+
+def _denials_by_clause(answer: AnswerTraits) -> float:
+    return answer.denials / max(len(answer.clauses), 1)
 
 
 _DOUBTFUL: Final = frozenset(("only", "unless", "before", "after", "earliest", "never"))

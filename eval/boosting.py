@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cache.answer_trees import DEPTH, Tree
 
-TREES: Final = 400
+TREES: Final = 600
 RATE: Final = 0.08
 """The share of each correction that is taken."""
 _RIDGE: Final = 5.0

@@ -1,8 +1,9 @@
 """Fits and measures `cache.sameness`: whether two answers say the same, on families of answers written by hand.
 
-There are two sorts of families. `families-*` were made to be mistaken: many of their answers are short, and each has
-texts beside it that differ in one word. `wordings-*` are answers as models give them, long and ever differently worded;
-what they are mistaken for are the answers to neighbouring questions. Owns the pairs that families make, the variations
+There are three sorts of families. `families-*` were made to be mistaken: many of their answers are short, and each has
+texts beside it that differ in one word. `wordings-*` are answers as models give them, ever differently worded; what
+they are mistaken for are the answers to neighbouring questions. `long-*` are answers as chat models give them, from one
+sentence to a page, each with examples, advice and markup of its own. Owns the pairs that families make, the variations
 and alterations of a text, the operating points, and the table of how often each is right. Refuses to know how evidence
 is read off an answer, and how trees are grown. Weights and thresholds are chosen on development families only; the
 held-back ones are measured.
@@ -59,6 +60,8 @@ NATURAL: Final = FAMILIES / "wordings-dev.jsonl"
 NATURAL_HELD_BACK: Final = FAMILIES / "wordings-test.jsonl"
 OTHERS: Final = FAMILIES / "wordings-others.jsonl"
 """Natural wordings, written by others than those of the development families, who had not seen them."""
+LONG: Final = FAMILIES / "long-dev.jsonl"
+LONG_HELD_BACK: Final = FAMILIES / "long-test.jsonl"
 QUESTIONS: Final = FAMILIES.parent / "faq" / "questions.jsonl"
 WEIGHTS: Final = FAMILIES.parent.parent / "cache" / "sameness.json"
 
@@ -333,26 +336,33 @@ _FOLDS: Final = 8
 _SHARES: Final = {
     "reworded": 0.22, "natural": 0.75, "varied": 0.08, "generated": 0.1, "different": 0.42, "closest": 0.12,
     "hard": 0.16, "hard closest": 0.04, "altered": 0.05, "another fact": 0.08, "neighbour": 0.12,
-    "other question": 0.04,
+    "other question": 0.04, "long": 0.2, "long different": 0.2, "long neighbour": 0.1,
 }  # fmt: skip
 """What each sort of pair weighs in the fit, however many there are."""
 LEAST_PRECISION: Final = 0.99
 """Of a link, where half of the pairs say the same in natural wordings, and the others are as `_CONFUSIONS`."""
+_REWORDED: Final = ("reworded", "natural", "long")
 _CONFUSIONS: Final = {"neighbour": 0.75, "other question": 0.1, "altered": 0.08, "different": 0.07}
 """What answers are compared with that say something else: seldom with one that differs in a single word. Those of the
 natural families that do (`hard`) count in the fit, but not here: no point of the scale keeps them out."""
 MOST_FALSE_SAME: Final = 0.015
 """Of what says something else, to an audit. So many wrong hits may pass for right ones: a small error of a small share,
 while right hits of which nobody knows make what is wrong seem several times as much."""
-_DOUBT: Final = 3.0
-"""Less likely by this factor than the least likely rewording, a plain contradiction makes answers different to an
+_FALSELY_DIFFERENT: Final = 0.001
+"""What is less likely to say the same than all but this share of rewordings, of whichever sort, is different to an
 audit,"""
-_MARGIN: Final = 6.0
-"""and by this factor they are different without any."""
+_DOUBT: Final = 2.0
+"""and with a plain contradiction what is likelier by up to this factor."""
 
 
-def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes, faq: Path = QUESTIONS) -> Weights:
-    """Weights and thresholds from development families of both sorts, their variations, and the answers of the FAQ.
+def fit(
+    families: Sequence[Family],
+    natural: Sequence[Family],
+    long: Sequence[Family],
+    encoder: Encodes,
+    faq: Path = QUESTIONS,
+) -> Weights:
+    """Weights and thresholds from development families of all sorts, their variations, and the answers of the FAQ.
     The same input gives the same weights. Thresholds are chosen on scores of families that a fold has left out."""
     texts = Texts(encoder)
     pairs = [
@@ -362,12 +372,14 @@ def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes,
         *family_pairs(natural),
         *neighbour_pairs(natural, texts),
         *altered_pairs(natural),
+        *family_pairs(long),
+        *neighbour_pairs(long, texts),
         *generated_pairs(f"{family.domain} {family.id}" for family in families),
     ]
     collected = collect(pairs, texts)
     is_open = np.isnan(collected.known)
-    names = {family.id for family in natural}
-    sorts = np.array([_sort(pair, is_natural=pair.family in names) for pair in pairs])
+    sort_of = {family.id: "natural" for family in natural} | {family.id: "long" for family in long}
+    sorts = np.array([_sort(pair, sort_of.get(pair.family, "")) for pair in pairs])
     labels = np.array([pair.is_same for pair in pairs], dtype=float)
     scores = np.where(collected.known == UNSURE, 0.0, np.where(collected.known > UNSURE, np.inf, 0.0))
     for fold in _folds([pair.family for pair in pairs]):
@@ -378,14 +390,14 @@ def fit(families: Sequence[Family], natural: Sequence[Family], encoder: Encodes,
         by_sort[sort] = np.concatenate([by_sort[sort], by_sort.pop(closest)])
     intercept, scale = _calibration(by_sort)
     by_sort = {sort: intercept + scale * found for sort, found in by_sort.items()}
-    known = np.concatenate([is_open[sorts == sort] for sort in ("reworded", "natural")])
-    reworded = np.concatenate([by_sort["reworded"], by_sort["natural"]])[known]
+    reworded = [by_sort[sort][is_open[sorts == sort]] for sort in _REWORDED]
+    least = min(float(np.quantile(found, _FALSELY_DIFFERENT)) for found in reworded)
     return Weights(
         what="Weights of sameness(), see cache/sameness.py; fitted by eval.sameness.fit.",
         link=_link_threshold(by_sort),
         audit_same=_same_threshold(by_sort),
-        audit_different=_probability(float(reworded.min()) - math.log(_DOUBT)),
-        audit_improbable=_probability(float(reworded.min()) - math.log(_MARGIN)),
+        audit_different=_probability(least + math.log(_DOUBT)),
+        audit_improbable=_probability(least),
         intercept=round(intercept, 4),
         trees=tuple(_scaled(tree, scale) for tree in _grow(collected, labels, sorts, is_open)),
     )
@@ -423,10 +435,15 @@ def _scaled(tree: Tree, scale: float) -> Tree:
 _DIGITS_KEPT: Final = 4
 
 
-def _sort(pair: Pair, *, is_natural: bool) -> str:
-    if is_natural and pair.relation == "reworded":
+def _sort(pair: Pair, families: str) -> str:
+    """What the pair counts as in the fit; `families` says of which sort its family is."""
+    if families == "long":
+        if pair.relation == "reworded":
+            return "long"
+        return "long neighbour" if pair.relation == "neighbour" or pair.kind == "topic" else "long different"
+    if families == "natural" and pair.relation == "reworded":
         return "natural"
-    if is_natural and pair.relation == "different":
+    if families == "natural" and pair.relation == "different":
         return "hard closest" if pair.is_closest else "hard"
     return "closest" if pair.is_closest else pair.relation
 
@@ -740,14 +757,17 @@ def main() -> None:
     given = parser.parse_args()
     encoder = Encoder.load(given.encoder)
     if given.what == "fit":
-        weights = fit(read_families(DEVELOPMENT), read_families(NATURAL), encoder)
+        weights = fit(read_families(DEVELOPMENT), read_families(NATURAL), read_families(LONG), encoder)
         WEIGHTS.write_bytes(msgspec.json.encode(weights))
     else:
-        natural, made = (NATURAL_HELD_BACK, HELD_BACK) if given.held_back else (NATURAL, DEVELOPMENT)
+        files = (NATURAL_HELD_BACK, HELD_BACK, LONG_HELD_BACK) if given.held_back else (NATURAL, DEVELOPMENT, LONG)
+        natural, made, long = files
         weights, console = shipped_weights(), Console()
         found = measure(read_families(natural), weights, encoder, with_neighbours=True)
         console.print(to_text(found, "natural wordings"))
         console.print(to_text(measure(read_families(made), weights, encoder, faq=QUESTIONS), "made to be mistaken"))
+        found = measure(read_families(long), weights, encoder, with_neighbours=True)
+        console.print(to_text(found, "as chat models answer"))
         if given.held_back:
             console.print(
                 to_text(measure(read_families(OTHERS), weights, encoder, with_neighbours=True), "by other writers")

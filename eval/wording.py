@@ -5,7 +5,8 @@ A wording states all of them, in another order, length, politeness and with othe
 there are wordings that were written by hand, which are much farther from each other.
 
 Invented facts differ plainly between labels. The answers of a support desk do not: they are about similar matters. Such
-answers are in `data/answers/support.jsonl`, each of their facts written in several ways.
+answers are in `data/answers/support.jsonl`, each of their facts written in several ways. What chat models answer that
+know what the desk says, from one sentence to a page with markup, is in `data/answers/chat.jsonl`.
 """
 
 import hashlib
@@ -20,7 +21,9 @@ from msgspec import Struct, structs
 
 from eval.streams import Question
 
-SUPPORT: Final = Path(__file__).parent.parent / "data" / "answers" / "support.jsonl"
+_ANSWERS: Final = Path(__file__).parent.parent / "data" / "answers"
+SUPPORT: Final = _ANSWERS / "support.jsonl"
+CHAT: Final = _ANSWERS / "chat.jsonl"
 
 _MENUS: Final = (
     "Settings", "Profile", "Cards", "Payments", "Security", "Help", "Account", "Orders", "Documents", "Limits",
@@ -154,6 +157,20 @@ def support_wordings(
         for answer in answers
         if answer.stream == stream
     }
+
+
+class ChatAnswer(Struct, frozen=True):
+    """What chat models answer to the questions of one label of a stream, who all know the same of it."""
+
+    stream: str
+    label: str
+    wordings: tuple[str, ...]
+
+
+def chat_wordings(stream: str, path: Path = CHAT) -> dict[str, tuple[str, ...]]:
+    """Label -> the answers of chat models, for the labels of the stream that have some."""
+    read = (msgspec.json.decode(line, type=ChatAnswer) for line in path.read_bytes().splitlines() if line.strip())
+    return {answer.label: answer.wordings for answer in read if answer.stream == stream}
 
 
 def only_of(labels: Collection[str], questions: Iterable[Question]) -> list[Question]:

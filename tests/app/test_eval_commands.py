@@ -148,6 +148,14 @@ def test_a_single_wording_of_a_support_desk_does_not_depend_on_the_seed(public: 
     assert all(len(texts) == 1 for texts in one.values())
 
 
+def test_chat_models_are_asked_only_what_they_have_answers_to_and_reword_them_freely(public: Path) -> None:
+    found = written_by(wordings_of(public, "banking77", "--chat"))
+    assert set(found) == {"where is my card"}
+    lengths = [len(text.split()) for text in found["where is my card"]]
+    assert len(lengths) == 6
+    assert max(lengths) > 3 * min(lengths)
+
+
 def test_so_many_wordings_are_written_as_are_asked_for(public: Path) -> None:
     assert all(len(texts) == 3 for texts in written_by(wordings_of(public, "banking77", "--wordings", "3")).values())
     natural = written_by(wordings_of(public, "banking77", "--natural", "--wordings", "3"))
@@ -157,7 +165,10 @@ def test_so_many_wordings_are_written_as_are_asked_for(public: Path) -> None:
 def test_wrong_use_of_wordings_is_told(public: Path) -> None:
     both = wordings_of(public, "banking77", "--natural", "--support")
     assert both.exit_code == 2
-    assert "--natural and --support exclude each other" in both.stderr
+    assert "--natural, --support and --chat exclude each other" in both.stderr
     none = wordings_of(public, "stackfaq", "--support")
     assert none.exit_code == 2
     assert "No support desk's answers were written for the labels of stackfaq" in none.stderr
+    none = wordings_of(public, "stackfaq", "--chat")
+    assert none.exit_code == 2
+    assert "No chat models' answers were written for the labels of stackfaq" in none.stderr

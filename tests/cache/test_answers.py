@@ -326,7 +326,7 @@ async def test_what_comes_in_the_words_of_a_stored_answer_is_counted_as_repeated
 
 
 async def test_groups_that_an_answer_has_linked_become_one_unless_their_wordings_speak_against_it() -> None:
-    for sameness, is_one in ((0.85, True), (0.6, False)):
+    for sameness, is_one in ((0.97, True), (0.85, False)):
         answers = two_wordings(Read(one=sameness, another=sameness, other=sameness))
         groups = answers._neighbourhood.groups
         groups.add(Group(3, SCOPE, b"3", "other side"), pointing(9))

@@ -109,6 +109,8 @@ def test_of_a_huge_text_only_the_beginning_is_read_and_it_says_the_same_as_no_ot
         f"I apologize for the inconvenience. {BASE} If you need further assistance, our team is available 24/7.",
         f"I can certainly help you with that. {BASE} Reach out to us any time!",
         f"Don't worry! I see. {BASE} Is there something else?",
+        f"Congratulations on the new card! {BASE} Shall I explain how to activate it?",
+        f"Great question, and good of you to check! {BASE} If you get stuck, tell me and I'll walk you through it.",
         f"{BASE} I hope this helps!",
         f"Of course. {BASE} Have a great day!",
         BASE.upper(),

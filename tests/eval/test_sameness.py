@@ -17,6 +17,8 @@ from cache.sameness import shipped_weights
 from eval.sameness import (
     DEVELOPMENT,
     HELD_BACK,
+    LONG,
+    LONG_HELD_BACK,
     NATURAL,
     NATURAL_HELD_BACK,
     OTHERS,
@@ -75,6 +77,17 @@ def test_answers_as_models_word_them_are_linked_and_never_with_the_answer_to_ano
     assert row(natural, "neighbour").linked.trials >= 5000
     assert (row(natural, "neighbour").linked.value or 0) <= 0.001
     assert all((links.precision.value or 0) >= 0.99 for links in natural.links if links.against.startswith("neighbour"))
+
+
+def test_most_answers_as_chat_models_give_them_are_linked_and_hardly_any_with_what_they_contradict(
+    encoder: Encoder,
+) -> None:
+    found = measure(read_families(LONG)[::3], shipped_weights(), encoder, with_neighbours=True)
+    assert row(found, "reworded").linked.trials >= 500
+    assert (row(found, "reworded").linked.value or 0) >= 0.5
+    assert (row(found, "reworded").different.value or 0) <= 0.002
+    assert (row(found, "neighbour").linked.value or 0) <= 0.01
+    assert (row(found, "different").linked.value or 0) <= 0.08
 
 
 def test_an_exchanged_number_keeps_long_answers_apart(natural: Measurement) -> None:
@@ -157,7 +170,8 @@ def test_variations_are_paired_with_their_text_and_with_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("development", "held_back"), [(DEVELOPMENT, HELD_BACK), (NATURAL, NATURAL_HELD_BACK), (NATURAL, OTHERS)]
+    ("development", "held_back"),
+    [(DEVELOPMENT, HELD_BACK), (NATURAL, NATURAL_HELD_BACK), (NATURAL, OTHERS), (LONG, LONG_HELD_BACK)],
 )
 def test_the_held_back_families_share_no_name_with_the_development_ones(development: Path, held_back: Path) -> None:
     names = {family.id for family in read_families(development)}
@@ -183,7 +197,8 @@ def test_the_same_families_give_the_same_weights(families: list[Family], encoder
     faq = tmp_path / "questions.jsonl"
     faq.write_text("".join(QUESTIONS.read_text(encoding="utf-8").splitlines(keepends=True)[:12]), encoding="utf-8")
     natural = read_families(NATURAL)[:8]
-    first, again = fit(few, natural, encoder, faq), fit(few, natural, encoder, faq)
+    long = read_families(LONG)[:4]
+    first, again = (fit(few, natural, long, encoder, faq) for _ in range(2))
     assert first == again
     assert 0 < first.audit_different < first.link
 

@@ -11,6 +11,7 @@ from eval.streams import Question
 from eval.wording import (
     SupportAnswer,
     answers_file,
+    chat_wordings,
     facts_of,
     only_of,
     read_support,
@@ -79,6 +80,17 @@ def test_every_intent_of_banking77_has_written_wordings() -> None:
     written = written_wordings("banking77", read_families(NATURAL))
     assert len(written) == 77
     assert min(map(len, written.values())) >= 8
+
+
+# --- chat models' answers ---
+
+
+def test_chat_models_have_several_answers_to_each_label_and_none_to_two_labels() -> None:
+    found = chat_wordings("banking77")
+    assert len(found) >= 30
+    texts = [text for wordings in found.values() for text in wordings]
+    assert len(set(texts)) == len(texts) == 6 * len(found)
+    assert not chat_wordings("clinc150")
 
 
 # --- a support desk's answers ---
