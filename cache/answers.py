@@ -6,7 +6,6 @@ linked. Works after the client has been served; nobody waits for it.
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
@@ -16,6 +15,7 @@ from msgspec import Struct
 
 from cache import sameness
 from cache.answer_traits import normal_form
+from cache.clarity import Clarities
 from cache.errors import TextTooLong
 from cache.groups import LONGEST_FOUNDER, Group, Wording
 from cache.index import Vector
@@ -38,23 +38,6 @@ ANSWERS_AT_LEAST: Final = 0.6
 """However sure the questions are, answers that are less likely the same than this are not linked,"""
 QUESTIONS_AT_MOST: Final = 0.95
 """and the questions say no more than this: a new answer may also mean that the right one has changed."""
-CLEAR_AT: Final = 0.6
-"""In a scope whose answers are either alike or not, this sameness is enough for a link and for an audit."""
-CLEAR_UP_TO: Final = 0.12
-"""Such a scope: of its groups that are at all like an answer, no more than this share lies below CLEAR_AT,"""
-STRICT_AT: Final = 0.985
-STRICT_FROM: Final = 0.18
-"""and where it is more than this, STRICT_AT is needed;"""
-CLEAR_AFTER: Final = 40
-"""counted over so many at least,"""
-CLARITY_MEMORY: Final = 1000
-"""and over about so many lately."""
-VERBATIM_FROM: Final = 60
-"""So many answers in the words of a stored one make a scope verbatim, whose answers are kept texts or a model's without
-chance: there an answer in other words is another answer,"""
-VERBATIM_BUT_FOR: Final = 0.03
-"""if no more than this share of what says the same says it in other words."""
-_SCOPES_KNOWN: Final = 10_000
 ELSEWHERE_BELOW: Final = 0.2
 """An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
 says, differs from that group. Where answers to one question are in two groups, hardly one in a thousand is called so
@@ -67,7 +50,6 @@ MERGE_BY: Final = 3
 """So many wordings of each are compared for that."""
 
 
-_KEPT: Final = 1 - 1 / CLARITY_MEMORY
 _COMPARED_LATELY: Final = 128
 """An answer is linked, and then labels what would have been served, by the same comparisons."""
 _IDENTIFIED_LATELY: Final = 64
@@ -149,47 +131,6 @@ class EqualComparison:
         return "same" if one == two else "different"
 
 
-class Clarity(Struct):
-    """Whether the answers of a scope are either alike or not. Where they all say much the same in much the same words,
-    as if taken from one form, it takes more to tell what is the same; and where an answer always comes in the same
-    words, those are what tells."""
-
-    clear: float = 0.0
-    unclear: float = 0.0
-    repeated: float = 0.0
-    """Answers to another question in the words of the stored one,"""
-    reworded: float = 0.0
-    """and in other words that say the same."""
-
-    def add(self, same: float) -> None:
-        """Takes a group's sameness with an answer into account; one that is not like it says nothing."""
-        if same < PROMISING:
-            return
-        self.clear = _KEPT * self.clear + (same >= CLEAR_AT)
-        self.unclear = _KEPT * self.unclear + (same < CLEAR_AT)
-
-    def add_same(self, *, is_repeated: bool) -> None:
-        """Takes an answer into account that says what is stored for another question."""
-        self.repeated = _KEPT * self.repeated + is_repeated
-        self.reworded = _KEPT * self.reworded + (not is_repeated)
-
-    @property
-    def is_verbatim(self) -> bool:
-        """Whether answers that say the same come in the same words, but for courtesy."""
-        return self.repeated >= VERBATIM_FROM and self.reworded <= VERBATIM_BUT_FOR * (self.repeated + self.reworded)
-
-    def at_least(self, threshold: float) -> float:
-        """A threshold of sameness as it is in this scope."""
-        if self.is_verbatim:
-            return max(threshold, STRICT_AT)
-        count = self.clear + self.unclear
-        if count < CLEAR_AFTER:
-            return threshold
-        if self.unclear <= CLEAR_UP_TO * count:
-            return min(threshold, CLEAR_AT)
-        return max(threshold, STRICT_AT) if self.unclear > STRICT_FROM * count else threshold
-
-
 class Alike(Struct, frozen=True):
     """A group that says what an answer says."""
 
@@ -210,8 +151,7 @@ class Answers:
         """Awaited before each comparison, which is a good part of a millisecond."""
         self._latest: tuple[str, Vector] | None = None
         """An answer that is learnt from is linked, and then labels what would have been served, by one vector."""
-        self._clarity: OrderedDict[bytes, Clarity] = OrderedDict()
-        """Of the scopes that were last learnt from; kept in memory only."""
+        self._clarities = Clarities()
 
     def begin(self, answer: str) -> None:
         """Lets the encoder begin with an answer whose vector will soon be asked for."""
@@ -243,7 +183,7 @@ class Answers:
         that the question's neighbourhood speaks for with probability `p`: two independent witnesses, the questions and
         the answers, may together be surer than either alone."""
         likely = await self._likely(scope, answer, vector, expected)
-        clarity = self._clarity_of(scope)
+        clarity = self._clarities.of(scope)
         for _, same in likely:
             clarity.add(same)
         link_at = clarity.at_least(self.comparison.link_at)
@@ -310,8 +250,9 @@ class Answers:
     ) -> Verdict:
         """What an audit says of a group of which `served` was served, or anything, and a fresh answer, which may have
         founded the group `own`."""
+        clarity, wordings = self._clarities.of(group.scope), self._neighbourhood.groups.wordings(group.id)
         verdict = await self._verdict_on_group(group, answer, vector)
-        wordings = self._neighbourhood.groups.wordings(group.id)
+        by_served: Verdict | None = None
         if served is not None and [wording.text for wording in wordings] != [served]:
             wording = next((each for each in wordings if each.text == served), None)
             if wording is None:
@@ -320,16 +261,12 @@ class Answers:
             await self.turn()
             by_served = self.comparison.verdict(answer, served, float(wording.vector @ vector))
             verdict = sameness.served_verdict(verdict, by_served)
-            if by_served == "same":
-                if verdict == "same":
-                    self._said_again(group, answer, [wording])
-                return verdict
         if verdict == "same":
             self._said_again(group, answer, wordings)
-        if verdict != "unclear":
+        if verdict != "unclear" or by_served == "same":
             return verdict
         known = await self._each(answer, vector, wordings)
-        likeness, clarity = max(known, default=sameness.UNSURE), self._clarity_of(group.scope)
+        likeness = max(known, default=sameness.UNSURE)
         if clarity.is_verbatim and likeness >= self.comparison.same_at:
             clarity.add_same(is_repeated=False)
         elif clarity.is_verbatim and sameness.UNSURE not in known:
@@ -340,19 +277,19 @@ class Answers:
 
     def repeated(self, group: Group) -> None:
         """An answer to another question has come in the very words of a stored one of the group."""
-        self._clarity_of(group.scope).add_same(is_repeated=True)
+        self._clarities.of(group.scope).add_same(is_repeated=True)
 
     def _said_again(self, group: Group, answer: str, wordings: Iterable[Wording]) -> None:
         identity = self.comparison.identity(answer)
         is_repeated = any(self.comparison.identity(wording.text) == identity for wording in wordings)
-        self._clarity_of(group.scope).add_same(is_repeated=is_repeated)
+        self._clarities.of(group.scope).add_same(is_repeated=is_repeated)
 
     async def _says_another(
         self, group: Group, wordings: Sequence[Wording], answer: str, vector: Vector, own: int | None
     ) -> bool:
         """Whether an answer that is hardly any of a group's wordings plainly says what another group says, one that it
         has not founded itself."""
-        link_at = self._clarity_of(group.scope).at_least(self.comparison.link_at)
+        link_at = self._clarities.of(group.scope).at_least(self.comparison.link_at)
         others = [
             each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
         ]
@@ -375,17 +312,10 @@ class Answers:
     async def _verdict_on_group(self, group: Group, answer: str, vector: Vector) -> Verdict:
         wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]
         known, verdicts = await self._each(answer, vector, wordings), list[Verdict]()
-        same_at = self._clarity_of(group.scope).at_least(self.comparison.same_at)
+        same_at = self._clarities.of(group.scope).at_least(self.comparison.same_at)
         if known and sameness.pooled(known) < same_at and max(known) < sameness.UNSURE:  # else they change nothing
             verdicts = [self.comparison.verdict(answer, each.text, float(each.vector @ vector)) for each in wordings]
         return sameness.pooled_verdict(known, verdicts, same_at)
-
-    def _clarity_of(self, scope: bytes) -> Clarity:
-        clarity = self._clarity.setdefault(scope, Clarity())
-        self._clarity.move_to_end(scope)
-        if len(self._clarity) > _SCOPES_KNOWN:
-            self._clarity.popitem(last=False)
-        return clarity
 
     async def may_merge(self, one: Group, two: Group) -> bool:
         """Whether two groups to both of which one answer was linked are one: unless their wordings speak against it."""

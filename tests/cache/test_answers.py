@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.answers import Answers, Clarity, Comparison, EqualComparison, WordedComparison
+from cache.answers import Answers, Comparison, EqualComparison, WordedComparison
+from cache.clarity import Clarity
 from cache.encoder import Encoder
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
