@@ -288,9 +288,9 @@ def audited_text(total: Figures) -> str:
     wrong, unclear = total.audited.get("different", 0), total.audited.get("unclear", 0)
     hits = "semantic hit that was" if audited == 1 else "semantic hits that were"
     return (
-        f"Of {audited:,} {hits} audited {wrong:,} {'was' if wrong == 1 else 'were'} wrong "
+        f"Of {audited:,} {hits} audited, {wrong:,} {'was' if wrong == 1 else 'were'} wrong "
         f"({percent(wrong, audited)}) and {unclear:,} unclear. Doubtful hits are audited more often: "
-        "`thriftgate cache certify` has the bound on all."
+        "thriftgate cache certify has the bound on all."
     )
 
 

@@ -749,7 +749,7 @@ def test_what_audits_found_is_said_wherever_the_savings_are() -> None:
     assert made.total.audited == {"different": 1, "same": 2, "unclear": 1}
     *_, total = lines_of(made)
     assert [total[f"audited_{verdict}"] for verdict in ("same", "different", "unclear")] == ["2", "1", "1"]
-    said = "Of 4 semantic hits that were audited 1 was wrong (25.0%) and 1 unclear."
+    said = "Of 4 semantic hits that were audited, 1 was wrong (25.0%) and 1 unclear."
     assert said in " ".join(Page.of(page(made)).text.split())
     assert said in " ".join(shown(made).split())
     unaudited = report_of(hits, Filters())
