@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from cache import sameness
 from cache.answer_traits import normal_form
-from cache.clarity import Clarities
+from cache.clarity import ALIKE_FROM, Clarities
 from cache.errors import TextTooLong
 from cache.groups import LONGEST_FOUNDER, Group, Wording
 from cache.index import Vector
@@ -28,8 +28,6 @@ GROUPS_AT_MOST: Final = 6
 """and the groups of the nearest of them are compared."""
 COMPARED_AT_MOST: Final = 16_000
 """Characters of an answer. A comparison takes time by their number, and requests wait for it."""
-PROMISING: Final = 0.2
-"""A group whose nearest wording is less likely to say the same is not looked at any further."""
 WORDINGS_COMPARED: Final = 4
 """So many wordings of a group, the nearest and those that came first."""
 BOTH_AT_LEAST: Final = 0.95
@@ -229,7 +227,7 @@ class Answers:
         """The probability that an answer says what the wordings of a group say. Where the first is improbable, it
         speaks for all."""
         known = [self._compare(answer, vector, first)]
-        if known[0] >= PROMISING:
+        if known[0] >= ALIKE_FROM:
             others = self._neighbourhood.groups.wordings(group.id)
             rest = [other for other in others if other.text != first.text][: WORDINGS_COMPARED - 1]
             known += await self._each(answer, vector, rest)
@@ -267,10 +265,11 @@ class Answers:
             return verdict
         known = await self._each(answer, vector, wordings)
         likeness = max(known, default=sameness.UNSURE)
-        if clarity.is_verbatim and likeness >= self.comparison.same_at:
-            clarity.add_same(is_repeated=False)
-        elif clarity.is_verbatim and sameness.UNSURE not in known:
-            return "different"
+        if clarity.is_verbatim:
+            if likeness >= self.comparison.same_at:
+                clarity.add_same(is_repeated=False)
+            elif sameness.UNSURE not in known:
+                return "different"
         if likeness < ELSEWHERE_BELOW and await self._says_another(group, wordings, answer, vector, own):
             return "different"
         return verdict

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 ALIKE_FROM: Final = 0.2
-"""A group that is less like an answer says nothing of its scope."""
+"""A group whose nearest wording is less like an answer is not looked at any further, and says nothing of its scope."""
 CLEAR_AT: Final = 0.6
 """In a scope whose answers are either alike or not, this sameness is enough for a link and for an audit."""
 CLEAR_UP_TO: Final = 0.12

@@ -128,7 +128,7 @@ class SupportAnswer(Struct, frozen=True):
 
 
 def read_support(path: Path = SUPPORT) -> list[SupportAnswer]:
-    return [msgspec.json.decode(line, type=SupportAnswer) for line in path.read_bytes().splitlines() if line.strip()]
+    return msgspec.json.Decoder(SupportAnswer).decode_lines(path.read_bytes())
 
 
 def support_text(answer: SupportAnswer) -> str:
@@ -169,8 +169,8 @@ class ChatAnswer(Struct, frozen=True):
 
 def chat_wordings(stream: str, path: Path = CHAT) -> dict[str, tuple[str, ...]]:
     """Label -> the answers of chat models, for the labels of the stream that have some."""
-    read = (msgspec.json.decode(line, type=ChatAnswer) for line in path.read_bytes().splitlines() if line.strip())
-    return {answer.label: answer.wordings for answer in read if answer.stream == stream}
+    answers = msgspec.json.Decoder(ChatAnswer).decode_lines(path.read_bytes())
+    return {answer.label: answer.wordings for answer in answers if answer.stream == stream}
 
 
 def only_of(labels: Collection[str], questions: Iterable[Question]) -> list[Question]:
