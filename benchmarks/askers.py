@@ -365,11 +365,16 @@ class Askers:
 
 
 async def paced(
-    per_s: float, count: int, ask: Callable[[int], Any], chance: random.Random, until: float = math.inf
+    per_s: float,
+    count: int,
+    ask: Callable[[int], Any],
+    chance: random.Random,
+    until: float = math.inf,
+    at_most: int = ASKING_AT_MOST,
 ) -> None:
     """Starts `ask(0)`, `ask(1)`, ... (coroutines) at this rate, whether or not earlier ones have ended, and none after
-    `until`; returns when all have ended. Only with ASKING_AT_MOST under way does the next one wait: each holds a
-    connection."""
+    `until`; returns when all have ended. Only with `at_most` under way does the next one wait: each holds a connection,
+    and a few at a time ask no more of a slow machine than it carries."""
     tasks: set[asyncio.Task[None]] = set()
     due = time.monotonic()
     for number in range(count):
@@ -379,7 +384,7 @@ async def paced(
         due = max(due, time.monotonic() - _BEHIND_AT_MOST_S) + chance.uniform(0.5, 1.5) / per_s
         if (ahead_s := due - time.monotonic()) > 0.001:
             await asyncio.sleep(ahead_s)
-        if len(tasks) >= ASKING_AT_MOST:
+        if len(tasks) >= at_most:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.ensure_future(ask(number))
         tasks.add(task)

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from benchmarks.askers import NOT_CACHED, PATH, Askers, Checker, Outcome, paced
+from benchmarks.askers import ASKING_AT_MOST, NOT_CACHED, PATH, Askers, Checker, Outcome, paced
 from benchmarks.faulty import AFTER_FIRST, BEFORE_FIRST, RESTART, Upstream
 from benchmarks.gateway import Gateway
 from benchmarks.raw_client import prepared
@@ -74,8 +74,10 @@ def lasts_s(minutes: float) -> float:
     return (1 + WARM_UP_SHARE) * minutes * 60
 
 
-async def soaked(folder: Path, minutes: float, per_s: float, advance: Callable[[int], None]) -> Soak:
-    """Loads a gateway for so long. `advance` is told seconds."""
+async def soaked(
+    folder: Path, minutes: float, per_s: float, advance: Callable[[int], None], at_most: int = ASKING_AT_MOST
+) -> Soak:
+    """Loads a gateway for so long, with `at_most` requests under way. `advance` is told seconds."""
     flaky, steady = Upstream("flaky"), Upstream("steady")
     for upstream in (flaky, steady):
         await upstream.start()
@@ -92,19 +94,20 @@ async def soaked(folder: Path, minutes: float, per_s: float, advance: Callable[[
     try:
         await asyncio.to_thread(gateway.start)
         key = await asyncio.to_thread(gateway.key, "chaos")
-        return await _soaked(gateway, key, Soak(minutes, per_s), advance)
+        return await _soaked(gateway, key, Soak(minutes, per_s), advance, at_most)
     finally:
         await asyncio.to_thread(gateway.stop)
         for upstream in (flaky, steady):
             await upstream.stop()
 
 
-async def _soaked(gateway: Gateway, key: str, soak: Soak, advance: Callable[[int], None]) -> Soak:
+async def _soaked(gateway: Gateway, key: str, soak: Soak, advance: Callable[[int], None], at_most: int) -> Soak:
     load = _Load(Askers(gateway.port, Checker(once=False)), key)
     began = time.monotonic()
     soak.before = await _sample(gateway, began)
     watching = asyncio.create_task(_watch(gateway, soak, began, advance))
-    await paced(soak.per_s, int(lasts_s(soak.minutes) * soak.per_s), load.ask, random.Random(8080))
+    requests = int(lasts_s(soak.minutes) * soak.per_s)
+    await paced(soak.per_s, requests, load.ask, random.Random(8080), at_most=at_most)
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watching

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from benchmarks.askers import Askers, Checker, Outcome, paced
+from benchmarks.askers import ASKING_AT_MOST, Askers, Checker, Outcome, paced
 from benchmarks.faulty import (
     AFTER_FIRST,
     BEFORE_FIRST,
@@ -188,12 +188,19 @@ class Storms:
     """A gateway, its upstreams and its clients. `opened` starts all of it and ends it."""
 
     def __init__(
-        self, gateway: Gateway, askers: Askers, upstreams: list[Upstream], healthy_key: str, per_s: float
+        self,
+        gateway: Gateway,
+        askers: Askers,
+        upstreams: list[Upstream],
+        healthy_key: str,
+        per_s: float,
+        at_most: int,
     ) -> None:
         self.gateway = gateway
         self._healthy_key = healthy_key
         self.askers = askers
         self.per_s = per_s
+        self._at_most = at_most
         self._upstreams = upstreams
         self._chance = random.Random(8080)
 
@@ -238,7 +245,7 @@ class Storms:
             await self.ask(key, into)
             advance(1)
 
-        await paced(self.per_s, count, ask, self._chance)
+        await paced(self.per_s, count, ask, self._chance, at_most=self._at_most)
         into.sort(key=lambda found: found.sent_at)
 
     async def _until_back(self, case: Case, share: float, at_most_s: float) -> tuple[float | None, list[Outcome]]:
@@ -316,7 +323,7 @@ class Storms:
             await self.ask(mixed.keys[number % len(mixed.keys)], into, mixed.models[number % len(mixed.keys)])
             advance(1)
 
-        await paced(self.per_s, count, ask, self._chance)
+        await paced(self.per_s, count, ask, self._chance, at_most=self._at_most)
 
     async def _change(self, upstreams: Sequence[Upstream], has_ended: asyncio.Event) -> None:
         """Gives every now and then one upstream other faults, at another rate; a restart may hit any of them."""
@@ -351,10 +358,15 @@ def _mixed(certificates: Certificates | None) -> Mixed:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, found: Sequence[Case], certificates: Certificates | None, per_s: float | None = None
+    folder: Path,
+    found: Sequence[Case],
+    certificates: Certificates | None,
+    per_s: float | None = None,
+    at_most: int = ASKING_AT_MOST,
 ) -> AsyncIterator[tuple[Storms, Mixed]]:
     """A gateway with a route for each case and those of the mixed run, its upstreams and clients. `per_s` is the rate
-    of requests; by default a part of what the gateway carries on this machine at this moment."""
+    of requests, with `at_most` of one run under way; by default a part of what the gateway carries on this machine at
+    this moment."""
     mixed, backup = _mixed(certificates), Upstream("backup")
     primaries = [case.primary for case in found if case.primary is not None]
     upstreams = [backup, *primaries, *mixed.upstreams]
@@ -372,7 +384,7 @@ async def opened(
         askers = Askers(gateway.port, Checker())
         if per_s is None:
             per_s = min(LOAD_SHARE * await _capacity_per_s(askers, healthy), FASTEST_PER_S)
-        yield Storms(gateway, askers, upstreams, healthy, per_s), mixed
+        yield Storms(gateway, askers, upstreams, healthy, per_s, at_most), mixed
         if end := gateway.ended_by_itself():
             raise Broken(end)
     finally:

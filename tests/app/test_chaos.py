@@ -15,6 +15,8 @@ from benchmarks.tokens import token_of
 
 pytestmark = pytest.mark.usefixtures("encoder_folder")
 
+AT_A_TIME = 8
+"""Requests under way where none may be refused: what no machine is too slow for."""
 SIZES = Sizes(single=24, mixed=1000, rates=(0.5, 1.0), back_after_at_most_s=0.0)
 
 
@@ -32,7 +34,7 @@ async def test_under_every_fault_every_request_is_answered_rightly_or_ends_in_a_
 ) -> None:
     trusted = certificates(tmp_path)
     cases = storms.cases(SIZES, trusted)
-    async with storms.opened(tmp_path / "gateway", cases, trusted, per_s=3.0) as (storm, _):
+    async with storms.opened(tmp_path / "gateway", cases, trusted, per_s=3.0, at_most=1) as (storm, _):
         rows = await asyncio.gather(*(storm.run_case(case, SIZES, lambda count: None) for case in cases))
 
     assert {f"{row.fault} at {row.rate:.0%}": found for row in rows if (found := unanswered(row))} == {}
@@ -50,7 +52,7 @@ async def test_an_upstream_that_answers_somebody_elses_question_does_not_go_unno
             await wire.whole(found.body())
 
     cases = storms.cases(SIZES, None, [Fault("lies", act=lie)])
-    async with storms.opened(tmp_path / "gateway", cases, None, per_s=50.0) as (storm, _):
+    async with storms.opened(tmp_path / "gateway", cases, None, per_s=50.0, at_most=AT_A_TIME) as (storm, _):
         some, every = [await storm.run_case(case, SIZES, lambda count: None) for case in cases]
 
     assert 0 < some.wrong < some.requests
@@ -61,7 +63,7 @@ async def test_while_several_deployments_fail_in_changing_ways_every_request_is_
     tmp_path: Path,
 ) -> None:
     trusted = certificates(tmp_path)
-    async with storms.opened(tmp_path / "gateway", [], trusted, per_s=60.0) as (storm, mixed):
+    async with storms.opened(tmp_path / "gateway", [], trusted, per_s=60.0, at_most=AT_A_TIME) as (storm, mixed):
         row = await storm.run_mixed(mixed, SIZES.mixed, lambda count: None)
 
     assert unanswered(row) == {}
@@ -71,7 +73,7 @@ async def test_while_several_deployments_fail_in_changing_ways_every_request_is_
 async def test_a_deployment_that_is_well_again_answers_again_by_itself(tmp_path: Path) -> None:
     sizes = Sizes(single=40, mixed=0, rates=(1.0,), back_after_at_most_s=60.0)
     cases = storms.cases(sizes, None, [fault for fault in BEFORE_FIRST if fault.name in ("5xx", "refused connections")])
-    async with storms.opened(tmp_path / "gateway", cases, None, per_s=30.0) as (storm, _):
+    async with storms.opened(tmp_path / "gateway", cases, None, per_s=30.0, at_most=AT_A_TIME) as (storm, _):
         rows = await asyncio.gather(*(storm.run_case(case, sizes, lambda count: None) for case in cases))
 
     assert [row.fault for row in rows if row.back_after_s is None] == []
@@ -94,7 +96,7 @@ async def test_after_kill_minus_nine_nothing_acknowledged_is_lost_and_reservatio
 
 
 async def test_after_mixed_load_nothing_is_left_open(tmp_path: Path) -> None:
-    found = await soak.soaked(tmp_path, minutes=0.05, per_s=60.0, advance=lambda count: None)
+    found = await soak.soaked(tmp_path, minutes=0.05, per_s=60.0, advance=lambda count: None, at_most=AT_A_TIME)
 
     assert found.open_reservations == 0
     assert found.verifies
