@@ -6,7 +6,8 @@ linked. Works after the client has been served; nobody waits for it.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -46,6 +47,9 @@ MERGE_AT_LEAST: Final = 0.95
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
 """So many wordings of each are compared for that."""
+FRAGMENTS_AT_LEAST: Final = 0.05
+"""How alike the wordings of two groups must be that are asked for by the same questions: fragments of one answer nearly
+all are, two answers hardly ever."""
 
 
 _COMPARED_LATELY: Final = 128
@@ -136,6 +140,8 @@ class Alike(Struct, frozen=True):
     is_wording: bool
     """Whether the words alone say so: then the answer may be compared with as well. Else a chain of small differences
     would join what its ends say differently."""
+    strain: int
+    """Which of the group's wordings it is like."""
 
 
 class Answers:
@@ -182,29 +188,29 @@ class Answers:
         the answers, may together be surer than either alone."""
         likely = await self._likely(scope, answer, vector, expected)
         clarity = self._clarities.of(scope)
-        for _, same in likely:
+        for _, _, same in likely:
             clarity.add(same)
         link_at = clarity.at_least(self.comparison.link_at)
         if link_at > self.comparison.link_at:
             expected = None
         found = []
-        for group, same in likely:
+        for group, strain, same in likely:
             both = sameness.log_odds(same) + sameness.log_odds(min(p, QUESTIONS_AT_MOST))
             is_expected = group.id == expected and same >= ANSWERS_AT_LEAST and both >= sameness.log_odds(BOTH_AT_LEAST)
             if same >= link_at or is_expected:
-                found.append(Alike(group, is_wording=same >= link_at))
+                found.append(Alike(group, is_wording=same >= link_at, strain=strain))
         # Some may have gone meanwhile.
         return [each for each in found if self._neighbourhood.groups.get(each.group.id) is each.group]
 
     async def _likely(
         self, scope: bytes, answer: str, vector: Vector, expected: int | None
-    ) -> list[tuple[Group, float]]:
-        """The groups with the nearest answers, and the expected one, each with the probability that it says what the
-        answer says; the likeliest first."""
+    ) -> list[tuple[Group, int, float]]:
+        """The groups with the nearest answers and the expected one, each with the strain that is most like the answer
+        and the probability that it says what the answer says; the likeliest first."""
         groups = self._neighbourhood.groups
-        nearest: dict[int, tuple[Group, Wording]] = {}
+        nearest: dict[tuple[int, int], tuple[Group, Wording]] = {}
         for group, wording in groups.near(scope, vector, CANDIDATES):
-            nearest.setdefault(group.id, (group, wording))
+            nearest.setdefault((group.id, wording.strain), (group, wording))
         compared = [
             (group, wording)
             for group, wording in list(nearest.values())[:GROUPS_AT_MOST]
@@ -212,11 +218,13 @@ class Answers:
         ]
         if expected is not None and all(group.id != expected for group, _ in compared):
             compared += [(groups[expected], wording) for wording in groups.wordings(expected)[:1]]
-        found = []
+        found: dict[int, tuple[Group, int, float]] = {}
         for group, wording in compared:
             await self.turn()
-            found.append((group, await self._sameness(answer, vector, wording, group)))
-        return sorted(found, key=lambda each: -each[1])
+            same = await self._sameness(answer, vector, wording, group)
+            if group.id not in found or found[group.id][2] < same:
+                found[group.id] = group, wording.strain, same
+        return sorted(found.values(), key=lambda each: -each[2])
 
     async def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
         """The likeliest group that says the same."""
@@ -224,11 +232,11 @@ class Answers:
         return alike[0].group if alike else None
 
     async def _sameness(self, answer: str, vector: Vector, first: Wording, group: Group) -> float:
-        """The probability that an answer says what the wordings of a group say. Where the first is improbable, it
-        speaks for all."""
+        """The probability that an answer says what the wordings of a group say, of the first one's strain. Where the
+        first is improbable, it speaks for all."""
         known = [self._compare(answer, vector, first)]
         if known[0] >= ALIKE_FROM:
-            others = self._neighbourhood.groups.wordings(group.id)
+            others = _of_strain(self._neighbourhood.groups.wordings(group.id), first.strain)
             rest = [other for other in others if other.text != first.text][: WORDINGS_COMPARED - 1]
             known += await self._each(answer, vector, rest)
         return sameness.pooled(known)
@@ -292,7 +300,7 @@ class Answers:
         others = [
             each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
         ]
-        if not others or others[0][1] < link_at:
+        if not others or others[0][2] < link_at:
             return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
         for other in self._neighbourhood.groups.wordings(others[0][0].id)[:MERGE_BY]:
@@ -309,7 +317,16 @@ class Answers:
         return self.comparison.verdict(answer, served, cosine)
 
     async def _verdict_on_group(self, group: Group, answer: str, vector: Vector) -> Verdict:
-        wordings = self._neighbourhood.groups.wordings(group.id)[:WORDINGS_COMPARED]
+        """Of each strain by itself: `same` if one says the same, `different` if all differ."""
+        wordings = self._neighbourhood.groups.wordings(group.id)
+        found: set[Verdict] = set()
+        for strain in dict.fromkeys(wording.strain for wording in wordings):
+            found.add(await self._verdict_on(_of_strain(wordings, strain)[:WORDINGS_COMPARED], group, answer, vector))
+            if "same" in found:
+                return "same"
+        return "different" if found == {"different"} else "unclear"
+
+    async def _verdict_on(self, wordings: Sequence[Wording], group: Group, answer: str, vector: Vector) -> Verdict:
         known, verdicts = await self._each(answer, vector, wordings), list[Verdict]()
         same_at = self._clarities.of(group.scope).at_least(self.comparison.same_at)
         if known and sameness.pooled(known) < same_at and max(known) < sameness.UNSURE:  # else they change nothing
@@ -318,9 +335,36 @@ class Answers:
 
     async def may_merge(self, one: Group, two: Group) -> bool:
         """Whether two groups to both of which one answer was linked are one: unless their wordings speak against it."""
-        mine, others = (self._neighbourhood.groups.wordings(group.id)[:MERGE_BY] for group in (one, two))
-        known = [p for each in mine for p in await self._each(each.text, each.vector, others)]
+        known = [self._compare(mine.text, mine.vector, other) async for mine, other in self._pairs(one, two)]
         return bool(known) and sameness.pooled(known) >= MERGE_AT_LEAST
+
+    async def may_be_fragments(self, one: Group, two: Group) -> bool:
+        """Whether nothing in the wordings of two groups speaks against their being one, since the same is asked of
+        both."""
+        known = []
+        async for mine, other in self._pairs(one, two):
+            cosine = float(other.vector @ mine.vector)
+            if self.comparison.verdict(mine.text, other.text, cosine) == "different":
+                return False
+            known.append(self._compare(mine.text, mine.vector, other))
+        return bool(known) and sameness.pooled(known) >= FRAGMENTS_AT_LEAST
+
+    async def unlinked(self, group: Group, answer: str, vector: Vector) -> list[Group]:
+        """Other groups with answers like one of this group, in a scope in which other words may say the same."""
+        if self._clarities.of(group.scope).at_least(self.comparison.link_at) > self.comparison.link_at:
+            return []
+        likely = await self._likely(group.scope, answer, vector, None)
+        return [each for each, _, _ in likely if each.id != group.id]
+
+    async def _pairs(self, one: Group, two: Group) -> AsyncIterator[tuple[Wording, Wording]]:
+        mine, others = (self._neighbourhood.groups.wordings(group.id)[:MERGE_BY] for group in (one, two))
+        for pair in itertools.product(mine, others):
+            await self.turn()
+            yield pair
+
+
+def _of_strain(wordings: Iterable[Wording], strain: int) -> list[Wording]:
+    return [wording for wording in wordings if wording.strain == strain]
 
 
 async def _one_round() -> None:

@@ -21,7 +21,8 @@ LONGEST_FOUNDER: Final = 4000
 SHRINKAGE: Final = 2.0
 """How much evidence, in units of p(1-p), a group needs to move its own offset half the way."""
 WORDINGS_AT_MOST: Final = 6
-"""Other wordings of an answer that a group is also found and compared by."""
+"""Other wordings of an answer that a group is also found and compared by, in each of its strains."""
+STRAINS_AT_MOST: Final = 3
 OFFSET_AT_MOST: Final = 2.0
 OFFSET_AT_LEAST: Final = -6.0
 OUTDATED: Final = 0.95
@@ -104,17 +105,19 @@ def _against(p: float) -> float:
 
 
 class Wording(Struct, frozen=True):
-    """An answer that a group is compared by, with its vector."""
+    """An answer that a group is compared by, with its vector. `strain` is equal for those of a group that a comparison
+    of words has linked: another answer may say the same and be like those of one strain only."""
 
     text: str
     vector: Vector
+    strain: int = 0
 
 
 class Group:
     """One answer group. There are as many as there are answers, so the founding one is kept in UTF-8: as a `str`, one
     typographic quote makes it twice as large."""
 
-    __slots__ = ("_answer", "anchors", "evidence", "id", "identity", "scope", "total", "wordings")
+    __slots__ = ("_answer", "anchors", "evidence", "id", "identity", "scope", "strains", "total", "wordings")
 
     def __init__(
         self, group_id: int, scope: bytes, identity: bytes, answer: str, evidence: Evidence | None = None
@@ -127,6 +130,8 @@ class Group:
         self.evidence = evidence or Evidence()
         self.wordings: dict[int, str] = {}
         """Id in the index of answers -> another answer that says the same; kept in memory only."""
+        self.strains: dict[int, int] = {}
+        """Id of a wording -> its strain, if that is not the founding answer's, whose number is the group's."""
         self.anchors: Members[int] = ()
         self.total: Vector | None = None
         """Sum of the anchors' vectors; not kept for a single anchor."""
@@ -188,13 +193,21 @@ class Groups:
         group_id = self._by_identity.get((scope, identity))
         return self._groups[group_id] if group_id is not None else None
 
-    def add_wording(self, group_id: int, wording_id: int, answer: str, vector: Vector) -> None:
-        """Another wording of the group's answer, unless it has enough. `wording_id` is no group's any more."""
+    def add_wording(
+        self, group_id: int, wording_id: int, answer: str, vector: Vector, strain: int | None = None
+    ) -> None:
+        """Another wording of the group's answer, unless it has enough. `wording_id` is no group's any more; `strain` is
+        the founding answer's by default."""
         group = self._groups[group_id]
-        if len(group.wordings) < WORDINGS_AT_MOST:
-            group.wordings[wording_id] = answer[:LONGEST_FOUNDER]
-            self._of_wording[wording_id] = group_id
-            self._answers.add(group.scope, wording_id, vector)
+        strain = group_id if strain is None else strain
+        known = [group.strains.get(each, group_id) for each in group.wordings]
+        if known.count(strain) >= WORDINGS_AT_MOST or len({*known, group_id, strain}) > STRAINS_AT_MOST:
+            return
+        group.wordings[wording_id] = answer[:LONGEST_FOUNDER]
+        if strain != group_id:
+            group.strains[wording_id] = strain
+        self._of_wording[wording_id] = group_id
+        self._answers.add(group.scope, wording_id, vector)
 
     def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, Wording]]:
         """The groups with the nearest answers, the nearest first, with that wording of their answer; a group as often
@@ -202,7 +215,7 @@ class Groups:
         near = [answer_id for answer_id, _ in self._answers.search(scope, vector, count)]
         known = [(self._groups.get(self._of_wording.get(answer_id, answer_id)), answer_id) for answer_id in near]
         return [
-            (group, Wording(group.wordings.get(answer_id, group.answer), vector))
+            (group, _wording(group, answer_id, group.wordings.get(answer_id, group.answer), vector))
             for (group, answer_id), vector in zip(known, self._answers.vectors(scope, near), strict=True)
             if group is not None
         ]
@@ -216,7 +229,7 @@ class Groups:
         for wanted in ([(group_id, group.answer), *others], others):
             with suppress(KeyError):  # the founding answer's is not known yet
                 vectors = self._answers.vectors(group.scope, [wording_id for wording_id, _ in wanted])
-                return [Wording(text, vector) for (_, text), vector in zip(wanted, vectors, strict=True)]
+                return [_wording(group, *known, vector) for known, vector in zip(wanted, vectors, strict=True)]
         return []
 
     def vector(self, group_id: int) -> Vector | None:
@@ -233,6 +246,10 @@ class Groups:
     def views(self) -> "Views":
         """Of all groups, each made when it is asked for."""
         return Views(self._groups)
+
+
+def _wording(group: Group, wording_id: int, text: str, vector: Vector) -> Wording:
+    return Wording(text, vector, group.strains.get(wording_id, group.id))
 
 
 class Views(dict[int, GroupView]):

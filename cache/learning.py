@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
+from cache import fragments
 from cache.answers import Answers
 from cache.certificate import Label
 from cache.decision import Judgement
@@ -25,7 +27,9 @@ from cache.index import Vector
 from cache.query import Query
 from cache.sameness import Verdict
 from cache.scope import exact_key
+from cache.signals import difference
 from cache.ticket import Ticket
+from cache.traits import traits
 from cache.trust import Trust
 
 LABELS: Final[dict[Verdict, Label]] = {"same": "right", "different": "wrong", "unclear": "unclear"}
@@ -215,19 +219,60 @@ class Learning:
         group = found[0].group
         self._holdings.merge(own, group)
         if found[0].is_wording:
-            self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector)
+            self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector, found[0].strain)
         for other in (alike.group for alike in found[1:]):
-            may_merge = await self._answers.may_merge(group, other)
-            if may_merge and all(self._holdings.group(each.id) is each for each in (group, other)):
+            if await self._answers.may_merge(group, other) and self._are_known(group, other):
                 self._merge(other, group)
+        if fragments.is_due(len(group.anchors)):
+            await self._join_fragments(group, answer, vector)
 
-    def _merge(self, old: Group, new: Group) -> None:
-        """Makes two groups one, which is found by the wordings of both."""
+    async def _join_fragments(self, group: Group, answer: str, vector: Vector) -> None:
+        """Makes this group one with others whose answers no comparison of words has linked with its own, where the
+        same is asked of both and nothing speaks against it."""
+        for other in await self._answers.unlinked(group, answer, vector):
+            if not self._are_known(group, other) or not await self._are_asked_alike(group, other):
+                continue
+            if await self._answers.may_be_fragments(group, other) and self._are_known(group, other):
+                self._merge(other, group, is_fragment=True)
+
+    def _are_known(self, *groups: Group) -> bool:
+        """None has gone meanwhile."""
+        return all(self._holdings.group(each.id) is each for each in groups)
+
+    async def _are_asked_alike(self, one: Group, two: Group) -> bool:
+        """Whether the questions of two groups lie among each other, and ask for the same: what is asked with another
+        number, name or the opposite may be as near."""
+        asked = self._questions(one) + self._questions(two)
+        count = len(self._questions(one))
+        if min(count, len(asked) - count) < fragments.LEAST:
+            return False
+        vectors = np.stack([each for _, each in asked])
+        mixture = fragments.Mixture(vectors[:count], vectors[count:])
+        if not mixture.may_be_one:
+            return False
+        alike = 0
+        for a, b in mixture.crossings:
+            await self._turn()
+            alike += difference(traits(asked[a][0]), traits(asked[b][0])) is None
+        return mixture.is_mixed(alike)
+
+    def _questions(self, group: Group) -> list[tuple[str, Vector]]:
+        """The latest ones that lead to a group, with their vectors."""
+        latest = list(group.anchors)[-fragments.COMPARED :]
+        found = [
+            (self._holdings.store.by_anchor(each), self._neighbourhood.vector(group.scope, each)) for each in latest
+        ]
+        return [(known[0].text, vector) for known, vector in found if known is not None and vector is not None]
+
+    def _merge(self, old: Group, new: Group, *, is_fragment: bool = False) -> None:
+        """Makes two groups one, which is found by the wordings of both: those of a fragment remain strains of their
+        own."""
         groups = self._neighbourhood.groups
         wordings = list(zip((old.id, *old.wordings), groups.wordings(old.id), strict=True))
         self._holdings.merge(old, new)
         for wording_id, wording in wordings:
-            groups.add_wording(new.id, wording_id, wording.text, wording.vector)
+            strain = new.id if wording.strain == old.id and not is_fragment else wording.strain
+            groups.add_wording(new.id, wording_id, wording.text, wording.vector, strain)
 
     def _extend_curated(self, ticket: Ticket, group_id: int, vector: Vector) -> None:
         """A fresh answer has agreed with a curated one that was near but not sure enough: its question becomes an

@@ -49,7 +49,7 @@ from cache.sameness import (
     sameness,
     shipped_weights,
 )
-from eval.boosting import grow
+from eval.boosting import TREES, grow
 from eval.intervals import Share, share
 from eval.wording import facts_of, stated, with_another_fact
 
@@ -361,6 +361,7 @@ def fit(
     long: Sequence[Family],
     encoder: Encodes,
     faq: Path = QUESTIONS,
+    trees: int = TREES,
 ) -> Weights:
     """Weights and thresholds from development families of all sorts, their variations, and the answers of the FAQ.
     The same input gives the same weights. Thresholds are chosen on scores of families that a fold has left out."""
@@ -383,8 +384,8 @@ def fit(
     labels = np.array([pair.is_same for pair in pairs], dtype=float)
     scores = np.where(collected.known == UNSURE, 0.0, np.where(collected.known > UNSURE, np.inf, 0.0))
     for fold in _folds([pair.family for pair in pairs]):
-        trees = _grow(collected, labels, sorts, is_open & ~fold)
-        scores[is_open & fold] = _log_odds(collected, trees, is_open & fold)
+        grown = _grow(collected, labels, sorts, is_open & ~fold, trees)
+        scores[is_open & fold] = _log_odds(collected, grown, is_open & fold)
     by_sort = {sort: scores[sorts == sort] for sort in _SHARES}
     for sort, closest in (("different", "closest"), ("hard", "hard closest")):
         by_sort[sort] = np.concatenate([by_sort[sort], by_sort.pop(closest)])
@@ -399,7 +400,7 @@ def fit(
         audit_different=_probability(least + math.log(_DOUBT)),
         audit_improbable=_probability(least),
         intercept=round(intercept, 4),
-        trees=tuple(_scaled(tree, scale) for tree in _grow(collected, labels, sorts, is_open)),
+        trees=tuple(_scaled(tree, scale) for tree in _grow(collected, labels, sorts, is_open, trees)),
     )
 
 
@@ -449,9 +450,9 @@ def _sort(pair: Pair, families: str) -> str:
 
 
 def _grow(
-    collected: Evidence, labels: NDArray[np.float64], sorts: NDArray[np.str_], rows: NDArray[np.bool_]
+    collected: Evidence, labels: NDArray[np.float64], sorts: NDArray[np.str_], rows: NDArray[np.bool_], trees: int
 ) -> list[Tree]:
-    return grow(collected.amounts[rows], labels[rows], _weigh(sorts[rows]), collected.names)
+    return grow(collected.amounts[rows], labels[rows], _weigh(sorts[rows]), collected.names, trees)
 
 
 def _log_odds(collected: Evidence, trees: Sequence[Tree], rows: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from tests.app.configuration import model, route
 from tests.app.provider import Provider, Received, Reply, chat_body, error_reply, json_reply
 from tests.running import RunningGateway, eventually, running_gateway
 
-KEYS = {"KEY_A": "sk-pool-aaaa-1111", "KEY_B": "sk-pool-bbbb-2222", "KEY_C": "sk-pool-cccc-3333"}
+KEYS = {"KEY_A": "sk-pool-aaaa-qjxv", "KEY_B": "sk-pool-bbbb-wzkj", "KEY_C": "sk-pool-cccc-vxqz"}
 
 
 @pytest.fixture(scope="module")

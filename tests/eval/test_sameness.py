@@ -198,7 +198,7 @@ def test_the_same_families_give_the_same_weights(families: list[Family], encoder
     faq.write_text("".join(QUESTIONS.read_text(encoding="utf-8").splitlines(keepends=True)[:12]), encoding="utf-8")
     natural = read_families(NATURAL)[:8]
     long = read_families(LONG)[:4]
-    first, again = (fit(few, natural, long, encoder, faq) for _ in range(2))
+    first, again = (fit(few, natural, long, encoder, faq, trees=60) for _ in range(2))
     assert first == again
     assert 0 < first.audit_different < first.link
 
