@@ -47,9 +47,6 @@ MERGE_AT_LEAST: Final = 0.95
 """How alike the wordings of two groups must be that a third answer has linked."""
 MERGE_BY: Final = 3
 """So many wordings of each are compared for that."""
-FRAGMENTS_AT_LEAST: Final = 0.05
-"""How alike the wordings of two groups must be that are asked for by the same questions: fragments of one answer nearly
-all are, two answers hardly ever."""
 
 
 _COMPARED_LATELY: Final = 128
@@ -338,16 +335,15 @@ class Answers:
         known = [self._compare(mine.text, mine.vector, other) async for mine, other in self._pairs(one, two)]
         return bool(known) and sameness.pooled(known) >= MERGE_AT_LEAST
 
-    async def may_be_fragments(self, one: Group, two: Group) -> bool:
-        """Whether nothing in the wordings of two groups speaks against their being one, since the same is asked of
-        both."""
+    async def may_be_fragments(self, one: Group, two: Group, alike_from: float) -> bool:
+        """Whether the wordings of two groups are as alike as that, taken together, and none contradicts another."""
         known = []
         async for mine, other in self._pairs(one, two):
             cosine = float(other.vector @ mine.vector)
             if self.comparison.verdict(mine.text, other.text, cosine) == "different":
                 return False
             known.append(self._compare(mine.text, mine.vector, other))
-        return bool(known) and sameness.pooled(known) >= FRAGMENTS_AT_LEAST
+        return bool(known) and sameness.pooled(known) >= alike_from
 
     async def unlinked(self, group: Group, answer: str, vector: Vector) -> list[Group]:
         """Other groups with answers like one of this group, in a scope in which other words may say the same."""

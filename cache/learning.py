@@ -230,31 +230,34 @@ class Learning:
         """Makes this group one with others whose answers no comparison of words has linked with its own, where the
         same is asked of both and nothing speaks against it."""
         for other in await self._answers.unlinked(group, answer, vector):
-            if not self._are_known(group, other) or not await self._are_asked_alike(group, other):
+            if not self._are_known(group, other):
                 continue
-            if await self._answers.may_be_fragments(group, other) and self._are_known(group, other):
+            alike_from = await self._asked_alike(group, other)
+            if alike_from is None or not await self._answers.may_be_fragments(group, other, alike_from):
+                continue
+            if self._are_known(group, other):
                 self._merge(other, group, is_fragment=True)
 
     def _are_known(self, *groups: Group) -> bool:
         """None has gone meanwhile."""
         return all(self._holdings.group(each.id) is each for each in groups)
 
-    async def _are_asked_alike(self, one: Group, two: Group) -> bool:
-        """Whether the questions of two groups lie among each other, and ask for the same: what is asked with another
-        number, name or the opposite may be as near."""
-        asked = self._questions(one) + self._questions(two)
-        count = len(self._questions(one))
-        if min(count, len(asked) - count) < fragments.LEAST:
-            return False
-        vectors = np.stack([each for _, each in asked])
-        mixture = fragments.Mixture(vectors[:count], vectors[count:])
+    async def _asked_alike(self, one: Group, two: Group) -> float | None:
+        """How alike the answers of two groups have to be to make them one, if their questions lie among each other and
+        ask for the same; else None. What is asked with another number, name or the opposite may be as near."""
+        of_one, of_two = self._questions(one), self._questions(two)
+        if min(len(of_one), len(of_two)) < fragments.LEAST:
+            return None
+        asked = [*of_one, *of_two]
+        vectors = np.stack([vector for _, vector in asked])
+        mixture = fragments.Mixture(vectors[: len(of_one)], vectors[len(of_one) :])
         if not mixture.may_be_one:
-            return False
-        alike = 0
+            return None
+        matched = 0
         for a, b in mixture.crossings:
             await self._turn()
-            alike += difference(traits(asked[a][0]), traits(asked[b][0])) is None
-        return mixture.is_mixed(alike)
+            matched += difference(traits(asked[a][0]), traits(asked[b][0])) is None
+        return mixture.alike_from if mixture.is_matched(matched) else None
 
     def _questions(self, group: Group) -> list[tuple[str, Vector]]:
         """The latest ones that lead to a group, with their vectors."""
