@@ -18,6 +18,7 @@ from cache import sameness
 from cache.answer_traits import normal_form
 from cache.clarity import ALIKE_FROM, Clarities
 from cache.errors import TextTooLong
+from cache.fragments import COMPARED, LEAST, Mixture
 from cache.groups import LONGEST_FOUNDER, Group, Wording
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
@@ -41,6 +42,8 @@ ELSEWHERE_BELOW: Final = 0.2
 """An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
 says, differs from that group. Where answers to one question are in two groups, hardly one in a thousand is called so
 (`python -m eval.audit_verdicts`)."""
+SMALL_BELOW: Final = 0.1
+"""Where too few questions lead to either group to tell whether they are fragments of one, it must be less likely."""
 UNLIKE_BELOW: Final = 0.01
 """Of a group of one wording the other one must be as unlike as this: an odd wording may have been linked with none."""
 MERGE_AT_LEAST: Final = 0.95
@@ -275,7 +278,7 @@ class Answers:
                 clarity.add_same(is_repeated=False)
             elif sameness.UNSURE not in known:
                 return "different"
-        if likeness < ELSEWHERE_BELOW and await self._says_another(group, wordings, answer, vector, own):
+        if await self._says_another(group, wordings, answer, vector, own, likeness):
             return "different"
         return verdict
 
@@ -289,21 +292,41 @@ class Answers:
         self._clarities.of(group.scope).add_same(is_repeated=is_repeated)
 
     async def _says_another(
-        self, group: Group, wordings: Sequence[Wording], answer: str, vector: Vector, own: int | None
+        self,
+        group: Group,
+        wordings: Sequence[Wording],
+        answer: str,
+        vector: Vector,
+        own: int | None,
+        likeness: float,
     ) -> bool:
-        """Whether an answer that is hardly any of a group's wordings plainly says what another group says, one that it
-        has not founded itself."""
+        """Whether an answer plainly says what another group says, one that it has not founded itself, and that says
+        something else: because other questions lead there, or by its words, where the answer is hardly `likely` any of
+        the group's own wordings."""
         link_at = self._clarities.of(group.scope).at_least(self.comparison.link_at)
         others = [
             each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
         ]
         if not others or others[0][2] < link_at:
             return False
+        other = others[0][0]
+        mixture = self.mixture(group, other)
+        if mixture is not None and mixture.is_apart:
+            return True
+        if likeness >= (SMALL_BELOW if mixture is None else ELSEWHERE_BELOW) or (mixture and mixture.is_doubtful):
+            return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
-        for other in self._neighbourhood.groups.wordings(others[0][0].id)[:MERGE_BY]:
-            if max(await self._each(other.text, other.vector, wordings), default=1.0) >= may_be_one:
+        for wording in self._neighbourhood.groups.wordings(other.id)[:MERGE_BY]:
+            if max(await self._each(wording.text, wording.vector, wordings), default=1.0) >= may_be_one:
                 return False
         return True
+
+    def mixture(self, one: Group, two: Group) -> Mixture | None:
+        """How the questions of two groups lie; None if there are too few of either to tell."""
+        asked = [[vector for _, vector in self._neighbourhood.latest(each, COMPARED)] for each in (one, two)]
+        if min(map(len, asked)) < LEAST:
+            return None
+        return Mixture(np.stack(asked[0]), np.stack(asked[1]))
 
     async def verdict_in_full(self, answer: str, vector: Vector, served: str | None) -> Verdict:
         """What an audit says of a fresh answer and the one that was served, by their words alone."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from cache import fragments
@@ -245,27 +244,19 @@ class Learning:
     async def _asked_alike(self, one: Group, two: Group) -> float | None:
         """How alike the answers of two groups have to be to make them one, if their questions lie among each other and
         ask for the same; else None. What is asked with another number, name or the opposite may be as near."""
-        of_one, of_two = self._questions(one), self._questions(two)
-        if min(len(of_one), len(of_two)) < fragments.LEAST:
+        mixture = self._answers.mixture(one, two)
+        if mixture is None or not mixture.may_be_one:
             return None
-        asked = [*of_one, *of_two]
-        vectors = np.stack([vector for _, vector in asked])
-        mixture = fragments.Mixture(vectors[: len(of_one)], vectors[len(of_one) :])
-        if not mixture.may_be_one:
-            return None
+        asked = [*self._questions(one), *self._questions(two)]
         matched = 0
         for a, b in mixture.crossings:
             await self._turn()
-            matched += difference(traits(asked[a][0]), traits(asked[b][0])) is None
+            matched += difference(traits(asked[a]), traits(asked[b])) is None
         return mixture.alike_from if mixture.is_matched(matched) else None
 
-    def _questions(self, group: Group) -> list[tuple[str, Vector]]:
-        """The latest ones that lead to a group, with their vectors."""
-        latest = list(group.anchors)[-fragments.COMPARED :]
-        found = [
-            (self._holdings.store.by_anchor(each), self._neighbourhood.vector(group.scope, each)) for each in latest
-        ]
-        return [(known[0].text, vector) for known, vector in found if known is not None and vector is not None]
+    def _questions(self, group: Group) -> list[str]:
+        latest = self._neighbourhood.latest(group, fragments.COMPARED)
+        return [known[0].text for each, _ in latest if (known := self._holdings.store.by_anchor(each)) is not None]
 
     def _merge(self, old: Group, new: Group, *, is_fragment: bool = False) -> None:
         """Makes two groups one, which is found by the wordings of both: those of a fragment remain strains of their

@@ -5,7 +5,7 @@ Knows neither entries nor routes.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -152,6 +152,13 @@ class Neighbourhood:
             return found
         except KeyError:
             return None
+
+    def latest(self, group: Group, count: int) -> Iterator[tuple[int, Vector]]:
+        """The last anchors that have come to lead to a group, with their vectors."""
+        for anchor_id in list(group.anchors)[-count:]:
+            vector = self.vector(group.scope, anchor_id)
+            if vector is not None:
+                yield anchor_id, vector
 
     def _join(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
         group = self.groups[group_id]
