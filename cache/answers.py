@@ -42,8 +42,6 @@ ELSEWHERE_BELOW: Final = 0.2
 """An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
 says, differs from that group. Where answers to one question are in two groups, hardly one in a thousand is called so
 (`python -m eval.audit_verdicts`)."""
-SMALL_BELOW: Final = 0.1
-"""Where too few questions lead to either group to tell whether they are fragments of one, it must be less likely."""
 UNLIKE_BELOW: Final = 0.01
 """Of a group of one wording the other one must be as unlike as this: an odd wording may have been linked with none."""
 MERGE_AT_LEAST: Final = 0.95
@@ -313,7 +311,7 @@ class Answers:
         mixture = self.mixture(group, other)
         if mixture is not None and mixture.is_apart:
             return True
-        if likeness >= (SMALL_BELOW if mixture is None else ELSEWHERE_BELOW) or (mixture and mixture.is_doubtful):
+        if likeness >= ELSEWHERE_BELOW or (mixture is not None and mixture.is_mixed):
             return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
         for wording in self._neighbourhood.groups.wordings(other.id)[:MERGE_BY]:

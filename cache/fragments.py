@@ -40,8 +40,6 @@ APART_UP_TO: Final = 0.3
 """Where the nearest question is no more often one of the other group, beside chance, the two ask for something else;"""
 COMPARABLE_FROM: Final = 0.55
 """but one answer to questions of two kinds, whose mean vectors are less near, is as apart."""
-PERHAPS_FROM: Final = 0.6
-"""Where it is more often, they may be fragments."""
 _GROWTH: Final = 1.25
 
 
@@ -83,7 +81,7 @@ class Mixture:
     @property
     def may_be_one(self) -> bool:
         """Whether they are mixed and near, as far as vectors tell."""
-        return self._is_telling and self.nearness >= NEAR_FROM and self._is(MIXED_FROM, len(self.crossings))
+        return self.is_mixed and self.nearness >= NEAR_FROM
 
     @property
     def is_apart(self) -> bool:
@@ -91,9 +89,9 @@ class Mixture:
         return self._is_telling and self.nearness >= COMPARABLE_FROM and not self._is(APART_UP_TO, len(self.crossings))
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether they may be fragments, though not surely."""
-        return self._is(PERHAPS_FROM, len(self.crossings))
+    def is_mixed(self) -> bool:
+        """Whether chance might have dealt them out of one set."""
+        return self._is_telling and self._is(MIXED_FROM, len(self.crossings))
 
     @property
     def _is_telling(self) -> bool:
