@@ -1,5 +1,7 @@
 """Answer groups: what belongs together, and what labels have shown of it."""
 
+from collections import Counter
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cache.answers import Verdict
-from cache.groups import OFFSET_AT_LEAST, OFFSET_AT_MOST, Evidence, Group, Groups
+from cache.groups import (
+    OFFSET_AT_LEAST,
+    OFFSET_AT_MOST,
+    STRAINS_AT_MOST,
+    WORDINGS_AT_MOST,
+    Evidence,
+    Group,
+    Groups,
+)
 from cache.index import VectorIndex
 from tests.cache.asking import (
     ANSWER,
@@ -353,3 +363,20 @@ async def test_a_group_from_another_encoders_time_is_compared_by_a_vector_made_a
     hit = await after(ask("How might one reset a password?", may_audit=True))
     assert hit.disposition == "semantic"
     assert await after.audit(hit, REWORDED) == "same"
+
+
+# --- strains ------------------------------------------------------------------------------------------------
+
+
+def test_a_group_keeps_so_many_wordings_of_each_of_so_many_strains() -> None:
+    groups = Groups(VectorIndex(2))
+    groups.add(Group(1, SCOPE, b"1", "the founder"), pointing(0))
+    for wording_id in range(2, 100):
+        strain = 1 if wording_id < 40 else wording_id // 20 * 20
+        groups.add_wording(1, wording_id, f"wording {wording_id}", pointing(wording_id), strain)
+
+    strains = Counter(wording.strain for wording in groups.wordings(1))
+
+    assert strains == {1: 1 + WORDINGS_AT_MOST, 40: WORDINGS_AT_MOST, 60: WORDINGS_AT_MOST}
+    assert len(strains) == STRAINS_AT_MOST
+    assert {wording.strain for _, wording in groups.near(SCOPE, pointing(45), 1)} == {40}
