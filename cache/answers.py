@@ -18,7 +18,7 @@ from cache import sameness
 from cache.answer_traits import normal_form
 from cache.clarity import ALIKE_FROM, Clarities
 from cache.errors import TextTooLong
-from cache.fragments import COMPARED, LEAST, Mixture
+from cache.fragments import COMPARED, LEAST, Mixture, take_turns
 from cache.groups import LONGEST_FOUNDER, Group, Wording
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
@@ -299,8 +299,8 @@ class Answers:
         likeness: float,
     ) -> bool:
         """Whether an answer plainly says what another group says, one that it has not founded itself, and that says
-        something else: because other questions lead there, or by its words, where the answer is hardly `likely` any of
-        the group's own wordings."""
+        something else: because other questions lead there, or by its words, where it is hardly like any wording of this
+        group. `likeness` is how much it is like one of them."""
         link_at = self._clarities.of(group.scope).at_least(self.comparison.link_at)
         others = [
             each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
@@ -321,10 +321,11 @@ class Answers:
 
     def mixture(self, one: Group, two: Group) -> Mixture | None:
         """How the questions of two groups lie; None if there are too few of either to tell."""
-        asked = [[vector for _, vector in self._neighbourhood.latest(each, COMPARED)] for each in (one, two)]
+        asked = [list(self._neighbourhood.latest(each, COMPARED)) for each in (one, two)]
         if min(map(len, asked)) < LEAST:
             return None
-        return Mixture(np.stack(asked[0]), np.stack(asked[1]))
+        came = [[anchor_id for anchor_id, _ in each] for each in asked]
+        return Mixture(*(np.stack([vector for _, vector in each]) for each in asked), in_turns=take_turns(*came))
 
     async def verdict_in_full(self, answer: str, vector: Vector, served: str | None) -> Verdict:
         """What an audit says of a fresh answer and the one that was served, by their words alone."""

@@ -6,10 +6,13 @@ anew may found several groups. Each grows, since the questions that lead to one 
 set that chance has dealt out, the nearest other question is as often in the other part as the parts' sizes say; of the
 questions of two answers it hardly ever is, or the two lie apart. How the answers compare speaks with it: the less
 near the questions, the more alike the answers have to be.
+
+An answer that has changed is asked for by the same questions as the one before. But from then on nothing joins the old
+one, while fragments grow by turns.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -40,6 +43,8 @@ APART_UP_TO: Final = 0.3
 """Where the nearest question is no more often one of the other group, beside chance, the two ask for something else;"""
 COMPARABLE_FROM: Final = 0.55
 """but one answer to questions of two kinds, whose mean vectors are less near, is as apart."""
+TURNS: Final = 2
+"""So many questions must have come to each group since the first one of the other."""
 _GROWTH: Final = 1.25
 
 
@@ -58,13 +63,18 @@ def _sizes() -> Iterator[int]:
 _SIZES: Final = frozenset(_sizes())
 
 
+def take_turns(one: Sequence[int], two: Sequence[int]) -> bool:
+    """Whether two groups have grown at the same time; of each the numbers of its questions, as they came."""
+    return all(sum(each > min(others) for each in mine) >= TURNS for mine, others in ((one, two), (two, one)))
+
+
 class Mixture:
     """The questions of two groups, each of shape (n, dim) and unit norm; ValueError if either is empty."""
 
-    def __init__(self, one: Vectors, two: Vectors) -> None:
+    def __init__(self, one: Vectors, two: Vectors, *, in_turns: bool = True) -> None:
         if not len(one) or not len(two):
             raise ValueError("A group without questions is mixed with none.")
-        self._count, self._other_count = len(one), len(two)
+        self._count, self._other_count, self._in_turns = len(one), len(two), in_turns
         centres = one.mean(0), two.mean(0)
         norms = float(np.linalg.norm(centres[0]) * np.linalg.norm(centres[1]))
         self.nearness = float(centres[0] @ centres[1]) / max(norms, 1e-9)
@@ -90,8 +100,8 @@ class Mixture:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether chance might have dealt them out of one set."""
-        return self._is_telling and self._is(MIXED_FROM, len(self.crossings))
+        """Whether chance might have dealt them out of one set, as they came."""
+        return self._is_telling and self._in_turns and self._is(MIXED_FROM, len(self.crossings))
 
     @property
     def _is_telling(self) -> bool:

@@ -255,8 +255,10 @@ class Learning:
         return mixture.alike_from if mixture.is_matched(matched) else None
 
     def _questions(self, group: Group) -> list[str]:
+        """As they came, one for each anchor."""
         latest = self._neighbourhood.latest(group, fragments.COMPARED)
-        return [known[0].text for each, _ in latest if (known := self._holdings.store.by_anchor(each)) is not None]
+        known = [self._holdings.store.by_anchor(anchor_id) for anchor_id, _ in latest]
+        return [found[0].text if found is not None else "" for found in known]
 
     def _merge(self, old: Group, new: Group, *, is_fragment: bool = False) -> None:
         """Makes two groups one, which is found by the wordings of both: those of a fragment remain strains of their

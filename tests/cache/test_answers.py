@@ -266,7 +266,7 @@ async def test_what_says_another_group_differs_if_other_questions_lead_there_and
     answers = beside_another(Read(one=likeness, another=likeness, other=0.99))
     for group, directions in ((1, first), (3, second)):
         for degrees in directions:
-            answers._neighbourhood.add(SCOPE, 1000 * group + degrees, group, pointing(degrees))
+            answers._neighbourhood.add(SCOPE, 10 * degrees + group, group, pointing(degrees))
     assert await answers.verdict(answers._neighbourhood.groups[1], "a third", pointing(2)) == verdict
 
 

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from cache.fragments import LEAST, Mixture, is_due
+from cache.fragments import LEAST, Mixture, is_due, take_turns
 from cache.index import Vectors
 from cache.sameness import Verdict
-from tests.cache.asking import FAR, ByLabel, Compass, Keep, Kept, ask
+from tests.cache.asking import FAR, ByLabel, Compass, Keep, Kept, ask, pointing
 
 DIM = 16
 
@@ -60,6 +60,26 @@ def test_the_crossings_are_pairs_of_one_question_each() -> None:
     }
 
 
+def test_what_came_after_all_of_the_other_may_be_what_has_changed() -> None:
+    one, two = (np.stack([pointing(degrees) for degrees in range(first, 20, 2)]) for first in (0, 1))
+    assert Mixture(one, two).may_be_one
+    assert not Mixture(one, two, in_turns=False).may_be_one
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "verdict"),
+    [
+        ([1, 3, 5], [2, 4, 6], True),
+        ([1, 2, 3], [4, 5, 6], False),
+        ([4, 5, 6], [1, 2, 3], False),
+        ([1, 2, 3, 5], [4, 6, 7], False),
+        ([1, 2, 3, 6, 8], [4, 5, 7], True),
+    ],
+)
+def test_groups_that_take_turns_have_grown_since_the_other_began(one: list[int], two: list[int], verdict: bool) -> None:
+    assert take_turns(one, two) == verdict
+
+
 def test_a_group_is_looked_at_again_whenever_it_has_grown_by_a_quarter() -> None:
     due = [size for size in range(1000) if is_due(size)]
     assert due[0] == LEAST
@@ -89,13 +109,15 @@ OPENINGS = (
 SAME = [f"{opening}how do I reset my password?" for opening in OPENINGS]
 
 
-async def learned(keep: Keep, asked: list[str], alike: float, verdict: Verdict, apart: float = 0.0) -> Kept:
+async def learned(
+    keep: Keep, asked: list[str], alike: float, verdict: Verdict, apart: float = 0.0, labels: str = "ab" * 6
+) -> Kept:
     """Two labels take turns as answers to these questions, which lie a degree from each other, and those of one label
     this much farther from those of the other."""
     directions: dict[str, float | None] = {text: at + apart * (at % 2) for at, text in enumerate(asked)}
     kept = keep(Compass(directions), comparison=InStyles(alike, verdict))
     for at, text in enumerate(asked):
-        await kept.learn(ask(text), f"{'ab'[at % 2]}: in words of its own, {at}")
+        await kept.learn(ask(text), f"{labels[at]}: in words of its own, {at}")
     await kept.learn(ask(FAR), "c: something else")
     return kept
 
@@ -129,4 +151,10 @@ async def test_groups_of_which_something_else_is_asked_stay_apart(keep: Keep) ->
 )
 async def test_questions_that_differ_in_what_matters_make_no_two_answers_one(keep: Keep, asked: list[str]) -> None:
     kept = await learned(keep, asked, 0.3, "unclear")
+    assert (kept.count("groups"), kept.faults) == (3, [])
+
+
+async def test_an_answer_that_has_changed_does_not_become_one_with_what_it_was(keep: Keep) -> None:
+    before, after = SAME[::2], SAME[1::2]
+    kept = await learned(keep, [*before, *after], 0.3, "unclear", labels="a" * 6 + "b" * 6)
     assert (kept.count("groups"), kept.faults) == (3, [])
