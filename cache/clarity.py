@@ -14,7 +14,7 @@ ALIKE_FROM: Final = 0.2
 """A group whose nearest wording is less like an answer is not looked at any further, and says nothing of its scope."""
 CLEAR_AT: Final = 0.6
 """In a scope whose answers are either alike or not, this sameness is enough for a link and for an audit."""
-CLEAR_UP_TO: Final = 0.12
+CLEAR_UP_TO: Final = 0.05
 """Such a scope: of its groups that are at all like an answer, no more than this share lies below CLEAR_AT,"""
 STRICT_AT: Final = 0.985
 STRICT_FROM: Final = 0.18
