@@ -366,7 +366,7 @@ def clarity(clear: int, unclear: int) -> Clarity:
 
 
 def test_in_a_scope_whose_answers_are_alike_or_not_less_is_enough() -> None:
-    assert clarity(clear=100, unclear=5).at_least(0.9) < 0.9
+    assert clarity(clear=100, unclear=3).at_least(0.9) < 0.9
 
 
 def test_in_a_scope_whose_answers_are_all_a_little_alike_more_is_needed() -> None:
