@@ -311,7 +311,7 @@ class Answers:
         mixture = self.mixture(group, other)
         if mixture is not None and mixture.is_apart:
             return True
-        if likeness >= ELSEWHERE_BELOW or (mixture is not None and mixture.is_mixed):
+        if likeness >= ELSEWHERE_BELOW or (mixture is not None and mixture.may_be_mixed):
             return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
         for wording in self._neighbourhood.groups.wordings(other.id)[:MERGE_BY]:

@@ -43,6 +43,8 @@ APART_UP_TO: Final = 0.3
 """Where the nearest question is no more often one of the other group, beside chance, the two ask for something else;"""
 COMPARABLE_FROM: Final = 0.55
 """but one answer to questions of two kinds, whose mean vectors are less near, is as apart."""
+PERHAPS_FROM: Final = 0.75
+"""Where it is as often, they may be fragments."""
 TURNS: Final = 2
 """So many questions must have come to each group since the first one of the other."""
 _GROWTH: Final = 1.25
@@ -91,7 +93,7 @@ class Mixture:
     @property
     def may_be_one(self) -> bool:
         """Whether they are mixed and near, as far as vectors tell."""
-        return self.is_mixed and self.nearness >= NEAR_FROM
+        return self.may_be_mixed and self.nearness >= NEAR_FROM and self._is(MIXED_FROM, len(self.crossings))
 
     @property
     def is_apart(self) -> bool:
@@ -99,9 +101,9 @@ class Mixture:
         return self._is_telling and self.nearness >= COMPARABLE_FROM and not self._is(APART_UP_TO, len(self.crossings))
 
     @property
-    def is_mixed(self) -> bool:
+    def may_be_mixed(self) -> bool:
         """Whether chance might have dealt them out of one set, as they came."""
-        return self._is_telling and self._in_turns and self._is(MIXED_FROM, len(self.crossings))
+        return self._is_telling and self._in_turns and self._is(PERHAPS_FROM, len(self.crossings))
 
     @property
     def _is_telling(self) -> bool:
