@@ -321,7 +321,7 @@ class Answers:
 
     def mixture(self, one: Group, two: Group) -> Mixture | None:
         """How the questions of two groups lie; None if there are too few of either to tell."""
-        asked = [list(self._neighbourhood.latest(each, COMPARED)) for each in (one, two)]
+        asked = [self._neighbourhood.latest(each, COMPARED) for each in (one, two)]
         if min(map(len, asked)) < LEAST:
             return None
         came = [[anchor_id for anchor_id, _ in each] for each in asked]

@@ -5,7 +5,7 @@ Knows neither entries nor routes.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -153,12 +153,14 @@ class Neighbourhood:
         except KeyError:
             return None
 
-    def latest(self, group: Group, count: int) -> Iterator[tuple[int, Vector]]:
+    def latest(self, group: Group, count: int) -> list[tuple[int, Vector]]:
         """The last anchors that have come to lead to a group, with their vectors."""
-        for anchor_id in list(group.anchors)[-count:]:
-            vector = self.vector(group.scope, anchor_id)
-            if vector is not None:
-                yield anchor_id, vector
+        ids = list(group.anchors)[-count:]
+        try:
+            return list(zip(ids, self._prompts.vectors(group.scope, ids), strict=True))
+        except KeyError:  # some have none
+            known = [(anchor_id, self.vector(group.scope, anchor_id)) for anchor_id in ids]
+            return [(anchor_id, vector) for anchor_id, vector in known if vector is not None]
 
     def _join(self, scope: bytes, anchor_id: int, group_id: int, vector: Vector | None) -> None:
         group = self.groups[group_id]

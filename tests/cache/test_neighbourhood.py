@@ -52,6 +52,20 @@ def test_a_group_without_any_vector_is_no_neighbour_but_lives_until_its_last_anc
     assert near.groups.get(1) is None
 
 
+@pytest.mark.parametrize("without", [(), (8,), (7, 8, 9, 10)])
+def test_the_latest_anchors_of_a_group_are_those_that_came_last_and_have_a_vector(
+    near: Neighbourhood, without: tuple[int, ...]
+) -> None:
+    for anchor_id in (7, 9, 8, 10):
+        near.add(SCOPE, anchor_id, 1, None if anchor_id in without else pointing(anchor_id))
+    near.add(SCOPE, 11, 2, pointing(11))
+
+    latest = near.latest(near.groups[1], 3)
+
+    assert [anchor_id for anchor_id, _ in latest] == [each for each in (9, 8, 10) if each not in without]
+    assert all(np.allclose(vector, pointing(anchor_id), atol=1e-3) for anchor_id, vector in latest)
+
+
 def test_with_the_last_anchor_its_group_goes_and_the_scope_is_empty_again(near: Neighbourhood) -> None:
     for anchor_id in (7, 8):
         near.add(SCOPE, anchor_id, 1, pointing(anchor_id))
