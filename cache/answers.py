@@ -40,8 +40,10 @@ QUESTIONS_AT_MOST: Final = 0.95
 """and the questions say no more than this: a new answer may also mean that the right one has changed."""
 ELSEWHERE_BELOW: Final = 0.2
 """An answer that plainly says what another group says, and is less likely than this to say what any wording of a group
-says, differs from that group. Where answers to one question are in two groups, hardly one in a thousand is called so
-(`python -m eval.audit_verdicts`)."""
+says,"""
+TOGETHER_BELOW: Final = 0.05
+"""and less likely than this to say what all wordings of any strain say, differs from that group. Where answers to one
+question are in two groups, hardly one in a thousand is called so (`python -m eval.audit_verdicts`)."""
 UNLIKE_BELOW: Final = 0.01
 """Of a group of one wording the other one must be as unlike as this: an odd wording may have been linked with none."""
 MERGE_AT_LEAST: Final = 0.95
@@ -276,7 +278,7 @@ class Answers:
                 clarity.add_same(is_repeated=False)
             elif sameness.UNSURE not in known:
                 return "different"
-        if await self._says_another(group, wordings, answer, vector, own, likeness):
+        if await self._says_another(group, wordings, known, answer, vector, own):
             return "different"
         return verdict
 
@@ -293,14 +295,14 @@ class Answers:
         self,
         group: Group,
         wordings: Sequence[Wording],
+        known: Sequence[float],
         answer: str,
         vector: Vector,
         own: int | None,
-        likeness: float,
     ) -> bool:
         """Whether an answer plainly says what another group says, one that it has not founded itself, and that says
         something else: because other questions lead there, or by its words, where it is hardly like any wording of this
-        group. `likeness` is how much it is like one of them."""
+        group. `known` is how likely it says what each of them says."""
         link_at = self._clarities.of(group.scope).at_least(self.comparison.link_at)
         others = [
             each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
@@ -311,7 +313,11 @@ class Answers:
         mixture = self.mixture(group, other)
         if mixture is not None and mixture.is_apart:
             return True
-        if likeness >= ELSEWHERE_BELOW or (mixture is not None and mixture.may_be_mixed):
+        if mixture is not None and mixture.may_be_mixed:
+            return False
+        strains = {wording.strain for wording in wordings}
+        together = [[p for p, each in zip(known, wordings, strict=True) if each.strain == strain] for strain in strains]
+        if max(known, default=1.0) >= ELSEWHERE_BELOW or max(map(sameness.pooled, together)) >= TOGETHER_BELOW:
             return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
         for wording in self._neighbourhood.groups.wordings(other.id)[:MERGE_BY]:
