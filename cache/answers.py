@@ -9,7 +9,7 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -133,6 +133,14 @@ class EqualComparison:
         return "same" if one == two else "different"
 
 
+class Likely(NamedTuple):
+    """A group, the strain of its wordings that is most like an answer, and the probability that it says the same."""
+
+    group: Group
+    strain: int
+    same: float
+
+
 class Alike(Struct, frozen=True):
     """A group that says what an answer says."""
 
@@ -188,8 +196,8 @@ class Answers:
         the answers, may together be surer than either alone."""
         likely = await self._likely(scope, answer, vector, expected)
         clarity = self._clarities.of(scope)
-        for _, _, same in likely:
-            clarity.add(same)
+        for each in likely:
+            clarity.add(each.same)
         link_at = clarity.at_least(self.comparison.link_at)
         if link_at > self.comparison.link_at:
             expected = None
@@ -202,11 +210,8 @@ class Answers:
         # Some may have gone meanwhile.
         return [each for each in found if self._neighbourhood.groups.get(each.group.id) is each.group]
 
-    async def _likely(
-        self, scope: bytes, answer: str, vector: Vector, expected: int | None
-    ) -> list[tuple[Group, int, float]]:
-        """The groups with the nearest answers and the expected one, each with the strain that is most like the answer
-        and the probability that it says what the answer says; the likeliest first."""
+    async def _likely(self, scope: bytes, answer: str, vector: Vector, expected: int | None) -> list[Likely]:
+        """The groups with the nearest answers and the expected one, the likeliest first."""
         groups = self._neighbourhood.groups
         nearest: dict[tuple[int, int], tuple[Group, Wording]] = {}
         for group, wording in groups.near(scope, vector, CANDIDATES):
@@ -218,13 +223,13 @@ class Answers:
         ]
         if expected is not None and all(group.id != expected for group, _ in compared):
             compared += [(groups[expected], wording) for wording in groups.wordings(expected)[:1]]
-        found: dict[int, tuple[Group, int, float]] = {}
+        found: dict[int, Likely] = {}
         for group, wording in compared:
             await self.turn()
             same = await self._sameness(answer, vector, wording, group)
-            if group.id not in found or found[group.id][2] < same:
-                found[group.id] = group, wording.strain, same
-        return sorted(found.values(), key=lambda each: -each[2])
+            if group.id not in found or found[group.id].same < same:
+                found[group.id] = Likely(group, wording.strain, same)
+        return sorted(found.values(), key=lambda each: -each.same)
 
     async def group_of(self, scope: bytes, answer: str, vector: Vector) -> Group | None:
         """The likeliest group that says the same."""
@@ -304,20 +309,15 @@ class Answers:
         something else: because other questions lead there, or by its words, where it is hardly like any wording of this
         group. `known` is how likely it says what each of them says."""
         link_at = self._clarities.of(group.scope).at_least(self.comparison.link_at)
-        others = [
-            each for each in await self._likely(group.scope, answer, vector, None) if each[0].id not in (group.id, own)
-        ]
-        if not others or others[0][2] < link_at:
+        likely = await self._likely(group.scope, answer, vector, None)
+        best = next((each for each in likely if each.group.id not in (group.id, own)), None)
+        if best is None or best.same < link_at:
             return False
-        other = others[0][0]
+        other = best.group
         mixture = self.mixture(group, other)
         if mixture is not None and mixture.is_apart:
             return True
-        if mixture is not None and mixture.may_be_mixed:
-            return False
-        strains = {wording.strain for wording in wordings}
-        together = [[p for p, each in zip(known, wordings, strict=True) if each.strain == strain] for strain in strains]
-        if max(known, default=1.0) >= ELSEWHERE_BELOW or max(map(sameness.pooled, together)) >= TOGETHER_BELOW:
+        if (mixture is not None and mixture.may_be_mixed) or not _are_unlike(wordings, known):
             return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
         for wording in self._neighbourhood.groups.wordings(other.id)[:MERGE_BY]:
@@ -378,13 +378,20 @@ class Answers:
         if self._clarities.of(group.scope).at_least(self.comparison.link_at) > self.comparison.link_at:
             return []
         likely = await self._likely(group.scope, answer, vector, None)
-        return [each for each, _, _ in likely if each.id != group.id]
+        return [each.group for each in likely if each.group.id != group.id]
 
     async def _pairs(self, one: Group, two: Group) -> AsyncIterator[tuple[Wording, Wording]]:
         mine, others = (self._neighbourhood.groups.wordings(group.id)[:MERGE_BY] for group in (one, two))
         for pair in itertools.product(mine, others):
             await self.turn()
             yield pair
+
+
+def _are_unlike(wordings: Sequence[Wording], known: Sequence[float]) -> bool:
+    """Whether an answer is hardly like any of these, nor like those of any strain together; `known` is how much."""
+    strains = {wording.strain for wording in wordings}
+    together = [[p for p, each in zip(known, wordings, strict=True) if each.strain == strain] for strain in strains]
+    return max(known, default=1.0) < ELSEWHERE_BELOW and max(map(sameness.pooled, together)) < TOGETHER_BELOW
 
 
 def _of_strain(wordings: Iterable[Wording], strain: int) -> list[Wording]:

@@ -106,7 +106,8 @@ def _against(p: float) -> float:
 
 class Wording(Struct, frozen=True):
     """An answer that a group is compared by, with its vector. `strain` is equal for those of a group that a comparison
-    of words has linked: another answer may say the same and be like those of one strain only."""
+    of words has linked: another answer may say the same and be like those of one strain only. 0 for one that the group
+    does not keep."""
 
     text: str
     vector: Vector
