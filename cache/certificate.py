@@ -43,7 +43,9 @@ of one asker do. One asker's complaints about one answer group count once in a s
 
 **Labels.** The order of record() should be that of the decisions. A label that comes n audits late changes nothing
 in the end, since what is not labelled has no weight. "unclear" is left out in one reading and counted wrong in the
-other; "failed" is left out of both. Leaving out assumes that labels fail regardless of what they would have said.
+other; "failed" is left out of both. Leaving out assumes that labels fail regardless of what they would have said. Unclear
+ones do not, since a wrong answer to a near question is seldom plainly different: in the estimate, by which kappa is chosen
+where nothing is certified, each wrong label stands for some of them (`HIDDEN`).
 """
 
 import zlib
@@ -121,6 +123,9 @@ CAUTION: Final = 0.15
 """So many standard deviations are added to an estimate,"""
 AIM: Final = 0.95
 """and without a certificate it is to be at most this share of the budget then."""
+HIDDEN: Final = 2 / 3
+"""For each wrong label so many unclear ones are taken for wrong, if there are so many: through the gateway, with answers
+of three kinds, two in five audits of wrong hits were unclear, whether one in 6 or one in 100 of the right ones was."""
 BEARABLE: Final = 1.2
 """Kappa is tightened when it is more than this one: between the two nothing moves."""
 MARGIN: Final = 1.5
@@ -352,6 +357,7 @@ class _Snapshot(Struct, frozen=True):
     alarm: Alarm | None
     complained: list[dict[str, set[int]]] = []
     unsettled: list[dict[str, int]] = []
+    unclear: bytes = b""
 
 
 class Certifier:
@@ -378,6 +384,7 @@ class Certifier:
         self._signal = np.zeros((len(KAPPAS), len(LOWER_RATIOS)))
         self._demand = np.zeros((2, len(KAPPAS)))  # with p >= kappa: requests, and the wrong ones expected
         self._labels = np.zeros((3, len(KAPPAS)))  # with p >= kappa: weights, those of wrong ones, squared weights
+        self._unclear = np.zeros(len(KAPPAS))  # with p >= kappa: weights of unclear ones
         self._distrust = np.zeros(len(KAPPAS))  # 1 where the model's word counts no more
         self._all_requests = 0.0
         self._begin_counts()
@@ -556,6 +563,7 @@ class Certifier:
             signal=self._signal.tobytes(),
             demand=self._demand.tobytes(),
             labels=self._labels.tobytes(),
+            unclear=self._unclear.tobytes(),
             distrust=self._distrust.tobytes(),
             counts=[[counts[name] for name in _COUNTS] for counts in self._counts],
             numbers={name: float(getattr(self, name)) for name in _NUMBERS},
@@ -578,6 +586,8 @@ class Certifier:
                 name: np.frombuffer(getattr(state, name)).reshape(getattr(certifier, f"_{name}").shape).copy()
                 for name in ("wealth", "signal", "demand", "labels", "distrust")
             }
+            if state.unclear:
+                arrays["unclear"] = np.frombuffer(state.unclear).copy()
             # What is counted since a later version was not counted before.
             counts = [dict.fromkeys(_COUNTS, 0) | dict(zip(_COUNTS, each, strict=False)) for each in state.counts]
             known = {"_unauditable": 0.0, "_missed": 0.0} | state.numbers
@@ -660,6 +670,7 @@ class Certifier:
             for reading in out_of:
                 settle(reading[reach], gains, self._cap)
         if is_unclear:
+            self._unclear[: reach.stop - 1] += weight
             settle(self._wealth[1, reach], 1 - self._bets * (weight * (1 - self._risks[:, None])), self._cap)
 
     def _complain(self, rows: int, weight: float) -> None:
@@ -673,6 +684,7 @@ class Certifier:
     def _weigh(self, rows: int, weight: float, *, is_wrong: bool, of_one: float | None = None) -> None:
         """`of_one` is what a whole label of this kind weighs: a small one of a sample is whole, a complaint is not."""
         self._labels *= 1 - weight / MEMORY
+        self._unclear *= 1 - weight / MEMORY
         self._labels[:, :rows] += np.array([[weight], [weight * is_wrong], [weight * (of_one or weight)]])
 
     def _open_accounts(self) -> None:
@@ -704,6 +716,7 @@ class Certifier:
             self._wealth[:, 1:][:, alarmed] = 1.0
             if self._at == _NOTHING and alarmed.any():
                 self._labels[:, alarmed] = 0.0
+                self._unclear[alarmed] = 0.0
                 self._distrust[alarmed] = 1.0
             return False
         return True
@@ -713,6 +726,7 @@ class Certifier:
         self._open_accounts()
         self._signal[:] = 0.0
         self._labels[:] = 0.0
+        self._unclear[:] = 0.0
         self._begin_counts()
         self._since_turn = self._hold = 0.0
         self._is_tightened = self._is_certified = self._is_hopeless = False
@@ -735,6 +749,8 @@ class Certifier:
         expects = (expected + PRIOR_REQUESTS * self._promised) / (requests + PRIOR_REQUESTS)
         weight, wrong, squares = self._labels
         per_weight = weight / np.maximum(squares, 1e-12)  # makes weights effective numbers of labels
+        hidden = np.minimum(HIDDEN * wrong, self._unclear)
+        weight, wrong = weight + hidden, wrong + hidden
         means, cautious = [], []
         error = 1.0  # by how much the model errs at the next looser kappa
         for expect, share, number, wrongs, distrust in zip(

@@ -554,6 +554,24 @@ def test_unclear_labels_are_shown_both_ways_and_the_route_acts_on_the_one_withou
     assert (shown.unclear, shown.free_unclear) == (1, 400)
 
 
+def uncertified_after(labels: list[Label]) -> float:
+    """The kappa of a route whose requests are all as sure as can be, so that it alone is what labels change."""
+    return fed([free(label, 0.999) for label in labels], start="prior", prior_kappa=0.95).kappa
+
+
+def test_for_each_wrong_label_an_uncertified_route_takes_some_unclear_ones_for_wrong() -> None:
+    right, wrong, unclear = list[Label](["right"]), list[Label](["wrong"]), list[Label](["unclear"])
+    labels = (right * 110 + wrong) * 3
+    without, some, many = (uncertified_after(labels + unclear * count + right * 30) for count in (0, 2, 200))
+    assert without < some
+    assert some == many, "no more than wrong labels speak for"
+
+
+def test_unclear_labels_alone_change_no_kappa() -> None:
+    right, unclear = list[Label](["right"]), list[Label](["unclear"])
+    assert uncertified_after((right * 4 + unclear) * 100) == uncertified_after(right * 400)
+
+
 def test_without_unclear_labels_both_bounds_are_one() -> None:
     shown = opened().certificate()
     assert shown.bound == shown.bound_with_unclear
@@ -739,7 +757,7 @@ def test_a_snapshot_from_before_something_was_counted_keeps_all_else() -> None:
     certifier = fed([free()] * 1_000 + [free("unclear")])
     state = msgspec.msgpack.decode(zlib.decompress(certifier.snapshot()))
     state["counts"] = [counts[:-2] for counts in state["counts"]]
-    del state["numbers"]["_unauditable"]
+    del state["numbers"]["_unauditable"], state["unclear"]
     again = Certifier.restore(zlib.compress(msgspec.msgpack.encode(state)), certifier.terms)
     shown = certifier.certificate()
     assert shown.free_unclear == 1
