@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from cache import sameness
 from cache.answer_traits import normal_form
-from cache.clarity import ALIKE_FROM, Clarities
+from cache.clarity import ALIKE_FROM, Clarity
 from cache.errors import TextTooLong
 from cache.fragments import COMPARED, LEAST, Mixture, take_turns
 from cache.groups import LONGEST_FOUNDER, Group, Wording
@@ -163,7 +163,6 @@ class Answers:
         """Awaited before each comparison, which is a good part of a millisecond."""
         self._latest: tuple[str, Vector] | None = None
         """An answer that is learnt from is linked, and then labels what would have been served, by one vector."""
-        self._clarities = Clarities()
 
     def begin(self, answer: str) -> None:
         """Lets the encoder begin with an answer whose vector will soon be asked for."""
@@ -195,7 +194,7 @@ class Answers:
         that the question's neighbourhood speaks for with probability `p`: two independent witnesses, the questions and
         the answers, may together be surer than either alone."""
         likely = await self._likely(scope, answer, vector, expected)
-        clarity = self._clarities.of(scope)
+        clarity = self._clarity(scope)
         for each in likely:
             clarity.add(each.same)
         link_at = clarity.at_least(self.comparison.link_at)
@@ -261,7 +260,7 @@ class Answers:
     ) -> Verdict:
         """What an audit says of a group of which `served` was served, or anything, and a fresh answer, which may have
         founded the group `own`."""
-        clarity, wordings = self._clarities.of(group.scope), self._neighbourhood.groups.wordings(group.id)
+        clarity, wordings = self._clarity(group.scope), self._neighbourhood.groups.wordings(group.id)
         verdict = await self._verdict_on_group(group, answer, vector)
         by_served: Verdict | None = None
         if served is not None and [wording.text for wording in wordings] != [served]:
@@ -287,14 +286,17 @@ class Answers:
             return "different"
         return verdict
 
+    def _clarity(self, scope: bytes) -> Clarity:
+        return self._neighbourhood.scopes.of(scope).clarity
+
     def repeated(self, group: Group) -> None:
         """An answer to another question has come in the very words of a stored one of the group."""
-        self._clarities.of(group.scope).add_same(is_repeated=True)
+        self._clarity(group.scope).add_same(is_repeated=True)
 
     def _said_again(self, group: Group, answer: str, wordings: Iterable[Wording]) -> None:
         identity = self.comparison.identity(answer)
         is_repeated = any(self.comparison.identity(wording.text) == identity for wording in wordings)
-        self._clarities.of(group.scope).add_same(is_repeated=is_repeated)
+        self._clarity(group.scope).add_same(is_repeated=is_repeated)
 
     async def _says_another(
         self,
@@ -308,7 +310,7 @@ class Answers:
         """Whether an answer plainly says what another group says, one that it has not founded itself, and that says
         something else: because other questions lead there, or by its words, where it is hardly like any wording of this
         group. `known` is how likely it says what each of them says."""
-        link_at = self._clarities.of(group.scope).at_least(self.comparison.link_at)
+        link_at = self._clarity(group.scope).at_least(self.comparison.link_at)
         likely = await self._likely(group.scope, answer, vector, None)
         best = next((each for each in likely if each.group.id not in (group.id, own)), None)
         if best is None or best.same < link_at:
@@ -353,7 +355,7 @@ class Answers:
 
     async def _verdict_on(self, wordings: Sequence[Wording], group: Group, answer: str, vector: Vector) -> Verdict:
         known, verdicts = await self._each(answer, vector, wordings), list[Verdict]()
-        same_at = self._clarities.of(group.scope).at_least(self.comparison.same_at)
+        same_at = self._clarity(group.scope).at_least(self.comparison.same_at)
         if known and sameness.pooled(known) < same_at and max(known) < sameness.UNSURE:  # else they change nothing
             verdicts = [self.comparison.verdict(answer, each.text, float(each.vector @ vector)) for each in wordings]
         return sameness.pooled_verdict(known, verdicts, same_at)
@@ -375,7 +377,7 @@ class Answers:
 
     async def unlinked(self, group: Group, answer: str, vector: Vector) -> list[Group]:
         """Other groups with answers like one of this group, in a scope in which other words may say the same."""
-        if self._clarities.of(group.scope).at_least(self.comparison.link_at) > self.comparison.link_at:
+        if self._clarity(group.scope).at_least(self.comparison.link_at) > self.comparison.link_at:
             return []
         likely = await self._likely(group.scope, answer, vector, None)
         return [each.group for each in likely if each.group.id != group.id]

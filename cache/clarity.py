@@ -2,10 +2,9 @@
 
 Two things decide how an answer that is neither plainly the same nor plainly different is taken. Whether answers are
 either alike or not moves the threshold of sameness. And where answers always come in the same words, other words say
-something else. Pure counting, in memory only; knows no texts.
+something else. Pure counting; knows no texts.
 """
 
-from collections import OrderedDict
 from typing import Final
 
 from msgspec import Struct
@@ -29,7 +28,6 @@ VERBATIM_BUT_FOR: Final = 0.03
 MEMORY: Final = 1000
 """All of it is counted over about so many answers lately."""
 _KEPT: Final = 1 - 1 / MEMORY
-_SCOPES_KNOWN: Final = 10_000
 
 
 class Clarity(Struct):
@@ -70,17 +68,3 @@ class Clarity(Struct):
         if self.unclear <= CLEAR_UP_TO * count:
             return min(threshold, CLEAR_AT)
         return max(threshold, STRICT_AT) if self.unclear > STRICT_FROM * count else threshold
-
-
-class Clarities:
-    """Of the scopes that were last learnt from."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Clarity] = OrderedDict()
-
-    def of(self, scope: bytes) -> Clarity:
-        clarity = self._known.setdefault(scope, Clarity())
-        self._known.move_to_end(scope)
-        if len(self._known) > _SCOPES_KNOWN:
-            self._known.popitem(last=False)
-        return clarity

@@ -29,7 +29,7 @@ from cache.index import Vector
 from cache.members import Members, joined, left
 from cache.query import ASKERS_AT_MOST
 from cache.ranking import Expiries, Ranking
-from cache.writing import OWED_AGAIN_S, PAUSES_S, Change, Writer
+from cache.writing import OWED_AGAIN_S, PAUSES_S, Change, Rows, Writer
 
 Verdict = Literal["wrong", "unclear"]
 Ruling = Literal["right", "wrong"]
@@ -37,6 +37,7 @@ Ruling = Literal["right", "wrong"]
 TEXT_AT_MOST: Final = 4_000
 """Characters of an answer that a group or a doubt keeps; of a question in a doubt likewise."""
 DOUBTS_AT_MOST: Final = 10_000
+SCOPES_AT_MOST: Final = 10_000
 
 _EXPORTED_AT_ONCE: Final = 64
 _ASKED_AT_ONCE: Final = 1000
@@ -106,6 +107,16 @@ class StoredGroup(Struct, frozen=True):
     evidence: bytes
 
 
+class StoredWording(Struct, frozen=True):
+    """Another answer that says what a group says, as the file has it, without its vector."""
+
+    id: int
+    group_id: int
+    strain: int
+    answer: str
+    encoder: str
+
+
 class Doubt(Struct, frozen=True):
     """A hit whose audit did not say "same"."""
 
@@ -169,6 +180,8 @@ class EntryStore:
         self._by_key: dict[bytes, int] = {}
         self._members: dict[int, Members[str]] = {}
         self._group_bytes: dict[int, int] = {}
+        self._wording_bytes: dict[int, int] = {}
+        """Group -> how much its other wordings take."""
         self._all_group_bytes = 0
         self._ranking = Ranking()
         self._expiries = Expiries()
@@ -180,9 +193,8 @@ class EntryStore:
         # Ids in doubts count: what a person rules on must not have become something else by then.
         with engine.connect() as connection:
             self._next_anchor = _highest(connection, tables.anchors.c.id, tables.doubts.c.anchor_id) + 1
-            self._next_group = (
-                _highest(connection, tables.groups.c.id, tables.entries.c.group_id, tables.doubts.c.group_id) + 1
-            )
+            groups = tables.groups.c.id, tables.entries.c.group_id, tables.doubts.c.group_id, tables.wordings.c.id
+            self._next_group = _highest(connection, *groups) + 1
         self._writer = Writer(engine, on_error, pauses_s, again_s)
 
     # --- at start ---
@@ -217,7 +229,8 @@ class EntryStore:
         """Reads, after `load`, every group that an entry still names, with its vector as in `load`; the others are
         deleted. An entry may name a group that never reached the file."""
         with self._engine.begin() as connection:
-            connection.execute(_DELETE_GROUPS_OF_NOTHING)
+            for statement in _DELETE_EMPTY_GROUPS:
+                connection.execute(statement)
         with self._engine.connect() as connection:
             stored = connection.execution_options(yield_per=1000).execute(
                 sa.select(tables.groups).order_by(tables.groups.c.id)
@@ -226,6 +239,31 @@ class EntryStore:
                 group = StoredGroup(found.id, found.scope, found.identity, found.answer, found.encoder, found.evidence)
                 self._weigh_group(group, len(found.vector or b""))
                 yield group, _vector(found.vector, found.encoder, encoder)
+
+    def load_wordings(self, encoder: str | None) -> Iterator[tuple[StoredWording, Vector]]:
+        """Reads, after `load_groups`, the other wordings of all groups, in the order in which they came; those of
+        another vector space stay in the file unread."""
+        with self._engine.connect() as connection:
+            stored = connection.execution_options(yield_per=1000).execute(
+                sa.select(tables.wordings).order_by(tables.wordings.c.id)
+            )
+            for found in stored:
+                wording = StoredWording(found.id, found.group_id, found.strain, found.answer, found.encoder)
+                self._weigh_wording(wording, len(found.vector))
+                vector = _vector(found.vector, found.encoder, encoder)
+                if vector is not None:
+                    yield wording, vector
+
+    def load_scopes(self) -> dict[bytes, bytes]:
+        """Scope -> evidence, after `load`, of the scopes that have entries, the last saved last; what is known of other
+        ones is deleted."""
+        used = {entry.scope for entry in self._entries.values()}
+        with self._engine.begin() as connection:
+            known = {row.scope: row.evidence for row in connection.execute(_SELECT_SCOPES)}
+            unused = [{"gone": scope} for scope in known.keys() - used]
+            if unused:
+                connection.execute(_DELETE_SCOPE, unused)
+        return {scope: evidence for scope, evidence in known.items() if scope in used}
 
     # --- reading ---
 
@@ -475,16 +513,30 @@ class EntryStore:
         self._writer.add(Change(("group", group_id), _UPDATE_GROUP, ([row],), is_kept=True))
 
     def remove_group(self, group_id: int) -> None:
-        """Deletes the group; its entries stay. An absent one is no error."""
-        self._all_group_bytes -= self._group_bytes.pop(group_id, 0)
+        """Deletes the group with its wordings; its entries stay. An absent one is no error."""
+        wording_bytes = self._wording_bytes.pop(group_id, 0)
+        self._all_group_bytes -= self._group_bytes.pop(group_id, 0) + wording_bytes
         cancelled = self._writer.cancel([("put group", group_id), ("group", group_id)])
-        if ("put group", group_id) not in cancelled:
-            self._writer.add(Change(("no group", group_id), _DELETE_GROUP, ([{"gone": group_id}],), is_kept=True))
+        if wording_bytes or ("put group", group_id) not in cancelled:
+            rows = [{"gone": group_id}]
+            self._writer.add(Change(("no group", group_id), _DELETE_GROUP, (rows, rows), is_kept=True))
+
+    def put_wording(self, wording: StoredWording, vector: Vector) -> None:
+        """Stores another wording of a group, in the place of an older one of that id."""
+        row = structs.asdict(wording) | {"vector": _stored(vector)}
+        size = self._weigh_wording(wording, len(row["vector"]))
+        change = Change(("wording", wording.id), _PUT_WORDING, ([{"gone": wording.id}], [row]), size=size)
+        self._writer.add(change)
+
+    def save_scope(self, scope: bytes, evidence: bytes) -> None:
+        """Takes the place of what was known of the scope. Only the `SCOPES_AT_MOST` that were saved last are kept."""
+        rows: tuple[Rows, ...] = ([{"gone": scope}], [{"scope": scope, "evidence": evidence}], [{}])
+        self._writer.add(Change(("scope", scope), _SAVE_SCOPE, rows, is_kept=True))
 
     def remove_empty_groups(self) -> None:
-        """Deletes from the file every group that no entry in it names, with its text: for caches that keep none in
+        """Deletes from the file every group that no entry in it names, with its texts: for caches that keep none in
         memory."""
-        self._writer.add(Change(object(), _DELETE_EMPTY_GROUPS, ([{}],), is_kept=True))
+        self._writer.add(Change(object(), _DELETE_EMPTY_GROUPS, ([{}], [{}]), is_kept=True))
 
     # --- certificates ---
 
@@ -662,6 +714,12 @@ class EntryStore:
         self._group_bytes[group.id] = size
         return size
 
+    def _weigh_wording(self, wording: StoredWording, vector_bytes: int) -> int:
+        size = _utf8_bytes(wording.answer) + vector_bytes
+        self._all_group_bytes += size
+        self._wording_bytes[wording.group_id] = self._wording_bytes.get(wording.group_id, 0) + size
+        return size
+
     def bound(self, max_entries: int, max_bytes: int) -> None:
         """Other bounds, as at the beginning. What is too much leaves while the next answers are stored, some with each:
         all at once would keep requests waiting for seconds."""
@@ -688,6 +746,7 @@ class EntryStore:
                 over_bytes -= self._ranking.bytes_of(entry_id)
                 if of_group[entry.group_id] == len(self._members[entry.group_id]):  # the caller drops the group too
                     over_bytes -= self._group_bytes.get(entry.group_id, 0)
+                    over_bytes -= self._wording_bytes.get(entry.group_id, 0)
                 if entry_id != newest.id and entry.expires_us > now_us:  # what is over says nothing of what others save
                     self._ranking.advance(entry_id)
         return list(leaving.values())
@@ -851,6 +910,9 @@ _DELETE_ANCHORS_OF_NOTHING: Final = tables.anchors.delete().where(
 _DELETE_GROUPS_OF_NOTHING: Final = tables.groups.delete().where(
     ~sa.exists().where(tables.entries.c.group_id == tables.groups.c.id)
 )
+_DELETE_WORDINGS_OF_NOTHING: Final = tables.wordings.delete().where(
+    ~sa.exists().where(tables.groups.c.id == tables.wordings.c.group_id)
+)
 
 _PUT: Final = (tables.entries.insert(), tables.anchors.insert())
 _PUT_ANCHOR: Final = (tables.anchors.insert(),)
@@ -873,9 +935,25 @@ _DELETE: Final = (
     tables.anchors.delete().where(tables.anchors.c.entry_id == _GONE),
     tables.entries.delete().where(tables.entries.c.id == _GONE),
 )
-_DELETE_GROUP: Final = (tables.groups.delete().where(tables.groups.c.id == _GONE),)
-_DELETE_EMPTY_GROUPS: Final = (_DELETE_GROUPS_OF_NOTHING,)
-_PUT_GROUP: Final = (*_DELETE_GROUP, tables.groups.insert())
+_DELETE_GROUP: Final = (
+    tables.groups.delete().where(tables.groups.c.id == _GONE),
+    tables.wordings.delete().where(tables.wordings.c.group_id == _GONE),
+)
+_DELETE_EMPTY_GROUPS: Final = (_DELETE_GROUPS_OF_NOTHING, _DELETE_WORDINGS_OF_NOTHING)
+_PUT_GROUP: Final = (tables.groups.delete().where(tables.groups.c.id == _GONE), tables.groups.insert())
+_PUT_WORDING: Final = (tables.wordings.delete().where(tables.wordings.c.id == _GONE), tables.wordings.insert())
+_DELETE_SCOPE: Final = tables.scopes.delete().where(tables.scopes.c.scope == _GONE)
+_SAVED: Final[sa.ColumnClause[int]] = sa.literal_column("rowid")
+"""Grows with each scope that is saved."""
+_SELECT_SCOPES: Final = sa.select(tables.scopes).order_by(_SAVED)
+_FIRST_TOO_MANY: Final = (
+    sa.select(_SAVED).select_from(tables.scopes).order_by(_SAVED.desc()).limit(1).offset(SCOPES_AT_MOST)
+)
+_SAVE_SCOPE: Final = (
+    _DELETE_SCOPE,
+    tables.scopes.insert(),
+    tables.scopes.delete().where(_SAVED.op("<=")(_FIRST_TOO_MANY.scalar_subquery())),
+)
 _DELETE_CERTIFICATE: Final = (tables.certificates.delete().where(tables.certificates.c.route == _GONE),)
 _SAVE_CERTIFICATE: Final = (*_DELETE_CERTIFICATE, tables.certificates.insert())
 _ADD_DOUBT: Final = (

@@ -130,7 +130,7 @@ class Group:
         self._answer = answer.encode("utf-8", "surrogatepass")
         self.evidence = evidence or Evidence()
         self.wordings: dict[int, str] = {}
-        """Id in the index of answers -> another answer that says the same; kept in memory only."""
+        """Id in the index of answers -> another answer that says the same."""
         self.strains: dict[int, int] = {}
         """Id of a wording -> its strain, if that is not the founding answer's, whose number is the group's."""
         self.anchors: Members[int] = ()
@@ -196,19 +196,20 @@ class Groups:
 
     def add_wording(
         self, group_id: int, wording_id: int, answer: str, vector: Vector, strain: int | None = None
-    ) -> None:
-        """Another wording of the group's answer, unless it has enough. `wording_id` is no group's any more; `strain` is
-        the founding answer's by default."""
+    ) -> bool:
+        """Another wording of the group's answer; False if it has enough. `wording_id` is no group's any more; `strain`
+        is the founding answer's by default."""
         group = self._groups[group_id]
         strain = group_id if strain is None else strain
         known = [group.strains.get(each, group_id) for each in group.wordings]
         if known.count(strain) >= WORDINGS_AT_MOST or len({*known, group_id, strain}) > STRAINS_AT_MOST:
-            return
+            return False
         group.wordings[wording_id] = answer[:LONGEST_FOUNDER]
         if strain != group_id:
             group.strains[wording_id] = strain
         self._of_wording[wording_id] = group_id
         self._answers.add(group.scope, wording_id, vector)
+        return True
 
     def near(self, scope: bytes, vector: Vector, count: int) -> list[tuple[Group, Wording]]:
         """The groups with the nearest answers, the nearest first, with that wording of their answer; a group as often

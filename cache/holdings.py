@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cache.entries import Anchor, Entry, EntryStore, StoredGroup, matching
+from cache.entries import Anchor, Entry, EntryStore, StoredGroup, StoredWording, matching
 from cache.groups import LONGEST_FOUNDER, Evidence, Group
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
@@ -60,6 +60,10 @@ class Holdings:
                 evidence = msgspec.json.decode(stored.evidence, type=Evidence) if stored.evidence else Evidence()
                 group = Group(stored.id, stored.scope, stored.identity, stored.answer, evidence)
                 self.neighbourhood.groups.add(group, vector)
+            for each, its_vector in self.store.load_wordings(self.encoder):
+                if self.group(each.group_id) is not None:
+                    self.neighbourhood.groups.add_wording(each.group_id, each.id, each.answer, its_vector, each.strain)
+            self.neighbourhood.scopes.load(self.store.load_scopes())
         for entry in {entry.id: entry for _, entry, _ in anchors if entry.is_curated}.values():
             self._count_curated(entry)
         for anchor, entry, vector in anchors:
@@ -100,6 +104,14 @@ class Holdings:
         stored = StoredGroup(group_id, group.scope, group.identity, group.answer, self.encoder, evidence)
         self.store.put_group(stored, vector)
 
+    def add_wording(self, group: Group, wording_id: int, answer: str, vector: Vector, strain: int) -> None:
+        """Another wording of what a group says, by which it is found and compared from now on, unless it has enough."""
+        if self.neighbourhood is None or self.encoder is None:
+            return
+        if self.neighbourhood.groups.add_wording(group.id, wording_id, answer, vector, strain):
+            stored = StoredWording(wording_id, group.id, strain, group.wordings[wording_id], self.encoder)
+            self.store.put_wording(stored, vector)
+
     def merge(self, old: Group, new: Group) -> None:
         """Lets all that leads to one group lead to another; the old one goes."""
         assert self.neighbourhood is not None
@@ -112,6 +124,14 @@ class Holdings:
             for anchor in self.store.anchors_of(each.id):
                 if self.neighbourhood.regroup(each.scope, anchor.id, old.id, new.id):
                     self.store.remove_group(old.id)
+
+    def save_evidence(self, scope: bytes, group: Group | None = None) -> None:
+        """Keeps what is known of a scope, and of a group of it."""
+        if group is not None:
+            self.store.update_group(group.id, msgspec.json.encode(group.evidence))
+        stored = self.neighbourhood.scopes.stored(scope) if self.neighbourhood is not None else None
+        if stored is not None:
+            self.store.save_scope(scope, stored)
 
     def askers(self, group_id: int, *askers: str) -> tuple[str, ...]:
         """Who has got this answer by asking for it themselves: these, and those of the whole group."""

@@ -176,6 +176,7 @@ class Learning:
         try:
             if lesson.founded is not None:
                 await self._link(lesson.founded, answer, ticket.judgement)
+                self._holdings.save_evidence(ticket.scope)
         finally:
             self._holdings.forget(lesson.replaced)
         judgement = ticket.judgement
@@ -218,7 +219,7 @@ class Learning:
         group = found[0].group
         self._holdings.merge(own, group)
         if found[0].is_wording:
-            self._neighbourhood.groups.add_wording(group.id, own.id, answer, vector, found[0].strain)
+            self._holdings.add_wording(group, own.id, answer, vector, found[0].strain)
         for other in (alike.group for alike in found[1:]):
             if await self._answers.may_merge(group, other) and self._are_known(group, other):
                 self._merge(other, group)
@@ -268,7 +269,7 @@ class Learning:
         self._holdings.merge(old, new)
         for wording_id, wording in wordings:
             strain = new.id if wording.strain == old.id and not is_fragment else wording.strain
-            groups.add_wording(new.id, wording_id, wording.text, wording.vector, strain)
+            self._holdings.add_wording(new, wording_id, wording.text, wording.vector, strain)
 
     def _extend_curated(self, ticket: Ticket, group_id: int, vector: Vector) -> None:
         """A fresh answer has agreed with a curated one that was near but not sure enough: its question becomes an
@@ -313,5 +314,4 @@ class Learning:
     def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:
         """Lets the group and its scope know whether a judgement was right."""
         group = self._neighbourhood.learn(ticket.scope, judgement, is_right=is_right, weight=weight)
-        if group is not None:
-            self._holdings.store.update_group(group.id, msgspec.json.encode(group.evidence))
+        self._holdings.save_evidence(ticket.scope, group)

@@ -4,7 +4,6 @@ Holds vectors and groups of all scopes in memory; judges a question, takes ancho
 Knows neither entries nor routes.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -12,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from cache.decision import NEIGHBOURS, GroupView, Judgement, Neighbour, Prior, judge
-from cache.groups import Evidence, Group, Groups
+from cache.groups import Group, Groups
 from cache.index import Vector, VectorIndex
 from cache.members import joined, left
+from cache.scope_evidence import ScopeEvidences
 from cache.traits import Traits, packed, traits, unpacked
 
 _PENDING: Final = -1
@@ -22,7 +22,6 @@ _PENDING: Final = -1
 
 _TELLING: Final = 0.6
 """Labels of less likely answers say little of those that are served."""
-_SCOPES_LEARNT: Final = 10_000
 
 Described = Callable[[int], tuple[str, int, bool] | None]
 """Anchor id -> (its text, its group, whether it may serve); None for one that has gone."""
@@ -37,8 +36,7 @@ class Neighbourhood:
         self._answers = VectorIndex(dim, on_fault=on_fault)
         self.groups = Groups(self._answers)
         self._sizes: dict[bytes, int] = {}
-        self._learnt: OrderedDict[tuple[bytes, bool], Evidence] = OrderedDict()
-        """(scope, whether the group had company) -> what labels have shown there."""
+        self.scopes = ScopeEvidences()
         self._packed: dict[int, bytes] = {}
         """Anchor -> the traits of its text: to read the texts of six neighbours would be most of a judgement."""
 
@@ -54,7 +52,7 @@ class Neighbourhood:
             return Judgement()
         vectors = self._prompts.vectors(scope, [neighbour.anchor_id for neighbour in neighbours])
         views = self.groups.views()
-        size, offsets = self._sizes[scope], self._offsets(scope)
+        size, offsets = self._sizes[scope], self.scopes.offsets(scope)
         return judge(text, vector, neighbours, vectors, views, size, self.prior, offsets, read=self._read)
 
     def learn(self, scope: bytes, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> Group | None:
@@ -67,20 +65,11 @@ class Neighbourhood:
             group.evidence.add_blocked(judgement.blocked_by, is_right=is_right)
             return group
         if judgement.p >= _TELLING:
-            key = scope, judgement.anchors > 1
-            evidence = self._learnt.setdefault(key, Evidence())
-            self._learnt.move_to_end(key)
-            if len(self._learnt) > _SCOPES_LEARNT:
-                self._learnt.popitem(last=False)
-            evidence.add(judgement.p, is_right=is_right)
+            self.scopes.of(scope).of_group(judgement.anchors).add(judgement.p, is_right=is_right)
         group.evidence.add(judgement.p, is_right=is_right, weight=weight)
         if judgement.overruled is not None:  # in spite of a mismatch: whether that matters may change
             group.evidence.add_blocked(judgement.overruled, is_right=is_right)
         return group
-
-    def _offsets(self, scope: bytes) -> tuple[float, float]:
-        alone, company = self._learnt.get((scope, False)), self._learnt.get((scope, True))
-        return alone.offset if alone is not None else 0.0, company.offset if company is not None else 0.0
 
     def judge_pending(
         self, text: str, vector: Vector, known: Judgement, scope: bytes, other: str, its: Vector
@@ -98,7 +87,7 @@ class Neighbourhood:
         size = self._sizes.get(scope, 0) + 1
         views = self.groups.views()
         views[_PENDING] = GroupView()
-        offsets = self._offsets(scope)
+        offsets = self.scopes.offsets(scope)
         judgement = judge(
             text, vector, neighbours, vectors, views, size, self.prior, offsets, candidate=_PENDING, read=self._read
         )

@@ -61,6 +61,27 @@ groups: Final = sa.Table(
 """Entries whose answers say the same. `identity` is a hash of the founder's normalised answer, `answer` the start of
 its text, `vector` that of the answer (as in `anchors`), `evidence` what is known of the group's hits."""
 
+wordings: Final = sa.Table(
+    "wordings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("group_id", sa.Integer, nullable=False, index=True),
+    sa.Column("strain", sa.Integer, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("encoder", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+"""Other answers that say what a group says, by which it is found and compared too. An id was that of the group which
+the answer had founded; those of one `strain` are linked by their words."""
+
+scopes: Final = sa.Table(
+    "scopes",
+    metadata,
+    sa.Column("scope", sa.LargeBinary, primary_key=True),
+    sa.Column("evidence", sa.LargeBinary, nullable=False),
+)
+"""What the answers and the labels of a scope have shown, as JSON."""
+
 certificates: Final = sa.Table(
     "certificates",
     metadata,

@@ -26,7 +26,7 @@ from app.database import CACHE_MIGRATIONS, open_database
 from cache import entries as of_entries
 from cache import tables
 from cache import writing as of_writing
-from cache.entries import Anchor, Doubt, Entry, EntryStore, StoredGroup
+from cache.entries import SCOPES_AT_MOST, Anchor, Doubt, Entry, EntryStore, StoredGroup, StoredWording
 from cache.query import ASKERS_AT_MOST
 from cache.writing import Unwritten
 
@@ -117,6 +117,12 @@ def put_group(store: EntryStore, *, answer: str = "the answer", encoder: str | N
     group = StoredGroup(store.next_group_id(), b"scope", b"identity", answer, encoder, b"evidence")
     store.put_group(group, VECTOR if encoder is not None else None)
     return group
+
+
+def put_wording(store: EntryStore, group: StoredGroup, *, encoder: str = "e1", strain: int = 1) -> StoredWording:
+    wording = StoredWording(store.next_group_id(), group.id, strain, "in other words", encoder)
+    store.put_wording(wording, VECTOR)
+    return wording
 
 
 def add_doubt(store: EntryStore, **attributes: Any) -> None:
@@ -546,8 +552,15 @@ def test_bytes_are_those_of_payloads_texts_answers_and_vectors(open_store: Opene
     load(after)
     loaded_groups(after)
     assert after.bytes == 133
+    put_wording(after, group)
+    assert after.bytes == 133 + len("in other words") + 8
+    again = open_store()
+    load(again)
+    loaded_groups(again)
+    assert len(list(again.load_wordings("e1"))) == 1
+    assert again.bytes == after.bytes
     after.remove([entry("a")])
-    assert after.bytes == 14
+    assert after.bytes == 14 + 22
     after.remove_group(group.id)
     assert after.bytes == 0
 
@@ -1052,6 +1065,81 @@ def test_what_a_group_has_learnt_and_that_it_is_gone_survive_a_restart(open_stor
     load(after)
     assert loaded_groups(after) == [(structs.replace(kept, evidence=b"\x00more"), True)]
     assert [each.id for each in after.entries_of_group(gone.id)] == ["b"]
+
+
+def test_the_wordings_of_a_group_survive_a_restart(open_store: Opener, file: Path) -> None:
+    before = open_store()
+    group, other = put_group(before), put_group(before)
+    put(before, "a", group_id=group.id)
+    put(before, "b", group_id=other.id)
+    wordings = [put_wording(before, group), put_wording(before, other, strain=7), put_wording(before, group)]
+    strange = put_wording(before, group, encoder="e2")
+    before.put_group(structs.replace(group, evidence=b"more"), VECTOR)
+    after = open_store()
+    load(after)
+    loaded_groups(after)
+    found = list(after.load_wordings("e1"))
+    assert [wording for wording, _ in found] == wordings
+    assert all(vector.tolist() == VECTOR.tolist() for _, vector in found)
+    assert [wording for wording, _ in after.load_wordings("e2")] == [strange]
+    assert list(after.load_wordings(None)) == []
+    assert after.next_group_id() > strange.id, "an id is never given twice"
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_the_wordings_of_a_group_go_with_it_unless_another_has_them_now(
+    open_store: Opener, file: Path, *, is_written: bool
+) -> None:
+    before = open_store()
+    kept, gone = put_group(before), put_group(before)
+    put(before, "a", group_id=kept.id)
+    taken, left = put_wording(before, gone), put_wording(before, gone)
+    if is_written:
+        before.flush()
+    before.remove_group(gone.id)
+    before.put_wording(structs.replace(taken, group_id=kept.id), VECTOR)
+    before.flush()
+    assert cells(file, "select id from wordings") == [taken.id] != [left.id]
+    before.remove([entry("a")])
+    before.remove_group(kept.id)
+    before.flush()
+    assert (before.bytes, rows(file, "wordings")) == (0, 0)
+
+
+def test_wordings_whose_group_never_reached_the_file_are_deleted_at_start(open_store: Opener, file: Path) -> None:
+    before = open_store()
+    put_wording(before, StoredGroup(1, b"scope", b"identity", "answer", None, b""))
+    after = open_store()
+    load(after)
+    loaded_groups(after)
+    assert rows(file, "wordings") == 0
+
+
+def test_what_is_known_of_scopes_survives_a_restart_while_they_have_entries(open_store: Opener, file: Path) -> None:
+    before = open_store()
+    put(before, "a", scope=b"used")
+    put(before, "b", scope=b"used too")
+    for scope, evidence in ((b"used", b"old"), (b"used too", b"other"), (b"unused", b"more"), (b"used", b"new")):
+        before.save_scope(scope, evidence)
+        before.flush()
+    after = open_store()
+    load(after)
+    assert list(after.load_scopes().items()) == [(b"used too", b"other"), (b"used", b"new")]
+    assert rows(file, "scopes") == 2
+
+
+def test_of_many_scopes_those_that_were_saved_last_are_kept(open_store: Opener, file: Path) -> None:
+    store = open_store()
+    with closing(sqlite3.connect(file)) as connection:
+        known = [(b"%d" % number, b"") for number in range(SCOPES_AT_MOST)]
+        connection.executemany("insert into scopes values (?, ?)", known)
+        connection.commit()
+    store.save_scope(b"0", b"again")
+    store.save_scope(b"new", b"")
+    store.flush()
+    assert rows(file, "scopes") == SCOPES_AT_MOST
+    assert cells(file, "select scope from scopes order by rowid")[-2:] == [b"0", b"new"]
+    assert b"1" not in cells(file, "select scope from scopes")
 
 
 def test_of_a_group_that_is_put_twice_the_second_stays(open_store: Opener, faults: list[Exception]) -> None:

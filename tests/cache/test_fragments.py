@@ -7,6 +7,7 @@ import pytest
 
 from cache.fragments import LEAST, Mixture, is_due, take_turns
 from cache.index import Vectors
+from cache.query import Directives
 from cache.sameness import Verdict
 from tests.cache.asking import FAR, ByLabel, Compass, Keep, Kept, ask, pointing
 
@@ -125,6 +126,17 @@ async def learned(
 async def test_groups_of_which_the_same_is_asked_become_one_if_their_answers_may_say_the_same(keep: Keep) -> None:
     kept = await learned(keep, SAME, 0.3, "unclear")
     assert (kept.count("groups"), kept.faults) == (2, [])
+
+
+async def test_what_has_become_one_is_one_after_a_restart(keep: Keep) -> None:
+    """Answers like those of the group that has gone are found by them."""
+    before = await learned(keep, SAME, 0.3, "unclear")
+    before.close()
+    asked = [f"{opening}can I reset my password?" for opening in OPENINGS[:2]]
+    after = keep(Compass(dict.fromkeys(asked, 3.0)), comparison=InStyles(0.0, "unclear"))
+    for text, label in zip(asked, "ab", strict=True):
+        await after.learn(ask(text, directives=Directives(no_cache=True)), f"{label}: anew")
+    assert (after.count("groups"), after.faults) == (2, [])
 
 
 @pytest.mark.parametrize(("alike", "verdict"), [(0.01, "unclear"), (0.3, "different")])
