@@ -98,6 +98,10 @@ class ClientGone(Exception):
     """Nobody is there any more to answer to."""
 
 
+class Stopping(Exception):
+    """The gateway stops, and its time for open answers is over."""
+
+
 class Described(Struct, frozen=True):
     """What goes into a response: `kind` and `code` are OpenAI's `type` and `code`. The caller's surface gives it its
     form."""
@@ -135,7 +139,7 @@ def describe(error: Exception, now_s: float) -> Described:
             return Described(409, _REQUEST, "webhook_under_way", said, headers={"retry-after": "5"})
         case PurgeUnwritten():
             return Described(503, _SERVER, "purge_unwritten", said, headers={"retry-after": "5"})
-        case FlightAbandoned():
+        case Stopping() | FlightAbandoned():
             message = "The gateway is stopping and gave this answer up. Send the request again."
             return Described(503, _SERVER, "stopping", message, headers={"retry-after": "5"})
         case RouteUnknown():

@@ -208,7 +208,8 @@ class Gateway:
     ) -> AsyncIterator[ChatEvent] | None:
         """Joins an answer that is being made. None if its leader failed before anything was sent here, if its budget
         has cut it short, or if its model is not acceptable here: the caller then looks again, and leads if nobody else
-        does. Raises UpstreamTimeout when the client's time is over, ClientGone when it has gone."""
+        does. Raises UpstreamTimeout when the client's time is over, ClientGone when it has gone. Its row is closed
+        then, and also if it is cancelled."""
         flight = exchange.lookup.flight
         assert flight is not None
         try:
@@ -222,7 +223,7 @@ class Gateway:
                 if not exchange.request.stream:  # nothing is sent before all of it is there
                     with suppress(FlightAbandoned):  # the gateway is stopping, which is no time to lead: told below
                         await _or_gone(flight.whole(), disconnected)
-        except ClientGone:
+        except (ClientGone, asyncio.CancelledError):  # it has gone, or the server has no more time for it
             exchange.status = "client_closed"
             await self._books.record(exchange)
             raise
@@ -443,11 +444,13 @@ class Gateway:
         )
 
     async def drain(self, grace_s: float) -> None:
-        """Waits for what is under way, then gives up what is left; every row is closed either way."""
+        """Waits for what is under way, as long as that in all, then gives up what is left; every row is closed either
+        way."""
+        ends_at = time.monotonic() + grace_s
         if following := self._following | self._labelling | self._judging.under_way:
             await asyncio.wait(following, timeout=grace_s)
         self._give_up()
-        await land(list(self._under_way), grace_s)
+        await land(list(self._under_way), max(ends_at - time.monotonic(), 0.0))
         while left := self._give_up():  # what these have begun as they ended
             await asyncio.wait(left)
         await self._cache.settle(_LEARNS_ON_S)

@@ -1,8 +1,10 @@
 """The HTTP surface for clients: thin handlers over the gateway, and the one place where errors become responses."""
 
+import asyncio
 import time
 import uuid
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from litestar import Response, delete, get, post
@@ -11,13 +13,14 @@ from litestar.types import ControllerRouterHandler
 
 from app import admin
 from app.admission import check_values
-from app.errors import Described, describe
+from app.errors import Described, Stopping, describe
 from app.feedback import Feedback
 from app.handling import JSON, HttpRequest, body_of, caller_of, closing, decoded, json_answer, services_of
 from app.inbound import Inbound, labels_from
 from app.keys import Caller
 from app.model_lists import anthropic_model, anthropic_page, openai_list, openai_model, page_of
 from app.rendering import event_stream, json_body
+from app.services import Services
 from app.token_counts import counted
 from router.catalogue import Model
 from router.errors import ModelUnknown
@@ -85,7 +88,9 @@ async def _kept(request: HttpRequest, action: Action) -> Response[Any]:
 async def create_embeddings(request: HttpRequest) -> Response[Any]:
     """OpenAI's embeddings."""
     caller, inbound = await _inbound(request, openai)
-    answer = await services_of(request).embeddings.answer(caller, inbound)
+    services = services_of(request)
+    with _told_when_stopping(services):
+        answer = await services.embeddings.answer(caller, inbound)
     return Response(answer.body, media_type=JSON, headers=answer.headers | ids_of(openai, inbound.request_id))
 
 
@@ -165,7 +170,9 @@ async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
     """One request of any surface through the gateway."""
     caller, inbound = await _inbound(request, surface)
     request_id = inbound.request_id
-    answer = await services_of(request).gateway.answer(caller, inbound)
+    services = services_of(request)
+    with _told_when_stopping(services):
+        answer = await services.gateway.answer(caller, inbound)
     exchange = answer.exchange
     if exchange.request.stream:
         return Stream(
@@ -173,8 +180,20 @@ async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
             media_type="text/event-stream",
             headers=exchange.headers() | ids_of(surface, request_id) | {"cache-control": "no-store"},
         )
-    body = await json_body(answer, surface)
+    with _told_when_stopping(services):
+        body = await json_body(answer, surface)
     return Response(body, media_type=JSON, headers=exchange.headers() | ids_of(surface, request_id))
+
+
+@contextmanager
+def _told_when_stopping(services: Services) -> Iterator[None]:
+    """Whoever still waits when the time to stop is over is told so, like any error. Raises Stopping."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if services.is_ready:
+            raise
+        raise Stopping from None
 
 
 @post("/v1/feedback", status_code=200)

@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
         """A signal to stop: readiness goes first, so that nobody sends more while open answers finish."""
         services: Services | None = self._app.state.get("services")
         if services is not None:
-            services.is_ready = False
+            services.stop()
         super().handle_exit(sig, frame)
 
     def reload(self) -> None:

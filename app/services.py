@@ -134,6 +134,14 @@ class Services(Struct):
     reloading: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     """Held while a new configuration is put in force."""
     is_ready: bool = True
+    stops_at: float | None = None
+    """When open answers are given up, in monotonic seconds, once somebody has said that the server is to stop."""
+
+    def stop(self) -> None:
+        """Readiness goes at once. The time for open answers begins with the first such word."""
+        self.is_ready = False
+        if self.stops_at is None:
+            self.stops_at = time.monotonic() + self.settings.server.shutdown_grace_s
 
     @property
     def max_body_bytes(self) -> int:
@@ -417,14 +425,14 @@ async def open_services(
             quality_upkeep.start()
             yield services
         finally:
-            services.is_ready = False
+            services.stop()
+            assert services.stops_at is not None
             await upkeep.stop()
             await quality_upkeep.stop()
             for task in beside:
                 task.cancel()
-            await asyncio.gather(
-                gateway.drain(settings.server.shutdown_grace_s), embeddings.drain(settings.server.shutdown_grace_s)
-            )
+            left_s = max(services.stops_at - time.monotonic(), 0.0)
+            await asyncio.gather(gateway.drain(left_s), embeddings.drain(left_s))
             await calls.settle()
             await counter.close()
             await upstream.close()

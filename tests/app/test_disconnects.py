@@ -2,7 +2,9 @@
 
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -415,4 +417,48 @@ def test_what_is_left_when_the_time_to_stop_is_over_is_closed_and_flagged(
     row = gateway.row(kind="request")
     assert row.status == "client_closed"
     assert row.usage_source == "estimated"
+    assert gateway.verification().problems == []
+
+
+def test_who_still_waits_when_the_time_to_stop_is_over_is_told_so_and_has_a_row(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    provider.script("large-2025", [HANG])
+    gateway = start_gateway(f"shutdown_grace_s = 1\n{scripted(provider)}{route('default', 'large')}", **ENVIRONMENT)
+    key = gateway.key()
+
+    with ThreadPoolExecutor() as pool:
+        leading = pool.submit(gateway.chat, key, QUESTION, model="large")
+        eventually(lambda: len(provider.calls) == 1)
+        joined = pool.submit(gateway.chat, key, QUESTION, model="large")
+        eventually(lambda: gateway.status()["in_flight"] == 2)
+        gateway.stop()
+
+    for answer in (leading.result(), joined.result()):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
+        assert answer.headers["retry-after"] == "5"
+    rows = {row.disposition: row for row in gateway.rows(kind="request")}
+    assert rows.keys() == {"miss", "coalesced"}
+    assert {row.status for row in rows.values()} == {"client_closed"}
+    assert rows["coalesced"].actual_nano == 0
+
+
+def test_all_that_a_stopping_server_waits_for_has_the_same_time(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    provider.script("large-2025", json_reply(chat_body("Old.")), [HANG])
+    stale = route("default", "large", cache="ttl_s = 1\nstale_while_revalidate_s = 600")
+    gateway = start_gateway(f"shutdown_grace_s = 2\n{scripted(provider)}{stale}", **ENVIRONMENT)
+    key = gateway.key()
+    gateway.chat(key, QUESTION, model="large")
+    eventually(lambda: gateway.chat(key, QUESTION, model="large").headers["age"] != "0")
+    eventually(lambda: len(provider.calls) == 2)  # a refresh, which hangs
+
+    with gateway.begin(key, "What are the opening hours?", model="large"):
+        eventually(lambda: len(provider.calls) == 3)
+        began = time.monotonic()
+        gateway.stop()
+
+    assert time.monotonic() - began < 4
+    assert {row.status for row in gateway.rows()[-2:]} == {"client_closed"}
     assert gateway.verification().problems == []
