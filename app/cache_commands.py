@@ -509,6 +509,10 @@ _TAKEN: Final = {
         "is based on another knowledge version than its route",
         "are based on other knowledge versions than their routes",
     ),
+    "other-group": (
+        "was stored for another `shared` group than its route has",
+        "were stored for other `shared` groups than their routes have",
+    ),
     "purged": ("was left out because of a purge meanwhile", "were left out because of a purge meanwhile"),
 }
 

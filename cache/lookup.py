@@ -559,6 +559,8 @@ class Cache(Generic[Event]):
         """Stores one exported entry with all its questions under its own id, for a route of this policy."""
         if kept.knowledge_version != policy.knowledge_version:
             return "other-version"
+        if kept.shared != policy.shared:
+            return "other-group"
         if self._now_us() >= expiry_under(policy)(kept, kept.anchors[0].text):
             return "expired"
         query = Query(kept.team, kept.env, kept.route, {}, None, Acceptance("", 0), policy, Directives())

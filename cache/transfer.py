@@ -24,10 +24,11 @@ _NUMBERS: Final = ("tier", "output_tokens", "created_us", "expires_us", "worth")
 _NUMBERS_BELOW: Final = 2**63
 """What the file can hold."""
 
-Taken = Literal["imported", "present", "expired", "unknown-route", "other-version", "purged"]
+Taken = Literal["imported", "present", "expired", "unknown-route", "other-version", "other-group", "purged"]
 """What became of an entry: `present` is stored already, or a newer one answers its question; `expired` would not be
 served any more as its route is now; `other-version` is based on another knowledge version than its route is now, so
-that nobody would find it; `purged` came in while something was purged."""
+that nobody would find it; so with `other-group`, whose route shares its answers with other teams now, or with none, or
+did not; `purged` came in while something was purged."""
 
 
 class TransferInvalid(CacheError):

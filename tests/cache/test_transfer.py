@@ -61,10 +61,21 @@ async def test_what_its_route_would_not_serve_now_is_left_out(kept: Kept) -> Non
     kept.clock.move_s(100)
     for policy, outcomes in (
         (CachePolicy(start="prior", knowledge_version="2"), ["other-version", "other-version"]),
+        (CachePolicy(start="prior", shared="helpdesk"), ["other-group", "other-group"]),
         (CachePolicy(start="prior", ttl_s=60, stale_s=30), ["expired", "imported"]),  # a curated one has its own time
     ):
         assert [await kept.cache.restore(each, policy) for each in entries] == outcomes
     assert kept.count("entries") == 1
+
+
+async def test_what_a_group_of_teams_shared_is_left_out_where_it_does_not_share_it(kept: Kept) -> None:
+    policy = CachePolicy(start="prior", shared="helpdesk")
+    await kept.learn(ask(QUESTION, policy=policy), ANSWER)
+    (entry,) = await exported(kept)
+    kept.cache.purge()
+    for shared in (None, "another"):
+        assert await kept.cache.restore(entry, replace(policy, shared=shared)) == "other-group"
+    assert await kept.cache.restore(entry, policy) == "imported"
 
 
 async def test_restored_answers_that_say_the_same_share_a_group(kept: Kept) -> None:
