@@ -310,7 +310,7 @@ def stats(as_json: bool) -> None:
     if (server := running_server(settings)) is not None:
         found = server.call("GET", "/admin/status")["cache"]
     else:
-        with _opened(settings) as files:
+        with _opened(settings, with_encoder=True) as files:
             found = files.cache.statistics()
     if as_json:
         print_json(found)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -413,6 +414,20 @@ def test_warming_needs_a_team_and_a_route_that_serves(gateway: RunningGateway, t
     ):
         assert word in refused(gateway, "warm", faq, *options)
     assert stored(gateway) == 0
+
+
+def test_what_is_stored_is_counted_alike_with_and_without_a_server(gateway: RunningGateway) -> None:
+    fill(gateway)
+    served = eventually(lambda: linked(gateway))
+    gateway.stop()
+    assert json.loads(done(gateway, "stats", "--json")) == served
+
+
+def linked(gateway: RunningGateway) -> dict[str, Any] | None:
+    """What is stored, once every entry has its vector and its group, and nothing is under way."""
+    found: dict[str, Any] = json.loads(done(gateway, "stats", "--json"))
+    is_done = found["entries"] == found["vectors"] == found["groups"] and not found["in_flight"]
+    return found if is_done else None
 
 
 # --- out and in ------------------------------------------------------------------------------------------------
