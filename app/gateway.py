@@ -260,8 +260,12 @@ class Gateway:
                     exchange.status = "client_closed"
                 with anyio.CancelScope(shield=True):
                     await self._books.record(exchange)
-            if exchange.lookup.follow_up is not None:
-                self._follow(exchange, exchange.lookup.follow_up)
+            if (follow_up := exchange.lookup.follow_up) is not None:
+                joined = exchange.lookup.flight
+                if joined is None or joined.is_open:
+                    self._follow(exchange, follow_up)
+                else:  # there is no whole answer that a fresh one could be compared with
+                    self._cache.audit_failed(follow_up)
 
     # --- after a hit: audits and refreshes ------------------------------------------------------------------
 

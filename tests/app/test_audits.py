@@ -28,7 +28,7 @@ COST = 12 * 10_000 + 7 * 40_000  # of one scripted answer of `large`
 WORST = 60_000_000  # more than one request without an output limit may cost
 
 PRIOR = 'start = "prior"'
-PLACES = 18
+PLACES = 19
 CONFIGURATION = (
     "".join(route(f"place{number}", cache=PRIOR) for number in range(PLACES))
     + route("lenient", cache=f"{PRIOR}\nmax_wrong_per_hit = 0.2")
@@ -526,3 +526,24 @@ def test_a_complaint_about_what_was_not_joined_in_the_end_is_none_about_a_hit(
     complain(gateway, follower.result(), place, "support")
     found = certificate(gateway, place)
     assert (found["hits"], found["complaints"]) == (0, 0)
+
+
+def test_an_answer_that_was_joined_and_broke_off_is_not_paid_for_again(
+    gateway: RunningGateway, provider: Provider, place: str
+) -> None:
+    gateway.admin("POST", "/admin/cache/purge", all=True)
+    gate = provider.gate()
+    provider.script("large-2025", [*stream_reply(streamed(["Half ", "of it"]))[:3], gate, CUT])
+    key = gateway.key(route=place)
+    with gateway.begin(key, NEAR, model="large", stream=True) as leader:
+        assert leader.recv(65536)
+        with gateway.begin(key, NEAR.upper(), model="large", stream=True) as follower:
+            assert b"x-thriftgate-cache: coalesced" in follower.recv(65536)
+            gate.open()
+            row = gateway.row(kind="request", route=place, disposition="coalesced")
+
+    assert (row.status, row.actual_nano, row.avoided_coalesced_nano) == ("upstream_cut", 0, 0)
+    found = eventually(lambda: each if (each := certificate(gateway, place))["failed"] else None)
+    assert (found["hits"], found["audited"], found["failed"]) == (1, 0, 1)
+    assert len(provider.calls) == 1
+    assert gateway.rows(kind="audit", route=place) == []
