@@ -503,6 +503,9 @@ class Cache(Generic[Event]):
             if ticket.judgement is not None:
                 assert self._audits is not None
                 verdict = await self._audits.audited(follow_up, fresh, opinion)
+            if follow_up.purpose == "refresh" and ticket.vector is None:  # to find the same words took none
+                allowed = self._screen(ticket.query, split(ticket.query.mapping["messages"]))
+                ticket = await self._with_vector(ticket, allowed)
         except Exception as error:  # noqa: BLE001  fails open by design, counted by on_fault
             self._on_fault(error)
             self.audit_failed(follow_up)

@@ -4,8 +4,10 @@ import asyncio
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
+from cache.index import Vector
 from cache.lifetime import lifetime_s
 from cache.lookup import Lookup
 from cache.query import CachePolicy, Directives
@@ -194,6 +196,50 @@ async def test_a_refresh_of_the_same_question_takes_the_place_of_what_was_stale(
     kept.clock.move_s(120)
     assert await refresh(kept, await kept(ask(policy=STALE)), OTHER) is None
     assert (kept.count("entries"), kept.count("groups")) == (1, 1)
+
+
+async def test_what_was_refreshed_is_still_found_by_other_words(kept: Kept) -> None:
+    await kept.learn(ask(policy=STALE))
+    for answer in (OTHER, REWORDED):
+        kept.clock.move_s(120)
+        await refresh(kept, await kept(ask(policy=STALE)), answer)
+        assert disposed(await kept(ask(PARAPHRASE, policy=STALE))) == ("semantic", "uncertified")
+        assert served(await kept(ask(PARAPHRASE, policy=STALE))) == answer
+    assert (kept.count("entries"), kept.count("vectors")) == (1, 1)
+
+
+@pytest.mark.parametrize("text", [QUESTION, "How do I reset my own password?"], ids=["route", "length"])
+async def test_what_is_served_to_the_same_words_only_is_so_when_it_was_refreshed(keep: Keep, text: str) -> None:
+    kept = keep(Compass({QUESTION: 0, PARAPHRASE: 10, "How do I reset my own password?": None}))
+    policy = msgspec.structs.replace(STALE, mode="exact" if text == QUESTION else "semantic")
+    await kept.learn(ask(text, policy=policy))
+    kept.clock.move_s(120)
+    await refresh(kept, await kept(ask(text, policy=policy)), OTHER)
+    assert served(await kept(ask(text, policy=policy))) == OTHER
+    assert (kept.count("vectors"), kept.faults) == (0, [])
+
+
+class Stopping(Compass):
+    """Encodes until it is told to stop."""
+
+    has_stopped = False
+
+    async def encode(self, text: str, *, here: bool = False) -> Vector:
+        if self.has_stopped:
+            raise RuntimeError("the encoder has stopped")
+        return await super().encode(text, here=here)
+
+
+async def test_a_refresh_that_cannot_be_encoded_leaves_what_was_stored(keep: Keep) -> None:
+    encoder = Stopping({QUESTION: 0, PARAPHRASE: 10})
+    kept = keep(encoder)
+    await kept.learn(ask(policy=STALE))
+    kept.clock.move_s(120)
+    encoder.has_stopped = True
+    assert await refresh(kept, await kept(ask(policy=STALE)), OTHER) is None
+    encoder.has_stopped = False
+    assert [str(fault) for fault in kept.faults] == ["the encoder has stopped"]
+    assert served(await kept(ask(PARAPHRASE, policy=STALE))) == ANSWER
 
 
 @pytest.mark.parametrize(("text", "wrong"), [(REWORDED, 0), (OTHER, 1)], ids=["same", "different"])
