@@ -182,6 +182,8 @@ class EntryStore:
         self._group_bytes: dict[int, int] = {}
         self._wording_bytes: dict[int, int] = {}
         """Group -> how much its other wordings take."""
+        self._groups_put_again: set[int] = set()
+        """Of these an older state may be in the file while the newest one waits to be written."""
         self._all_group_bytes = 0
         self._ranking = Ranking()
         self._expiries = Expiries()
@@ -502,6 +504,8 @@ class EntryStore:
         )
         self._next_group = max(self._next_group, group.id + 1)
         row = structs.asdict(group) | {"vector": _stored(vector)}
+        if group.id in self._group_bytes:
+            self._groups_put_again.add(group.id)
         size = self._weigh_group(group, len(row["vector"] or b""))
         change = Change(("put group", group.id), _PUT_GROUP, ([{"gone": group.id}], [row]), size=size)
         if self._writer.add(change):
@@ -517,7 +521,8 @@ class EntryStore:
         wording_bytes = self._wording_bytes.pop(group_id, 0)
         self._all_group_bytes -= self._group_bytes.pop(group_id, 0) + wording_bytes
         cancelled = self._writer.cancel([("put group", group_id), ("group", group_id)])
-        if wording_bytes or ("put group", group_id) not in cancelled:
+        if wording_bytes or group_id in self._groups_put_again or ("put group", group_id) not in cancelled:
+            self._groups_put_again.discard(group_id)
             rows = [{"gone": group_id}]
             self._writer.add(Change(("no group", group_id), _DELETE_GROUP, (rows, rows), is_kept=True))
 

@@ -1166,6 +1166,15 @@ def test_a_group_that_goes_before_it_was_written_never_comes_back(store: EntrySt
     assert rows(file, "groups") == 0
 
 
+def test_a_group_that_goes_while_it_is_put_a_second_time_goes_from_the_file_too(store: EntryStore, file: Path) -> None:
+    group = put_group(store, encoder=None)
+    store.flush()
+    store.put_group(structs.replace(group, encoder="e1"), VECTOR)  # its answer's vector is known now
+    store.remove_group(group.id)
+    store.flush()
+    assert rows(file, "groups") == 0
+
+
 def test_of_a_long_answer_a_group_keeps_the_start(open_store: Opener) -> None:
     before = open_store()
     put(before, "a", group_id=put_group(before, answer="x" * 5000).id)
