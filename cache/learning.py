@@ -122,6 +122,8 @@ class Learning:
             done, _ = await asyncio.wait([self._worker], timeout=within_s)
             if not done:
                 self.skipped += len(self._waiting)
+                for lesson in self._waiting:
+                    self._holdings.forget(lesson.replaced)
                 self._waiting.clear()
                 within_s = None
         self._is_settling = False

@@ -5,8 +5,9 @@ import pytest
 from cache.answers import COMPARED_AT_MOST, WordedComparison
 from cache.groups import LONGEST_FOUNDER
 from cache.learning import _WAITING_AT_MOST
+from cache.query import Directives
 from cache.sameness import Verdict
-from tests.cache.asking import ANSWER, FAR, OTHER, PARAPHRASE, QUESTION, REWORDED, Keep, Kept, ask, disposed
+from tests.cache.asking import ANSWER, FAR, OTHER, PARAPHRASE, QUESTION, REWORDED, Keep, Kept, ask, disposed, served
 
 COLOURS = "red blue green white black brown amber olive pearl coral".split()
 STEPS = [
@@ -45,6 +46,18 @@ async def test_an_answer_in_the_place_of_another_leaves_one_entry_however_much_w
         kept.answer(lookup, ANSWER)
     await kept.cache.settle()
     assert kept.count("entries") == len(first)
+
+
+async def test_an_answer_in_the_place_of_another_leaves_one_entry_when_there_is_no_time_to_learn(kept: Kept) -> None:
+    texts = [f"What is matter {number}?" for number in range(9)]
+    for answer in (ANSWER, OTHER):
+        lookups = [await kept(ask(text, directives=Directives(no_cache=True))) for text in texts]
+        for lookup in lookups:
+            kept.answer(lookup, answer)
+        await kept.cache.settle(0 if answer == OTHER else None)
+    assert kept.count("lessons_skipped") > 0
+    assert kept.count("entries") == len(texts)
+    assert served(await kept(ask(texts[-1]))) == OTHER
 
 
 @pytest.mark.parametrize(
