@@ -535,7 +535,7 @@ class Certifier:
         bound, with_unclear = (upper_bound(each, self._risks, levels[row]) for each in (account, other_reading))
         counts = self._counts[0]
         weight, wrong, _ = self._labels[:, row].tolist()
-        estimate = wrong / weight if weight else None
+        estimate = wrong / weight if weight and self._all_requests else None
         if estimate is not None and self.terms.per == "request":
             estimate *= float(self._demand[0, row]) / self._all_requests
         alarms = self._alarms(counts, bound, with_unclear)

@@ -605,6 +605,14 @@ def test_a_complaint_counts_against_and_never_for(is_settled: bool) -> None:
     assert shown.bound > bound
 
 
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_complaint_before_any_request_is_shown(is_settled: bool) -> None:
+    certifier = Certifier(Terms(per="request"))
+    assert complain(certifier, 1, is_settled=is_settled, p=1.0) == 1
+    shown = certifier.certificate()
+    assert (shown.complaints, shown.requests, shown.estimate) == (1, 0, None)
+
+
 def test_one_asker_s_complaints_about_one_group_count_once_in_the_evidence_in_force() -> None:
     certifier = Certifier(Terms(window=1_000))
     assert [certifier.record_complaint("one", 7) for _ in range(3)] == [True, False, False]
