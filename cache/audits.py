@@ -94,6 +94,7 @@ class Audits:
             return None
         if verdict == "unclear" and opinion is not None and (group := self._holdings.group(entry.group_id)):
             verdict = await opinion(served or group.answer, fresh.text) or verdict
+            entry = store.entry(entry.id) or entry  # its group may have become another one meanwhile
         judgement = msgspec.structs.replace(judgement, group=entry.group_id)
         if follow_up.complained_by is None:
             complaint = self._concluded(ticket.query.request_id, is_settled=verdict != "unclear")
@@ -221,7 +222,8 @@ def rule(holdings: Holdings, trust: Trust, doubt_id: int, ruling: Literal["right
     if ruling == "wrong" and doubt.verdict == "unclear":
         trust.ruled_wrong(doubt.route, doubt.p, f"doubt {doubt.id}", doubt.group_id)
     counted = doubt.ruling or ("wrong" if doubt.verdict == "wrong" else None)
-    group = holdings.group(doubt.group_id)
+    entry = store.entry(doubt.entry_id)
+    group = holdings.group(entry.group_id if entry is not None else doubt.group_id)
     if group is not None and counted != ruling:
         if counted is not None:
             group.evidence.retract(doubt.p, is_right=counted == "right", weight=_WRONG_WEIGHT)

@@ -115,8 +115,9 @@ class Holdings:
     def merge(self, old: Group, new: Group) -> None:
         """Lets all that leads to one group lead to another; the old one goes."""
         assert self.neighbourhood is not None
-        # What audits have charged either with stays charged.
-        new.evidence.offset = min(new.evidence.offset, old.evidence.offset)
+        if old.evidence.offset < new.evidence.offset:  # what audits have charged either with stays charged
+            new.evidence.offset = old.evidence.offset
+            self.store.update_group(new.id, msgspec.json.encode(new.evidence))
         entries = self.store.entries_of_group(old.id)
         askers = self.askers(new.id, *(asker for each in entries for asker in each.askers))
         for each in entries:

@@ -12,6 +12,7 @@ from cache import tables
 from cache.certificate import Label
 from cache.decision import Judgement, Neighbour
 from cache.entries import EntryStore
+from cache.groups import Group
 from cache.query import CachePolicy
 from cache.sameness import Verdict
 from cache.ticket import Complaint
@@ -19,6 +20,7 @@ from cache.trust import Trust, terms_of
 from tests.cache.asking import (
     ANSWER,
     FAR,
+    NORWAY,
     OTHER,
     PARAPHRASE,
     PLAIN,
@@ -585,6 +587,57 @@ async def test_a_ruling_on_what_has_gone_is_no_error(audited: Kept) -> None:
     assert audited.count("entries") == 0
     assert audited.cache.rule(doubt.id, "right")
     assert audited.faults == []
+
+
+# --- Groups that become one -----------------------------------------------------------------------------------
+
+
+async def merge(kept: Kept, entry_id: str) -> Group:
+    """The group of this entry becomes part of another one, which is returned."""
+    holdings, other_id = kept.cache._holdings, await kept.learn(ask(FAR), NORWAY)
+    entry, other = kept.store.entry(entry_id), kept.store.entry(other_id)
+    assert entry is not None
+    assert other is not None
+    old, new = holdings.group(entry.group_id), holdings.group(other.group_id)
+    assert old is not None
+    assert new is not None
+    holdings.merge(old, new)
+    return new
+
+
+async def test_a_group_that_becomes_another_while_a_judge_is_asked_is_charged_all_the_same(audited: Kept) -> None:
+    hit = await audited(ask(THIRD, may_audit=True))
+    assert hit.follow_up is not None
+    merged: list[Group] = []
+
+    async def judged(_served: str, _fresh: str) -> Verdict:
+        merged.append(await merge(audited, hit.follow_up.entry_id))  # type: ignore[union-attr]
+        return "different"
+
+    assert await audited.cache.followed(hit.follow_up, fresh(UNCLEAR), judged) == "different"
+    assert merged[0].evidence.offset < 0
+    assert [doubt.group_id for doubt in audited.doubts()] == [merged[0].id]
+
+
+async def test_a_person_takes_back_what_a_group_was_charged_that_has_become_another(audited: Kept) -> None:
+    await audited.audit(await audited(ask(THIRD, may_audit=True)), OTHER)
+    (doubt,) = audited.doubts()
+    group = await merge(audited, doubt.entry_id)
+    assert group.evidence.offset < 0
+    assert audited.cache.rule(doubt.id, "right")
+    assert group.evidence.offset >= 0
+
+
+async def test_what_a_group_was_charged_that_has_become_another_is_known_after_a_restart(keep: Keep) -> None:
+    before = keep(Compass(dict(BETWEEN.directions)))
+    await before.learn(ask(), ANSWER)
+    hit = await before(ask(THIRD, may_audit=True))
+    await before.audit(hit, OTHER)
+    group = await merge(before, before.doubts()[0].entry_id)
+    before.close()
+    after = keep(Compass(dict(BETWEEN.directions))).cache._holdings.group(group.id)
+    assert after is not None
+    assert after.evidence.offset == group.evidence.offset < 0
 
 
 # --- Complaints -----------------------------------------------------------------------------------------------
