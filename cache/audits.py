@@ -219,7 +219,7 @@ def rule(holdings: Holdings, trust: Trust, doubt_id: int, ruling: Literal["right
         return False
     store.rule(doubt_id, ruling)
     store.quarantine(doubt.anchor_id, store.is_condemned(doubt.anchor_id))
-    if ruling == "wrong" and doubt.verdict == "unclear":
+    if ruling == "wrong" and ruling != doubt.ruling and doubt.verdict == "unclear":
         trust.ruled_wrong(doubt.route, doubt.p, f"doubt {doubt.id}", doubt.group_id)
     counted = doubt.ruling or ("wrong" if doubt.verdict == "wrong" else None)
     entry = store.entry(doubt.entry_id)

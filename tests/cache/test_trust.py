@@ -556,6 +556,16 @@ async def test_who_rules_on_an_unclear_hit_decides_it(audited: Kept) -> None:
     assert again.judgement.neighbour != hit.judgement.neighbour  # type: ignore[union-attr]
 
 
+async def test_ruling_again_the_same_way_changes_nothing_on_new_terms_either(audited: Kept) -> None:
+    await audited.audit(await audited(ask(THIRD, may_audit=True)), UNCLEAR)
+    (doubt,) = audited.doubts()
+    assert audited.cache.rule(doubt.id, "wrong")
+    audited.cache.trust.open("faq", CachePolicy(start="prior", max_wrong=0.02))
+    before = audited.cache.certificates()
+    assert audited.cache.rule(doubt.id, "wrong")
+    assert audited.cache.certificates() == before
+
+
 @pytest.mark.parametrize("is_overruled", [False, True])
 async def test_a_right_hit_does_not_free_an_anchor_that_another_hit_has_shown_to_be_wrong(
     keep: Keep, is_overruled: bool
