@@ -333,9 +333,11 @@ class EntryStore:
                     continue
                 anchors = [
                     {"text": anchor.text, "exact_key": anchor.exact_key, "is_quarantined": anchor.is_quarantined}
-                    for anchor in self.anchors_of(entry_id)
+                    for anchor_id in self._anchors_of.get(entry_id, ())
+                    if (anchor := self._anchors.get(anchor_id)) is not None
                 ]
-                yield {**structs.asdict(entry), "payload": row.payload, "answer": row.answer, "anchors": anchors}
+                if anchors:  # else it goes this moment
+                    yield {**structs.asdict(entry), "payload": row.payload, "answer": row.answer, "anchors": anchors}
 
     def __len__(self) -> int:
         return len(self._entries)

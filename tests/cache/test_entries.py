@@ -1328,6 +1328,32 @@ def test_an_export_leaves_out_what_is_removed_meanwhile(open_store: Opener) -> N
     assert seen == [f"e{number:03}" for number in range(10)]
 
 
+class Removing(dict[Any, Any]):
+    """Whatever is looked up goes from the store that moment, as by another thread."""
+
+    def __init__(self, known: dict[Any, Any], store: EntryStore) -> None:
+        super().__init__(known)
+        self._store = store
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = super().get(key, default)
+        self._store.remove([entry("b")])
+        return found
+
+
+@pytest.mark.parametrize("looked_up", ["_entries", "_anchors_of"])
+def test_an_export_leaves_out_what_is_removed_the_moment_that_it_is_read(
+    store: EntryStore, monkeypatch: pytest.MonkeyPatch, looked_up: str
+) -> None:
+    put(store, "a")
+    put(store, "b")
+    store.flush()
+    export = store.export()
+    assert next(export)["id"] == "a"
+    monkeypatch.setattr(store, looked_up, Removing(getattr(store, looked_up), store))
+    assert list(export) == []
+
+
 def test_an_export_does_not_count_as_use(open_store: Opener) -> None:
     store = open_store(max_entries=2)
     put(store, "a")
