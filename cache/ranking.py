@@ -112,30 +112,37 @@ class Expiries:
 
     def __init__(self) -> None:
         self._ending: dict[int, set[str]] = {}
+        """Minute -> what ends in it; none is empty."""
         self._minutes: list[int] = []
+        """A heap of them, and of some that have gone; one that has come again is there twice."""
 
     def add(self, entry_id: str, expires_us: int) -> None:
         minute = _minute_after(expires_us)
-        if minute not in self._ending:
-            self._ending[minute] = set()
-            heapq.heappush(self._minutes, minute)
-        self._ending[minute].add(entry_id)
+        if minute in self._ending:
+            self._ending[minute].add(entry_id)
+            return
+        self._ending[minute] = {entry_id}
+        heapq.heappush(self._minutes, minute)
+        if len(self._minutes) > 2 * len(self._ending) + 64:
+            self._minutes = list(self._ending)
+            heapq.heapify(self._minutes)
 
     def drop(self, entry_id: str, expires_us: int) -> None:
         """`expires_us` as it was added."""
-        self._ending[_minute_after(expires_us)].remove(entry_id)
+        minute = _minute_after(expires_us)
+        self._ending[minute].remove(entry_id)
+        if not self._ending[minute]:
+            del self._ending[minute]
 
     def over(self, now_us: int) -> Generator[str]:
         """Entries whose time is over, the oldest first. Changes nothing; close it when done."""
-        shown = []
+        shown: list[int] = []
         try:
             while self._minutes and self._minutes[0] * _MINUTE_US <= now_us:
                 minute = heapq.heappop(self._minutes)
-                if not self._ending[minute]:
-                    del self._ending[minute]
-                    continue
-                shown.append(minute)
-                yield from self._ending[minute]
+                if minute in self._ending and minute not in shown[-1:]:
+                    shown.append(minute)
+                    yield from self._ending[minute]
         finally:
             for minute in shown:
                 heapq.heappush(self._minutes, minute)

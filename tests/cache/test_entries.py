@@ -28,9 +28,11 @@ from cache import tables
 from cache import writing as of_writing
 from cache.entries import SCOPES_AT_MOST, Anchor, Doubt, Entry, EntryStore, StoredGroup, StoredWording
 from cache.query import ASKERS_AT_MOST
+from cache.ranking import Expiries
 from cache.writing import Unwritten
 
 NOW = 1_800_000_000_000_000
+MINUTE_US = 60_000_000
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
 Opener = Callable[..., EntryStore]
 
@@ -1288,6 +1290,28 @@ def test_long_texts_of_a_doubt_are_cut(store: EntryStore) -> None:
     store.flush()
     (doubt,) = store.doubts()
     assert len(doubt.asked) == len(doubt.fresh_answer) == of_entries.TEXT_AT_MOST
+
+
+def test_minutes_in_which_nothing_expires_any_more_take_no_memory() -> None:
+    expiries = Expiries()
+    for minute in range(10_000):
+        for name in "aba":
+            expiries.add(name, minute * MINUTE_US)
+            expiries.drop(name, minute * MINUTE_US)
+    assert len(expiries._ending) + len(expiries._minutes) < 200
+
+
+def test_what_expires_in_one_minute_is_named_once_however_often_it_left_that_minute() -> None:
+    expiries = Expiries()
+    for name in "abab":
+        expiries.add(name, MINUTE_US)
+        assert list(expiries.over(MINUTE_US)) == [name]
+        expiries.drop(name, MINUTE_US)
+    expiries.add("c", MINUTE_US)
+    expiries.add("d", 2 * MINUTE_US)
+    assert list(expiries.over(MINUTE_US - 1)) == []
+    for _ in range(2):
+        assert list(expiries.over(2 * MINUTE_US)) == ["c", "d"]
 
 
 # --- Export -------------------------------------------------------------------------------------------------
