@@ -5,6 +5,7 @@ answer is compared (`cache.learning`), not how it is fetched.
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
@@ -52,7 +53,7 @@ class Audits:
         self._learning = learning
         self._trust = trust
         self._now_us = now_us
-        self._hits: dict[str, RecentHit] = {}
+        self._hits: OrderedDict[str, RecentHit] = OrderedDict()
         """Request -> its hit."""
         self._waiting: dict[str, FollowUp] = {}
         """Request -> what would settle the complaint about it, did not an audit that is under way."""
@@ -78,7 +79,7 @@ class Audits:
         )
         self._hits[query.request_id] = hit
         if len(self._hits) > _HITS_REMEMBERED:
-            del self._hits[next(iter(self._hits))]
+            self._hits.popitem(last=False)
 
     async def audited(self, follow_up: FollowUp, fresh: Fresh, opinion: SecondOpinion | None) -> Verdict | None:
         """What the fresh answer says of the hit; None if the entry has gone meanwhile. After `different` the fresh
