@@ -10,7 +10,6 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +21,6 @@ from cache.decision import FEATURES, Judgement, Prior
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
 from cache.scope import normalised
-from eval.hard_negatives import hard_negatives
 from eval.streams import Question, Vectors
 
 PENALTY: Final = 1.0
@@ -136,20 +134,6 @@ def scene_examples(
                 rows.append((judgement.features, right, judgement.neighbour is not None))
             replay.close()
     return _examples(rows, asked, 0)
-
-
-def negatives_of(questions: Sequence[Question], count: int, seed: int) -> list[tuple[str, str, bool]]:
-    """Scenes with generated hard negatives, and as many with true paraphrases."""
-    rng = random.Random(seed)
-    by_answer: dict[str, list[str]] = {}
-    for question in questions:
-        by_answer.setdefault(question.answer, []).append(question.text)
-    found: list[tuple[str, str, bool]] = []
-    for question in rng.sample(list(questions), min(count, len(questions))):
-        found += [(question.text, other, False) for other in hard_negatives(question.text, rng)]
-        if len(same := by_answer[question.answer]) > 1:
-            found.append((question.text, rng.choice([text for text in same if text != question.text] or same), True))
-    return found
 
 
 def _examples(rows: Sequence[tuple[tuple[float, ...], bool, bool]], asked: int, exact: int) -> Examples:
@@ -308,9 +292,3 @@ def to_json(prior: Prior, fitted_on: Sequence[str], remarks: Mapping[str, Any]) 
 def blank_prior() -> Prior:
     """A prior that knows nothing; its features are what a fit starts from."""
     return Prior(np.zeros(len(FEATURES) + 1), np.zeros(len(FEATURES) + 1), {0.01: 1.0}, "blank")
-
-
-def read_pairs(path: Path, split: str) -> list[dict[str, Any]]:
-    """The hand-written adversarial pairs of one split."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    return [row for row in rows if row["split"] == split]

@@ -6,7 +6,7 @@ Learning and estimating are done by the functions of production. Reads public da
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +14,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from cache.encoder import Encoder
 from cache.scope import normalised
-from eval.streams import DataMissing, Vectors, embed
+from eval.streams import DataMissing, Vectors
 from router.catalogue import Tier
 from router.output_length import Lengths
 from router.quality import Quality, Traits, traits
@@ -166,16 +165,6 @@ def estimated(
         error=np.array([[each[model].error for model in bench.models] for each in found]),
         expected_cost=_expected_cost(bench, seen, rows, lengths),
     )
-
-
-def paretobandit_split(
-    folder: Path, seed: int, encoder: Encoder, keep: Path | None = None,
-    on_progress: Callable[[int], None] = lambda _: None,
-) -> Split:  # fmt: skip
-    """The test half of paretobandit, learned from the other: tiers economy, mid, premium. `folder` holds the data
-    sets; vectors are kept in `keep`. Raises DataMissing."""
-    bench = load_paretobandit(folder)
-    return split(bench, read_prompts(bench, embed(bench.prompts, encoder, keep, on_progress)), seed)
 
 
 def _input_tokens(bench: Bench) -> Doubles:
