@@ -6,11 +6,9 @@ other languages only the structural part is right. Pure functions over text, and
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -34,9 +32,7 @@ from cache.answer_text import (
     is_refusal,
     root,
 )
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+from cache.memo import Memo
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -457,37 +453,11 @@ def answer_traits(text: str) -> AnswerTraits:
     return found
 
 
-class _Memo(Generic[Key, Value]):
-    """What was asked for last, of so many bytes at most. Any thread may ask."""
-
-    def __init__(self, bytes_at_most: int) -> None:
-        self._bytes_at_most = bytes_at_most
-        self._bytes = 0
-        self._kept: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Key) -> Value | None:
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                return None
-            self._kept.move_to_end(key)
-            return found[0]
-
-    def put(self, key: Key, value: Value, size: int) -> None:
-        with self._lock:
-            if key not in self._kept:
-                self._bytes += size
-            self._kept[key] = value, size
-            while self._bytes > self._bytes_at_most:
-                self._bytes -= self._kept.popitem(last=False)[1][1]
-
-
 _PACK: Final = msgspec.msgpack.Encoder()
 _UNPACK: Final = msgspec.msgpack.Decoder(AnswerTraits)
-_PACKED: Final = _Memo[bytes, bytes](bytes_at_most=8_000_000)
+_PACKED: Final = Memo[bytes, bytes](bytes_at_most=8_000_000)
 """Some thousands of answers, each in about 8 bytes for a character: as many as a lively scope is compared with."""
-_AT_HAND: Final = _Memo[str, AnswerTraits](bytes_at_most=300_000)
+_AT_HAND: Final = Memo[str, AnswerTraits](bytes_at_most=300_000)
 """Packed; unpacked they take about 6 MB."""
 
 
