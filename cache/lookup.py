@@ -40,6 +40,7 @@ from cache.ticket import Complaint, FollowUp, Fresh, Ticket
 from cache.traits import traits
 from cache.transfer import Kept, Taken
 from cache.trust import Trust
+from cache.vouching import Asked, Unvouched
 from cache.warming import Stored, Warmed, Warming
 
 __all__ = ["Cache", "FollowUp", "Fresh", "Lookup", "Screen", "Stored", "Ticket", "Warmed", "directives_from"]
@@ -52,10 +53,6 @@ _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
 _REFRESH_AGAIN_US: Final = 60_000_000
 """So long after a refresh was asked for, an entry that is still there asks for no other."""
-_VOUCHED_FOR_AGAIN_US: Final = 600_000_000
-"""So long after no curated answer fitted a question that a model's stored one answers, none is looked for again: to
-judge takes ten times as long as to find the same words. What is warmed meanwhile is looked at at once."""
-_UNVOUCHED_AT_MOST: Final = 10_000
 _STORED_REMEMBERED: Final = 10_000
 
 
@@ -139,9 +136,7 @@ class Cache(Generic[Event]):
         self._flights: dict[bytes, Flight[Event]] = {}
         self._leaders: dict[bytes, dict[bytes, tuple[Ticket, Flight[Event]]]] = {}
         """Scope -> key -> who leads a flight there, for questions that have a vector."""
-        self._unvouched: dict[tuple[int, int | None, int | None], int] = {}
-        """Anchor of a model's answer, output limit and age that were asked for -> until when no curated answer is
-        looked for there, since none fitted."""
+        self._unvouched = Unvouched()
         self._asked_us: OrderedDict[str, int] = OrderedDict()
         """Entry -> when it was asked for, of those that were stored last."""
 
@@ -330,9 +325,9 @@ class Cache(Generic[Event]):
         """The curated answer that fits, by its meaning, a question of which a model's answer is stored: the operator's
         comes first, whichever was stored first. Judged with the stored vector, so that nothing is encoded."""
         query, now_us = ticket.query, self._now_us()
-        asked = anchor.id, query.output_limit, query.directives.max_age_s
+        asked = Asked(anchor.id, query.output_limit, query.directives.max_age_s)
         kappa = self.trust.kappa(query.route, query.policy)
-        if self._neighbourhood is None or kappa > 1 or now_us < self._unvouched.get(asked, 0):
+        if self._neighbourhood is None or kappa > 1 or self._unvouched.has(asked, now_us):
             return None
         vector = self._neighbourhood.vector(ticket.scope, anchor.id)
         if vector is None:
@@ -340,9 +335,7 @@ class Cache(Generic[Event]):
         judgement = self.judge(query, curated, ticket.text, vector)
         hit = self._semantic(msgspec.structs.replace(ticket, vector=vector, judgement=judgement), kappa)
         if hit is None:
-            if len(self._unvouched) >= _UNVOUCHED_AT_MOST:
-                self._unvouched.clear()
-            self._unvouched[asked] = now_us + _VOUCHED_FOR_AGAIN_US
+            self._unvouched.add(asked, now_us)
         return hit
 
     def _semantic(self, ticket: Ticket, kappa: float) -> Lookup[Event] | None:
