@@ -4,7 +4,7 @@ Everything that stores, forgets or regroups an entry does it through here. Knows
 is worth; decides nothing.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from cache.query import ASKERS_AT_MOST
 _PURGED_AT_ONCE: Final = 16
 """Some two milliseconds."""
 _PURGES_REMEMBERED: Final = 1_000
+_ASKED_REMEMBERED: Final = 10_000
 
 
 class Holdings:
@@ -51,6 +52,8 @@ class Holdings:
         """Curated scope -> how many entries it has."""
         self.refreshing: dict[str, int] = {}
         """Entry whose time is over -> when a fresh answer was last asked for, in microseconds."""
+        self._asked_us: OrderedDict[str, int] = OrderedDict()
+        """Entry -> when it was asked for, of those that were stored last."""
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""
@@ -149,9 +152,15 @@ class Holdings:
         payload: bytes,
         vector: Vector | None,
         older: tuple[Anchor, Entry] | None = None,
+        *,
+        asked_us: int = 0,
     ) -> Anchor:
-        """Stores an entry with its first anchor; what has to make room goes. Of an older one to which this text leads,
-        all goes if the text is its own question, else it only loses the text."""
+        """Stores an entry, whose answer was asked for then, with its first anchor; what has to make room goes. Of an
+        older one to which this text leads, all goes if the text is its own question, else it only loses the text."""
+        if asked_us:
+            self._asked_us[entry.id] = asked_us
+            if len(self._asked_us) > _ASKED_REMEMBERED:
+                self._asked_us.popitem(last=False)
         anchor, surplus = self.store.put(entry, key, text, payload, self.encoder, vector, self._now_us())
         if entry.is_curated:
             self._count_curated(entry)
@@ -164,6 +173,10 @@ class Holdings:
             self._detach(*older)
         self.forget([*replaced, *surplus])
         return anchor
+
+    def asked_us(self, entry_id: str) -> int:
+        """When the answer of an entry was asked for, if it is one of those that were stored last; else 0."""
+        return self._asked_us.get(entry_id, 0)
 
     def _detach(self, anchor: Anchor, entry: Entry) -> None:
         vector = self.neighbourhood.vector(entry.scope, anchor.id) if self.neighbourhood is not None else None
@@ -197,6 +210,7 @@ class Holdings:
         gone = {each.id: now for each in entries if (now := self.store.entry(each.id)) is not None}
         for entry in gone.values():
             self.refreshing.pop(entry.id, None)
+            self._asked_us.pop(entry.id, None)
             if entry.is_curated:
                 left = self.curated.pop(entry.scope, 0) - 1
                 if left > 0:

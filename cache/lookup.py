@@ -11,7 +11,6 @@ import hashlib
 import random
 import re
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Container, Sequence
 from contextlib import closing
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -53,7 +52,6 @@ _EQUIVALENT_AT_LEAST: Final = 0.6
 """Cosine below which two questions in flight are not even compared."""
 _REFRESH_AGAIN_US: Final = 60_000_000
 """So long after a refresh was asked for, an entry that is still there asks for no other."""
-_STORED_REMEMBERED: Final = 10_000
 
 
 class Joining(Struct, frozen=True):
@@ -137,8 +135,6 @@ class Cache(Generic[Event]):
         self._leaders: dict[bytes, dict[bytes, tuple[Ticket, Flight[Event]]]] = {}
         """Scope -> key -> who leads a flight there, for questions that have a vector."""
         self._unvouched = Unvouched()
-        self._asked_us: OrderedDict[str, int] = OrderedDict()
-        """Entry -> when it was asked for, of those that were stored last."""
 
     def load(self) -> None:
         """Fills the memory from the file, at start."""
@@ -457,13 +453,10 @@ class Cache(Generic[Event]):
         # group, if both say the same, it leaves when the two have been compared.
         replaced = (older[1],) if older is not None else ()
         holdings.set_aside(replaced)
-        holdings.put(entry, ticket.key, ticket.text, fresh.payload, ticket.vector)
+        holdings.put(entry, ticket.key, ticket.text, fresh.payload, ticket.vector, asked_us=ticket.asked_us)
         founded = entry if same is None else None
         if not self._learn(Lesson(ticket, fresh.text, founded, replaced, is_labelled)):
             holdings.forget(replaced)
-        self._asked_us[entry.id] = ticket.asked_us
-        if len(self._asked_us) > _STORED_REMEMBERED:
-            self._asked_us.popitem(last=False)
         return entry.id if self._store.entry(entry.id) is not None else None
 
     def _is_better(self, anchor: Anchor, entry: Entry, ticket: Ticket, fresh: Fresh) -> bool:
@@ -473,7 +466,7 @@ class Cache(Generic[Event]):
             return False
         if entry.is_rationed != fresh.is_rationed:
             return fresh.is_rationed
-        return self._asked_us.get(entry.id, 0) > ticket.asked_us
+        return self._holdings.asked_us(entry.id) > ticket.asked_us
 
     def _learn(self, lesson: Lesson) -> bool:
         return self._learning is not None and self._learning.soon(lesson)
