@@ -260,7 +260,7 @@ class Answers:
     ) -> Verdict:
         """What an audit says of a group of which `served` was served, or anything, and a fresh answer, which may have
         founded the group `own`."""
-        clarity, wordings = self._clarity(group.scope), self._neighbourhood.groups.wordings(group.id)
+        wordings = self._neighbourhood.groups.wordings(group.id)
         verdict = await self._verdict_on_group(group, answer, vector)
         by_served: Verdict | None = None
         if served is not None and [wording.text for wording in wordings] != [served]:
@@ -275,16 +275,21 @@ class Answers:
             self._said_again(group, answer, wordings)
         if verdict != "unclear" or by_served == "same":
             return verdict
+        return "different" if await self._is_else(group, wordings, answer, vector, own) else "unclear"
+
+    async def _is_else(
+        self, group: Group, wordings: Sequence[Wording], answer: str, vector: Vector, own: int | None
+    ) -> bool:
+        """Whether an answer whose words alone do not tell says something else after all: because what says the same
+        comes in the same words in this scope, or because it plainly says what another group says."""
+        clarity = self._clarity(group.scope)
         known = await self._each(answer, vector, wordings)
-        likeness = max(known, default=sameness.UNSURE)
         if clarity.is_verbatim:
-            if likeness >= self.comparison.same_at:
+            if max(known, default=sameness.UNSURE) >= self.comparison.same_at:
                 clarity.add_same(is_repeated=False)
             elif sameness.UNSURE not in known:
-                return "different"
-        if await self._says_another(group, wordings, known, answer, vector, own):
-            return "different"
-        return verdict
+                return True
+        return await self._says_another(group, wordings, known, answer, vector, own)
 
     def _clarity(self, scope: bytes) -> Clarity:
         return self._neighbourhood.scopes.of(scope).clarity
