@@ -13,6 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from cache.scope import normalised
+from eval.hindsight import loosest_cuts
 from eval.streams import Question, Vectors
 
 THRESHOLDS: Final = (0.80, 0.85, 0.90, 0.95)
@@ -171,14 +172,5 @@ def frontier(judged: Judged, levels: Sequence[float]) -> list[float]:
     scores that holds it. Exact repetitions count as correct, and not against the wrong ones. Equal scores are
     served together."""
     base = judged.exact_right / judged.asked
-    if not len(judged.scores):
-        return [base] * len(levels)
-    order = np.argsort(-judged.scores, kind="stable")
-    scores, right = judged.scores[order], np.cumsum(judged.is_right[order])
-    hits = np.arange(1, len(order) + 1)
-    is_cut = np.append(scores[1:] < scores[:-1], True)
-    found = []
-    for level in levels:
-        held = np.nonzero(is_cut & (hits - right <= level * hits))[0]
-        found.append(base + (float(right[held[-1]]) / judged.asked if len(held) else 0.0))
-    return found
+    cuts = loosest_cuts(judged.scores, judged.is_right, levels)
+    return [base + (cut.right / judged.asked if cut is not None else 0.0) for cut in cuts]

@@ -25,6 +25,7 @@ from cache.index import Vector
 from cache.lookup import Cache, Fresh, Screen
 from cache.query import Acceptance, CachePolicy, Directives, Query
 from cache.scope import Split
+from eval.hindsight import loosest_cuts
 from eval.streams import Question, Vectors
 
 _MODEL: Final = "model"
@@ -106,13 +107,10 @@ class Run(Struct, frozen=True):
         judged = [
             each for each in self.outcomes if each.disposition != "exact" and each.is_right is not None and each.p > 0
         ]
-        judged.sort(key=lambda each: -each.p)
-        right = np.cumsum([bool(each.is_right) for each in judged])
-        count = np.arange(1, len(judged) + 1)
-        held = np.nonzero(count - right <= max_wrong * count)[0]
-        if not len(held):
-            return exact / self.requests, 1.0
-        return (exact + int(right[held[-1]])) / self.requests, judged[held[-1]].p
+        scores = np.array([each.p for each in judged])
+        is_right = np.array([bool(each.is_right) for each in judged], dtype=np.bool_)
+        (cut,) = loosest_cuts(scores, is_right, [max_wrong])
+        return ((exact + cut.right) / self.requests, cut.score) if cut is not None else (exact / self.requests, 1.0)
 
 
 def judge_everything(query: Query, parts: Split) -> Cacheability:

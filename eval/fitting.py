@@ -21,6 +21,7 @@ from cache.decision import FEATURES, Judgement, Prior
 from cache.groups import Group
 from cache.neighbourhood import Neighbourhood
 from cache.scope import normalised
+from eval.hindsight import loosest_cuts
 from eval.streams import Question, Vectors
 
 PENALTY: Final = 1.0
@@ -219,14 +220,11 @@ def probabilities(prior: Prior, examples: Examples) -> NDArray[np.float64]:
 def hindsight(p: NDArray[np.float64], examples: Examples, max_wrong: float) -> tuple[float, float]:
     """(correct hits per question, kappa) of the loosest kappa in hindsight with at most `max_wrong` wrong per hit.
     Exact repetitions count as correct hits, but not against the wrong ones."""
-    order = np.argsort(-p, kind="stable")
-    right = np.cumsum(examples.is_right[order])
-    hits = np.arange(1, len(order) + 1)
-    held = np.nonzero((hits - right <= max_wrong * hits) & (p[order] > 0))[0]
-    if not len(held):
+    possible = p > 0
+    (cut,) = loosest_cuts(p[possible], examples.is_right[possible], [max_wrong])
+    if cut is None:
         return examples.exact / examples.asked, 1.0
-    last = held[-1]
-    return (float(right[last]) + examples.exact) / examples.asked, float(p[order][last])
+    return (cut.right + examples.exact) / examples.asked, cut.score
 
 
 def prior_without(name: str | None, fitted: Mapping[str, Examples], checked: Mapping[str, Examples]) -> Prior:

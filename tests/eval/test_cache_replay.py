@@ -132,6 +132,13 @@ def test_hindsight_takes_the_loosest_kappa_that_keeps_the_budget() -> None:
     assert run.sweep(0.5) == (4 / 6, 0.95)
 
 
+def test_hindsight_serves_all_that_are_as_sure_or_none_of_them() -> None:
+    claims = [(0.99, True), (0.98, True), (0.98, False), (0.97, True)]
+    run = run_of(*(Outcome("miss", p, right, math.inf) for p, right in claims))
+    assert run.sweep(0.0) == (1 / 4, 0.99)
+    assert run.sweep(0.25) == (3 / 4, 0.97)
+
+
 def test_hindsight_serves_nothing_semantically_where_the_surest_is_wrong() -> None:
     assert run_of(Outcome("miss", 0.99, False, math.inf)).sweep(0.01) == (0.0, 1.0)
 
