@@ -18,7 +18,7 @@ from cache import sameness
 from cache.answer_traits import normal_form
 from cache.clarity import ALIKE_FROM, Clarity
 from cache.errors import TextTooLong
-from cache.fragments import COMPARED, LEAST, Mixture, take_turns
+from cache.fragments import COMPARED, Mixture, take_turns
 from cache.groups import LONGEST_FOUNDER, Group, Wording
 from cache.index import Vector
 from cache.neighbourhood import Neighbourhood
@@ -323,7 +323,7 @@ class Answers:
         other = best.group
         mixture = self.mixture(group, other)
         if mixture is not None and mixture.is_apart:
-            return True
+            return max(known, default=0.0) < link_at  # else both groups say it
         if (mixture is not None and mixture.may_be_mixed) or not _are_unlike(wordings, known):
             return False
         may_be_one = sameness.UNSURE if len(wordings) > 1 else UNLIKE_BELOW
@@ -333,9 +333,9 @@ class Answers:
         return True
 
     def mixture(self, one: Group, two: Group) -> Mixture | None:
-        """How the questions of two groups lie; None if there are too few of either to tell."""
+        """How the questions of two groups lie; None if there are none of either."""
         asked = [self._neighbourhood.latest(each, COMPARED) for each in (one, two)]
-        if min(map(len, asked)) < LEAST:
+        if not all(asked):
             return None
         came = [[anchor_id for anchor_id, _ in each] for each in asked]
         return Mixture(*(np.stack([vector for _, vector in each]) for each in asked), in_turns=take_turns(*came))

@@ -44,7 +44,9 @@ APART_UP_TO: Final = 0.3
 COMPARABLE_FROM: Final = 0.55
 """but one answer to questions of two kinds, whose mean vectors are less near, is as apart."""
 PERHAPS_FROM: Final = 0.75
-"""Where it is as often, they may be fragments."""
+"""Where it is as often, they may be fragments;"""
+FEW_NEAR_FROM: Final = 0.85
+"""and of fewer questions than LEAST those that are as near: of 40 pairs of groups of two answers one was."""
 TURNS: Final = 2
 """So many questions must have come to each group since the first one of the other."""
 _GROWTH: Final = 1.25
@@ -93,7 +95,8 @@ class Mixture:
     @property
     def may_be_one(self) -> bool:
         """Whether they are mixed and near, as far as vectors tell."""
-        return self.may_be_mixed and self.nearness >= NEAR_FROM and self._is(MIXED_FROM, len(self.crossings))
+        is_near = self._is_telling and self.nearness >= NEAR_FROM
+        return is_near and self.may_be_mixed and self._is(MIXED_FROM, len(self.crossings))
 
     @property
     def is_apart(self) -> bool:
@@ -102,8 +105,11 @@ class Mixture:
 
     @property
     def may_be_mixed(self) -> bool:
-        """Whether chance might have dealt them out of one set, as they came."""
-        return self._is_telling and self._in_turns and self._is(PERHAPS_FROM, len(self.crossings))
+        """Whether chance might have dealt them out of one set, as they came. Of a few questions only that tells which
+        lies far from the others."""
+        if not self._is_telling:
+            return self.nearness >= FEW_NEAR_FROM
+        return self._in_turns and self._is(PERHAPS_FROM, len(self.crossings))
 
     @property
     def _is_telling(self) -> bool:

@@ -257,14 +257,30 @@ async def test_an_answer_that_plainly_says_what_another_group_says_differs_from_
         (range(6), range(100, 106), 0.04, "different"),
         (range(6), range(100, 106), 0.5, "unclear"),
         (range(0, 12, 2), range(1, 13, 2), 0.04, "unclear"),
+        (range(3), range(20, 23), 0.04, "unclear"),
+        (range(3), range(60, 63), 0.04, "different"),
     ],
-    ids=["near and apart", "too few to tell", "far and unlike", "far and perhaps alike", "among each other"],
+    ids=[
+        *("near and apart", "too few to tell", "far and unlike", "far and perhaps alike", "among each other"),
+        *("few and near", "few and far"),
+    ],
 )
 async def test_what_says_another_group_differs_if_other_questions_lead_there_and_never_if_they_are_the_same(
     first: range, second: range, likeness: float, verdict: Verdict
 ) -> None:
     answers = beside_another(Read(one=likeness, another=likeness, other=0.99))
     for group, directions in ((1, first), (3, second)):
+        for degrees in directions:
+            answers._neighbourhood.add(SCOPE, 10 * degrees + group, group, pointing(degrees))
+    assert await answers.verdict(answers._neighbourhood.groups[1], "a third", pointing(2)) == verdict
+
+
+@pytest.mark.parametrize(("one", "verdict"), [(0.45, "different"), (0.97, "unclear")])
+async def test_an_answer_that_both_groups_say_differs_from_neither_whatever_else_is_asked(
+    one: float, verdict: Verdict
+) -> None:
+    answers = beside_another(Read(one=one, another=0.01, other=0.99))
+    for group, directions in ((1, range(6)), (3, range(20, 26))):
         for degrees in directions:
             answers._neighbourhood.add(SCOPE, 10 * degrees + group, group, pointing(degrees))
     assert await answers.verdict(answers._neighbourhood.groups[1], "a third", pointing(2)) == verdict
