@@ -4,6 +4,7 @@ In memory only, as the bytes that came, bounded in bytes, number and age. Knows 
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -36,7 +37,7 @@ class RecentRequests:
     """Call from one thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         """Request -> what it was, the oldest first."""
         self._bytes = 0
 
