@@ -338,9 +338,10 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
       *.jsonl   a line is {"question": ..., "answer": ...}, also "paraphrases", "tags" (lists) and "ttl_s"
 
     They serve first questions in plain text that want no more than a text (no tools, response format, logprobs or
-    audio), whatever the model and its parameters are, are found before all other answers and are never evicted. Asked
-    again in the same words, the newer answer takes the place of the older. A question that stands twice in FILE with
-    one answer has the tags of both lines and the shorter ttl_s.
+    audio), whatever the model and its parameters are, are found before all other answers and are never evicted while
+    their route has the same `knowledge_version`; under another one they make room like any other. Asked again in the
+    same words, the newer answer takes the place of the older. A question that stands twice in FILE with one answer has
+    the tags of both lines and the shorter ttl_s.
     A question that is no longer in FILE stays until it is purged, as by a tag. What is purged meanwhile does not come
     back with the rest of FILE. The whole file is checked first: if a line is bad, nothing is stored.
     """

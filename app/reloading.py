@@ -18,6 +18,7 @@ from app.services import (
     routes_of,
     team_baselines_of,
     unpriced,
+    versions_of,
     watches_of,
 )
 from app.settings import Settings
@@ -66,6 +67,7 @@ async def _reload(services: Services) -> Reloaded:
     services.observer.unpriced(name for name in unpriced(models, now()) if name not in known_as_unpriced)
     _refill(services.watches, _kept_where_equal(services.watches, watches_of(new)))
     services.fleet.replace(deployments_of(models))
+    services.store.know_versions(versions_of(new))
     services.store.bound(new.cache.max_entries, new.cache.max_mib * 1024 * 1024)
     services.gate.at_most = new.server.max_in_flight
     services.gate.bytes_at_most = new.server.max_bodies_mib * 1024 * 1024

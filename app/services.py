@@ -744,13 +744,21 @@ def _development_key(folder: Path, keys: Keys) -> str:
 
 
 def open_store(settings: Settings, cache_engine: sa.Engine, on_error: Callable[[Exception], None]) -> EntryStore:
-    return EntryStore(
+    """The store over this file, with the bounds and the knowledge versions of the settings."""
+    store = EntryStore(
         cache_engine,
         max_entries=settings.cache.max_entries,
         max_bytes=settings.cache.max_mib * 1024 * 1024,
         payload_bytes=settings.cache.payload_memory_mib * 1024 * 1024,
         on_error=on_error,
     )
+    store.know_versions(versions_of(settings))
+    return store
+
+
+def versions_of(settings: Settings) -> dict[str, str]:
+    """Route -> the knowledge version that its answers are based on."""
+    return {name: route.cache.knowledge_version for name, route in settings.routes.items()}
 
 
 def open_encoder(settings: Settings, log: Any) -> Encoder | None:

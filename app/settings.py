@@ -85,7 +85,7 @@ class CacheSettings(Struct, frozen=True):
     """[cache]: bounds of the whole cache."""
 
     max_entries: int = 100_000
-    """The answers that save least per byte go first; curated ones never."""
+    """The answers that save least per byte go first; curated ones of their route's `knowledge_version` never."""
     max_mib: int = 4096
     """Of the file: answers, questions and vectors."""
     payload_memory_mib: int = 32

@@ -2,7 +2,8 @@
 
 Memory holds entries and anchors without payloads (of which only the recently served stay) and, of answer groups,
 which entries belong to them and how large they are; their texts and vectors are in the file and with the caller.
-Bounded in number and in bytes; what has expired goes first, then what saves least per byte, curated entries never.
+Bounded in number and in bytes; what has expired goes first, then what saves least per byte, curated entries never, as
+long as they are of their route's knowledge version.
 
 Writing happens in a thread of its own, in groups, and nobody waits for it: what a killed process loses is what came
 last. While the file cannot be written (locked, disk full), new entries live in memory only and are counted; what
@@ -14,7 +15,7 @@ Refuses to know what an answer, a certificate or an evidence says, and what a hi
 import sys
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from typing import Any, Final, Literal
@@ -186,6 +187,7 @@ class EntryStore:
         """Of these an older state may be in the file while the newest one waits to be written."""
         self._all_group_bytes = 0
         self._ranking = Ranking()
+        self._versions: dict[str, str] = {}
         self._expiries = Expiries()
         self._payloads = _RecentPayloads(payload_bytes)
         self._memory_only: set[str] = set()
@@ -694,7 +696,7 @@ class EntryStore:
 
     def _keep(self, entry: Entry, size: int) -> None:
         self._entries[entry.id] = entry
-        self._ranking.add(entry.id, entry.worth, size, is_curated=entry.is_curated)
+        self._ranking.add(entry.id, entry.worth, size, stays=self._stays(entry))
         self._expiries.add(entry.id, entry.expires_us)
         self._join_group(entry)
 
@@ -732,6 +734,19 @@ class EntryStore:
         all at once would keep requests waiting for seconds."""
         self._max_entries, self._max_bytes = max_entries, max_bytes
 
+    def know_versions(self, versions: Mapping[str, str]) -> None:
+        """Route -> its knowledge version from now on. Curated entries of another one, which nobody can find until it is
+        set back, make room like any other; those of a route that is not named stay."""
+        if self._versions == versions:
+            return
+        self._versions = dict(versions)
+        for entry in self._entries.values():
+            if entry.is_curated:
+                self._ranking.keep(entry.id, self._stays(entry))
+
+    def _stays(self, entry: Entry) -> bool:
+        return entry.is_curated and self._versions.get(entry.route, entry.knowledge_version) == entry.knowledge_version
+
     def _surplus(self, newest: Entry, now_us: int) -> list[Entry]:
         """What has to go so that the bounds hold, or the first of it. The newest stays if it can: else a newcomer that
         saves little would never get the hits that show its worth."""
@@ -759,22 +774,22 @@ class EntryStore:
         return list(leaving.values())
 
     def _in_leaving_order(self, newest: Entry, now_us: int) -> Generator[str]:
-        """What has expired, then what saves least; the newest last, unless the curated ones leave it no room. Some may
+        """What has expired, then what saves least; the newest last, unless those that stay leave it no room. Some may
         come twice."""
         ranking = self._ranking
-        curated, curated_bytes = ranking.curated, ranking.curated_bytes
+        staying, staying_bytes = ranking.staying, ranking.staying_bytes
         with closing(self._expiries.over(now_us)) as over:
             for entry_id in over:
                 yield entry_id
-                if self._entries[entry_id].is_curated:
-                    curated -= 1
-                    curated_bytes -= ranking.bytes_of(entry_id)
-        has_room = curated < self._max_entries and curated_bytes + ranking.bytes_of(newest.id) <= self._max_bytes
-        if not newest.is_curated and not has_room:
+                if ranking.stays(entry_id):
+                    staying -= 1
+                    staying_bytes -= ranking.bytes_of(entry_id)
+        has_room = staying < self._max_entries and staying_bytes + ranking.bytes_of(newest.id) <= self._max_bytes
+        if not ranking.stays(newest.id) and not has_room:
             yield newest.id
         with closing(ranking.cheapest()) as cheapest:
             yield from (entry_id for entry_id in cheapest if entry_id != newest.id)
-        if not newest.is_curated:
+        if not ranking.stays(newest.id):
             yield newest.id
 
     @property

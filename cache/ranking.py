@@ -13,7 +13,7 @@ _MINUTE_US: Final = 60_000_000
 class _Standing(Struct, gc=False):
     worth: int
     bytes: int
-    is_curated: bool
+    stays: bool
     clock: float
     """That of the ranking when it was last used."""
     turn: int
@@ -39,21 +39,35 @@ class Ranking:
         self._clock = 0.0
         self._turns = itertools.count()
         self.bytes = 0
-        self.curated = 0
-        self.curated_bytes = 0
+        self.staying = 0
+        self.staying_bytes = 0
 
-    def add(self, entry_id: str, worth: int, size: int, *, is_curated: bool) -> None:
-        self._standings[entry_id] = _Standing(max(worth, 1), 0, is_curated, self._clock, -1)
-        self.curated += is_curated
+    def add(self, entry_id: str, worth: int, size: int, *, stays: bool) -> None:
+        """One that stays is never among the `cheapest`."""
+        self._standings[entry_id] = _Standing(max(worth, 1), 0, stays, self._clock, -1)
+        self.staying += stays
         self.grow(entry_id, size)
+
+    def keep(self, entry_id: str, stays: bool) -> None:
+        """Whether it stays, from now on."""
+        standing = self._standings[entry_id]
+        if standing.stays == stays:
+            return
+        standing.stays = stays
+        self.staying += 1 if stays else -1
+        self.staying_bytes += standing.bytes if stays else -standing.bytes
+        if stays:
+            standing.turn = -1  # of no place in the queue
+        else:
+            self._push(entry_id, standing)
 
     def grow(self, entry_id: str, size: int) -> None:
         """So many bytes more."""
         standing = self._standings[entry_id]
         standing.bytes += size
         self.bytes += size
-        if standing.is_curated:
-            self.curated_bytes += size
+        if standing.stays:
+            self.staying_bytes += size
         else:  # its priority falls, and places are only ever corrected upwards
             self._push(entry_id, standing)
 
@@ -65,9 +79,12 @@ class Ranking:
     def drop(self, entry_id: str) -> None:
         standing = self._standings.pop(entry_id)
         self.bytes -= standing.bytes
-        if standing.is_curated:
-            self.curated -= 1
-            self.curated_bytes -= standing.bytes
+        if standing.stays:
+            self.staying -= 1
+            self.staying_bytes -= standing.bytes
+
+    def stays(self, entry_id: str) -> bool:
+        return self._standings[entry_id].stays
 
     def bytes_of(self, entry_id: str) -> int:
         return self._standings[entry_id].bytes
@@ -77,7 +94,7 @@ class Ranking:
         self._clock = max(self._clock, self._standings[entry_id].priority)
 
     def cheapest(self) -> Generator[str]:
-        """Entries by rising priority, none of them curated. Changes nothing; close it when done."""
+        """Entries by rising priority, none of those that stay. Changes nothing; close it when done."""
         shown = []
         try:
             while self._queue:

@@ -298,6 +298,27 @@ def test_a_reload_bounds_the_cache_anew(start_gateway: Callable[..., RunningGate
     eventually(lambda: gateway.status()["cache"]["entries"] == 1)
 
 
+def test_curated_answers_that_a_reload_has_superseded_make_room_for_others(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    versioned = route("default", "large", cache='start = "prior"\nknowledge_version = "v0"')
+    gateway = start_gateway(f"{scripted(provider)}{versioned}[cache]\nmax_entries = 3\n", **ENVIRONMENT)
+    key = gateway.key(team="support")
+    items = [{"question": question, "answer": "So."} for question in ("What is rye?", "What is spelt?")]
+    for number in range(3):
+        if number:
+            rewritten(gateway, f'"v{number - 1}"', f'"v{number}"')
+            gateway.admin("POST", "/admin/reload")
+        gateway.admin("POST", "/admin/cache/warm", team="support", route="default", items=items)
+    assert gateway.status()["cache"]["entries"] == 3
+
+    asked = [gateway.chat(key, "How do I bake bread?", model="large") for _ in range(2)]
+
+    assert [answer.headers["x-thriftgate-cache"] for answer in asked] == ["miss", "exact"]
+    assert gateway.chat(key, "What is rye?", model="large").json()["choices"][0]["message"]["content"] == "So."
+    assert gateway.status()["cache"]["curated"] == 2
+
+
 # --- files that others hold ---------------------------------------------------------------------------------------
 
 

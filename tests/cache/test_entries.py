@@ -639,6 +639,32 @@ def test_a_curated_entry_never_goes_and_nothing_else_has_room_beside_too_many(op
     assert sorted(ids(after)) == ["a", "b", "c", "d", "e"]
 
 
+def test_curated_entries_of_a_version_that_their_route_has_no_more_make_room_until_it_is_set_back(
+    open_store: Opener,
+) -> None:
+    before = open_store(max_entries=3)
+    for name, version in (("old", "1"), ("older", "1"), ("new", "2")):
+        put(before, name, is_curated=True, knowledge_version=version)
+    put(before, "elsewhere", is_curated=True, route="other", knowledge_version="1")
+    assert len(before) == 4
+    before.know_versions({"faq": "2"})
+    put(before, "plain", worth=50)
+    assert len(before) == 3
+    assert {"new", "elsewhere", "plain"} == set(ids(before))
+
+    after = open_store(max_entries=4)
+    after.know_versions({"faq": "1"})
+    load(after)
+    put(after, "old", is_curated=True, knowledge_version="1")
+    after.know_versions({"faq": "2"})
+    after.know_versions({"faq": "1"})
+    put(after, "late", worth=90)
+    assert sorted(ids(after)) == ["elsewhere", "late", "old", "plain"]
+    for number in range(3):
+        put(after, f"late {number}", worth=90)
+    assert {"elsewhere", "old"} < set(ids(after))
+
+
 def test_curated_entries_may_fill_all_bytes(open_store: Opener) -> None:
     store = open_store(max_bytes=1000)
     put(store, "a", is_curated=True, payload=b"x" * 2000)

@@ -281,6 +281,36 @@ async def test_it_is_never_evicted(keep: Keep) -> None:
     assert served(await kept(ask(FAR))) == NORWAY
 
 
+async def test_one_that_another_knowledge_version_has_superseded_keeps_no_room_from_others(keep: Keep) -> None:
+    """The operator warms anew after each change, also after a restart."""
+    kept = keep(max_entries=3)
+    for version in "123":
+        policy = CachePolicy(start="prior", knowledge_version=version)
+        kept.store.know_versions({"faq": version})
+        for question, answer in ((QUESTION, CURATED), (FAR, NORWAY)):
+            await kept.warm(question, answer, ask(policy=policy))
+        kept.close()
+        kept = keep(max_entries=3)
+    kept.store.know_versions({"faq": "3"})
+    for colour in "red", "blue":
+        painted = ask(f"How do I paint a fence {colour}?", policy=policy)
+        await kept.learn(painted, f"{colour}: So.")
+        assert served(await kept(painted)) == f"{colour}: So."
+    assert (kept.count("entries"), kept.count("curated")) == (3, 2)
+    assert served(await kept(ask(policy=policy))) == CURATED
+    assert served(await kept(ask(FAR, policy=policy))) == NORWAY
+
+
+async def test_a_superseded_one_serves_again_when_its_knowledge_version_comes_back(kept: Kept) -> None:
+    await kept.warm(QUESTION, CURATED)
+    kept.store.know_versions({"faq": "2"})
+    newer = CachePolicy(start="prior", knowledge_version="2")
+    await kept.warm(QUESTION, OTHER, ask(policy=newer))
+    assert served(await kept(ask(policy=newer))) == OTHER
+    kept.store.know_versions({"faq": "1"})
+    assert served(await kept(ask())) == served(await kept(ask(PARAPHRASE))) == CURATED
+
+
 async def test_it_stays_until_it_is_purged_unless_it_has_a_time(kept: Kept) -> None:
     await kept.warm(QUESTION, CURATED)
     await kept.warm(FAR, NORWAY, ttl_s=60)
