@@ -17,7 +17,7 @@ from app.handling import HttpRequest, body_of, closing, decoded, json_answer, se
 from app.reloading import reload
 from app.services import Services, now_us
 from app.settings import WEBHOOK, SettingsInvalid
-from app.warming import Curated, Tag
+from app.warming import LONGEST_NAME, Curated, Tag
 from app.webhook import signing_key, verified_id
 from router.errors import RequestInvalid
 
@@ -26,7 +26,7 @@ _ITEMS_AT_MOST: Final = 10_000
 _PURGES_AT_MOST: Final = 100
 """So many combinations of what a webhook names."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 
 
 @get("/admin/status")

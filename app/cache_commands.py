@@ -52,7 +52,7 @@ from app.terminal import (
     settings_of_command,
     tables_of,
 )
-from app.warming import Curated, FaqInvalid, read_faq
+from app.warming import LONGEST_NAME, Curated, FaqInvalid, read_faq
 from cache import transfer
 from cache.embeddings import EmbeddingStore
 from cache.entries import Doubt, EntryStore
@@ -260,13 +260,29 @@ def rule(doubt_id: int, ruling: Literal["right", "wrong"]) -> None:
 # --- forgetting ------------------------------------------------------------------------------------------------
 
 
+class _Named(click.ParamType[str]):
+    """What something is called: a text that is not empty and not too long."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("it is empty. Give it a text, or leave the option out.", param, ctx)
+        if len(value) > LONGEST_NAME:
+            self.fail(f"it has more than {LONGEST_NAME} characters. Give it a shorter text.", param, ctx)
+        return str(value)
+
+
+_NAMED: Final = _Named()
+
+
 @cache_group.command("purge")
-@click.option("--entry", help="One entry: the x-thriftgate-entry of an answer.")
+@click.option("--entry", type=_NAMED, help="One entry: the x-thriftgate-entry of an answer.")
 @click.option("--group", type=int, help="All entries whose answers say the same.")
-@click.option("--tag", help="Everything with this tag.")
-@click.option("--route", help="Everything of a route.")
-@click.option("--team", help="Everything of a team.")
-@click.option("--env", help="Everything of an environment; curated answers belong to none.")
+@click.option("--tag", type=_NAMED, help="Everything with this tag.")
+@click.option("--route", type=_NAMED, help="Everything of a route.")
+@click.option("--team", type=_NAMED, help="Everything of a team.")
+@click.option("--env", type=_NAMED, help="Everything of an environment; curated answers belong to none.")
 @click.option("--knowledge-version", help="Everything that is based on this version.")
 @click.option("--all", "everything", is_flag=True, help="Everything.")
 def purge(everything: bool, **given: Any) -> None:
@@ -328,7 +344,9 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--route", required=True, help="The route that is to serve them.")
 @click.option("--team", required=True, help="The team that is to get them; a shared route serves its whole group.")
-@click.option("--tag", "tags", multiple=True, help="Given to all of them, besides the file's own; may be repeated.")
+@click.option(
+    "--tag", "tags", type=_NAMED, multiple=True, help="Given to all, besides the file's own; may be repeated."
+)
 def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
     """Store questions and answers that you vouch for, before anybody has asked.
 
@@ -348,7 +366,7 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
     since_us = now_us()
     try:
         items = [_tagged(item, tags) for item in read_faq(file)]
-    except (FaqInvalid, msgspec.ValidationError) as error:
+    except FaqInvalid as error:
         raise Failure(str(error)) from None
     settings = settings_of_command()
     check_name(team, "team")

@@ -17,10 +17,12 @@ from msgspec import Meta, Struct
 
 CSV_COLUMNS: Final = ("question", "answer", "tags", "ttl_s")
 LONGEST_TEXT: Final = 100_000
+LONGEST_NAME: Final = 200
+"""Of a tag, and of whatever else an entry is purged by."""
 TTL_AT_MOST_S: Final = 100 * 366 * 86_400
 _TAGS: Final = re.compile("[;,]")
 
-Tag = Annotated[str, Meta(min_length=1, max_length=200)]
+Tag = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Ttl = Annotated[int, Meta(ge=1, le=TTL_AT_MOST_S)]
 
 
@@ -32,7 +34,7 @@ class Curated(Struct, frozen=True, forbid_unknown_fields=True):
     tags: list[Tag] = []
     ttl_s: Ttl | None = None
     """Seconds; None = until it is purged."""
-    source: Annotated[str, Meta(max_length=200)] = "admin"
+    source: Annotated[str, Meta(max_length=LONGEST_NAME)] = "admin"
     """Where it is from, e.g. `faq.csv:12`."""
 
     def __post_init__(self) -> None:

@@ -252,6 +252,12 @@ def test_a_purge_says_what(gateway: RunningGateway) -> None:
         assert "Usage: " in refused(gateway, "purge", *arguments)
 
 
+@pytest.mark.parametrize("option", ["--entry", "--tag", "--route", "--team", "--env"])
+def test_a_purge_names_the_option_that_is_empty_and_how_to_mend_it(gateway: RunningGateway, option: str) -> None:
+    said = refused(gateway, "invalidate", option, "")
+    assert f"Invalid value for '{option}': it is empty. Give it a text, or leave the option out." in said
+
+
 # --- warming ---------------------------------------------------------------------------------------------------
 
 
@@ -410,7 +416,8 @@ def test_warming_needs_a_team_and_a_route_that_serves(gateway: RunningGateway, t
         (["--route", "default", "--team", "a/b"], "`team`: names have letters"),
         (["--route", "default"], "--team"),
         (["--team", "support"], "--route"),
-        (["--route", "default", "--team", "support", "--tag", ""], "tags"),
+        (["--route", "default", "--team", "support", "--tag", ""], "Invalid value for '--tag': it is empty. Give it"),
+        (["--route", "default", "--team", "support", "--tag", "x" * 201], "'--tag': it has more than 200 characters"),
     ):
         assert word in refused(gateway, "warm", faq, *options)
     assert stored(gateway) == 0
