@@ -26,7 +26,7 @@ from app.database import CACHE_MIGRATIONS, open_database
 from app.errors import PurgeUnwritten
 from app.gateway import Route
 from app.keys import log_action
-from app.remote import all_keys, running_server
+from app.remote import ServerFailed, all_keys, running_server
 from app.services import (
     check_name,
     check_route,
@@ -376,7 +376,14 @@ def warm(file: Path, route: str, team: str, tags: tuple[str, ...]) -> None:
         if (server := running_server(settings)) is not None:
             for part in _parts(items):
                 wanted = {"team": team, "route": route, "items": part, "since_us": since_us}
-                became = server.call("POST", "/admin/cache/warm", wanted)
+                try:
+                    became = server.call("POST", "/admin/cache/warm", wanted)
+                except ServerFailed as error:
+                    raise Failure(
+                        f"{str(error).rstrip('.')}. Before that {done:,} of {len(items):,} questions were kept, for "
+                        f"team {team} on route {route}, and some of the next {len(part)} may have been. Warm the file "
+                        "again, with or without a server: what is there already is not stored twice."
+                    ) from None
                 done, purged = done + became["stored"], purged + became["purged"]
                 show(done + purged, len(items))
         else:

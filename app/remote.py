@@ -20,6 +20,10 @@ class ServerRefused(Exception):
     """The running server did not do what was asked; its own words."""
 
 
+class ServerFailed(ServerRefused):
+    """It could not do it, or broke off: it may have done a part, and may do all of it another time."""
+
+
 class RunningServer:
     """The admin API of the server that uses a data folder."""
 
@@ -30,7 +34,7 @@ class RunningServer:
     def call(
         self, method: str, path: str, body: Any = None, *, content: bytes | None = None, timeout_s: float = _TIMEOUT_S
     ) -> Any:
-        """The decoded answer; `content` is sent as it is, `body` as JSON. Raises ServerRefused."""
+        """The decoded answer; `content` is sent as it is, `body` as JSON. Raises ServerRefused, or ServerFailed."""
         if content is None and body is not None:
             content = msgspec.json.encode(body)
         try:
@@ -38,9 +42,9 @@ class RunningServer:
                 method, self._url + path, content=content, headers=self._headers, timeout=timeout_s, trust_env=False
             )
         except httpx.TransportError as error:
-            raise ServerRefused(f"the server does not answer: {error}") from None
+            raise ServerFailed(f"the server does not answer: {error}") from None
         if response.status_code >= 400:
-            raise ServerRefused(_said(response))
+            raise (ServerFailed if response.status_code >= 500 else ServerRefused)(_said(response))
         return response.json()
 
     def lines(self, path: str) -> Iterator[bytes]:

@@ -393,6 +393,26 @@ def test_what_is_purged_while_a_file_is_warmed_is_left_out_and_said(gateway: Run
     assert stored(gateway) == 1
 
 
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_a_server_that_goes_while_a_file_is_warmed_leaves_word_of_what_is_kept_and_that_repeating_is_safe(
+    gateway: RunningGateway, tmp_path: Path, how: str
+) -> None:
+    faq, to = tmp_path / "faq.csv", ("--route", "exact", "--team", "support")
+    faq.write_text("question,answer\n" + "".join(f"What is part {number}?,Part {number}.\n" for number in range(640)))
+    with ThreadPoolExecutor() as pool:
+        warming = pool.submit(refused, gateway, "warm", faq, *to)
+        eventually(lambda: gateway.status()["cache"]["entries"] > 64)
+        getattr(gateway, how)()
+        said = " ".join(warming.result(60).split())
+
+    assert "again, with or without a server: what is there already is not stored twice" in said
+    told = re.search("Before that ([0-9]+) of 640 questions were kept, for team support on route exact", said)
+    assert told is not None, said
+    assert 64 <= int(told[1]) <= stored(gateway) <= int(told[1]) + 64
+    done(gateway, "warm", faq, *to)
+    assert stored(gateway) == 640
+
+
 def test_a_bad_line_is_named_and_nothing_is_stored(gateway: RunningGateway, tmp_path: Path, leave: Leave) -> None:
     faq = tmp_path / "faq.csv"
     faq.write_text("question,answer\nHow?,So.\n,So.\nWhy?\n")
