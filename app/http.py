@@ -4,12 +4,12 @@ import asyncio
 import time
 import uuid
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from litestar import Response, delete, get, post
 from litestar.response import Stream
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from app import admin
 from app.admission import check_values
@@ -176,7 +176,14 @@ async def _answered(request: HttpRequest, surface: Surface) -> Response[Any]:
     exchange = answer.exchange
     if exchange.request.stream:
         return Stream(
-            closing(event_stream(answer, surface, lambda error: _described(request, error).failure(request_id))),
+            closing(
+                event_stream(
+                    answer,
+                    surface,
+                    lambda error: _described(request, error).failure(request_id),
+                    _told_when_stopping(services),
+                )
+            ),
             media_type="text/event-stream",
             headers=exchange.headers() | ids_of(surface, request_id) | {"cache-control": "no-store"},
         )
@@ -194,6 +201,17 @@ def _told_when_stopping(services: Services) -> Iterator[None]:
         if services.is_ready:
             raise
         raise Stopping from None
+
+
+def ended_in_order(app: ASGIApp) -> ASGIApp:
+    """The app, in which what is given up when the time to stop is over ends like anything else: it is no fault."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        services: Services = scope["litestar_app"].state.services
+        with suppress(Stopping), _told_when_stopping(services):
+            await app(scope, receive, send)
+
+    return run
 
 
 @post("/v1/feedback", status_code=200)

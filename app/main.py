@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Litestar
 
 from app.admission import gated
-from app.http import HANDLERS, on_error
+from app.http import HANDLERS, ended_in_order, on_error
 from app.services import open_services
 from app.settings import Settings
 
@@ -25,7 +25,7 @@ def create_app(settings: Settings, **overrides: Any) -> Litestar:
         route_handlers=HANDLERS,
         exception_handlers={Exception: on_error},
         lifespan=[lifespan],
-        middleware=[gated],
+        middleware=[ended_in_order, gated],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,

@@ -5,6 +5,7 @@ asked for. Everything else takes the canonical form, and the client's surface wr
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 
 from app.gateway import Answer
 from router.protocols import openai
@@ -25,15 +26,16 @@ async def json_body(answer: Answer, surface: Surface) -> bytes:
 
 
 async def event_stream(
-    answer: Answer, surface: Surface, describe: Callable[[Exception], Failure]
+    answer: Answer, surface: Surface, describe: Callable[[Exception], Failure], waiting: AbstractContextManager[None]
 ) -> AsyncIterator[bytes]:
     """The answer as server-sent events. A failure after the first one ends the stream with an error event, so that
-    nobody takes the answer for complete."""
+    nobody takes the answer for complete. `waiting` turns what ends the wait for events into such a failure."""
     request = answer.exchange.request
     writer = surface.Writer(request, answer.exchange.request_id)
     try:
-        async for event in answer.events:
-            if written := writer.write(event):
-                yield written
+        with waiting:
+            async for event in answer.events:
+                if written := writer.write(event):
+                    yield written
     except Exception as error:  # noqa: BLE001  the status has been sent: an error event is all that can be said
         yield surface.failure_frame(describe(error), writer)

@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -89,7 +89,7 @@ class InProcess:
         answer = await self.services.gateway.answer(caller, inbound)
         if not answer.exchange.request.stream:
             return answer.exchange, await json_body(answer, surface)
-        parts = [part async for part in event_stream(answer, surface, _failure)]
+        parts = [part async for part in event_stream(answer, surface, _failure, nullcontext())]
         return answer.exchange, b"".join(parts)
 
 

@@ -1,5 +1,6 @@
 """What happens when a client leaves early, or a provider breaks off: nothing is lost, nothing stays open."""
 
+import signal
 import socket
 import sqlite3
 import time
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from router.tokens import input_estimate, token_count
@@ -418,6 +420,62 @@ def test_what_is_left_when_the_time_to_stop_is_over_is_closed_and_flagged(
     assert row.status == "client_closed"
     assert row.usage_source == "estimated"
     assert gateway.verification().problems == []
+
+
+@pytest.mark.parametrize(
+    ("path", "ending"),
+    [
+        ("chat/completions", b'data: {"error":{"message":'),
+        ("messages", b"event: error\ndata: "),
+        ("responses", b"event: response.failed\ndata: "),
+    ],
+)
+def test_a_stream_that_is_left_when_the_time_to_stop_is_over_ends_in_its_api_s_error_event(
+    start_gateway: Callable[..., RunningGateway], provider: Provider, path: str, ending: bytes
+) -> None:
+    provider.script("large-2025", stream_reply([*BEGUN, HANG]))
+    gateway = start_gateway(f"shutdown_grace_s = 1\n{scripted(provider)}{route('default', 'large')}", **ENVIRONMENT)
+    said, limit = ("input", "max_output_tokens") if path == "responses" else ("messages", "max_tokens")
+    body = {"model": "large", "stream": True, limit: 50, said: [{"role": "user", "content": QUESTION}]}
+    headers = {"authorization": f"Bearer {gateway.key()}"}
+
+    with ExitStack() as open_streams:
+        parts = []
+        for _ in ("led", "joined"):
+            asking = httpx.stream("POST", f"{gateway.base_url}/{path}", json=body, headers=headers, trust_env=False)
+            parts.append(open_streams.enter_context(asking).iter_raw())
+        begun = [next(each) for each in parts]
+        gateway.tell(signal.SIGTERM)
+        seen = [first + b"".join(rest) for first, rest in zip(begun, parts, strict=True)]
+        assert gateway.wait() == 0
+
+    for answer in seen:
+        *_, last, nothing = answer.split(b"\n\n")
+        assert last.startswith(ending)
+        assert b"The gateway is stopping and gave this answer up. Send the request again." in last
+        assert nothing == b""
+        assert b"[DONE]" not in answer
+    assert [(row.disposition, row.status) for row in gateway.rows(kind="request")] == [
+        ("coalesced", "client_closed"),
+        ("miss", "client_closed"),
+    ]
+    assert "Traceback" not in gateway.log
+    assert gateway.verification().problems == []
+
+
+def test_who_reads_nothing_when_the_time_to_stop_is_over_leaves_no_fault_in_the_log(
+    start_gateway: Callable[..., RunningGateway], provider: Provider
+) -> None:
+    much = [chat_chunk({"content": "x" * 65_000})] * 200  # more than all buffers on the way hold
+    provider.script("large-2025", stream_reply([*much, HANG]))
+    gateway = start_gateway(f"shutdown_grace_s = 1\n{scripted(provider)}{route('default', 'large')}", **ENVIRONMENT)
+
+    with gateway.begin(gateway.key(), QUESTION, model="large", stream=True):
+        eventually(lambda: len(provider.calls) == 1)
+        assert gateway.stop() == 0
+
+    assert gateway.row(kind="request").status == "client_closed"
+    assert "Traceback" not in gateway.log
 
 
 def test_who_still_waits_when_the_time_to_stop_is_over_is_told_so_and_has_a_row(
