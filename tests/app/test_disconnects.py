@@ -506,7 +506,7 @@ def test_all_that_a_stopping_server_waits_for_has_the_same_time(
 ) -> None:
     provider.script("large-2025", json_reply(chat_body("Old.")), [HANG])
     stale = route("default", "large", cache="ttl_s = 1\nstale_while_revalidate_s = 600")
-    gateway = start_gateway(f"shutdown_grace_s = 2\n{scripted(provider)}{stale}", **ENVIRONMENT)
+    gateway = start_gateway(f"shutdown_grace_s = 5\n{scripted(provider)}{stale}", **ENVIRONMENT)
     key = gateway.key()
     gateway.chat(key, QUESTION, model="large")
     eventually(lambda: gateway.chat(key, QUESTION, model="large").headers["age"] != "0")
@@ -517,6 +517,6 @@ def test_all_that_a_stopping_server_waits_for_has_the_same_time(
         began = time.monotonic()
         gateway.stop()
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 12, "one after the other they would have three times as long"
     assert {row.status for row in gateway.rows()[-2:]} == {"client_closed"}
     assert gateway.verification().problems == []
