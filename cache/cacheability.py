@@ -122,6 +122,15 @@ _POLICIES: Final = rule(
     r"|\bopening hours\b|\blimits?\b|\b(?:legal|law)\b|\b(?:minimum|maximum) (?:age|term|period|amount)\b|\bhow many (?:days|weeks|months) (?:do|can|may|must|have)\b|\bcompensation\b|\bcancellation\b",
 )
 
+_REGULAR_HOURS: Final = rule(
+    "open opens opened close closes closed shut hours",
+    r"\b(?:open(?:s|ed)?|closed?|closes|shut|hours)\b[^?.!]{0,40}\bon (?:(?:a|an|the) )?(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
+    r"(?: (?:morning|afternoon|evening|night)s?)?\W*$",
+    r"\b(?:open(?:s|ed)?|closed?|closes|shut|hours)\b[^?.!]{0,40}\b(?:on|at|over) (?:(?:a|an|the) )?(?:week-?ends?|weekdays?|(?:public |bank |national )?holidays?"
+    r"|thanksgiving|easter(?: \w+)?|christmas(?: \w+)?|new year'?s?(?: \w+)?|boxing day|good friday|labou?r day)\W*$",
+)
+"""What holds every week or every year, whatever its wording resembles."""
+
 
 class Cacheability(Struct, frozen=True):
     """How far the cache may go with a request. `reason` is for the header and the ledger."""
@@ -238,6 +247,8 @@ def _likely(reading: Reading, shares_personal: bool) -> Reason:
     kinds = likely_kinds(reading)
     if shares_personal:
         del kinds["personal"]
+    if _REGULAR_HOURS.holds(reading):
+        del kinds["volatile"]
     if sum(kinds.values()) < LIKELY_AT:
         return ""
     likeliest, _ = max(kinds.items(), key=lambda kind: kind[1])

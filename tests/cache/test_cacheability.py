@@ -406,6 +406,34 @@ def test_a_question_that_needs_the_moment_or_the_context_stays_out(text: str) ->
     assert judged(ask(text, policy=CachePolicy(personal="share"))).level == "none"
 
 
+REGULAR_HOURS = """\
+Is the shop open on Sunday?
+Are you open on Sundays?
+How late is the pharmacy open on Sunday?
+What time do you close on Saturday evenings?
+Is the office closed on Thanksgiving?
+Is the branch shut at the weekend?
+Are your stores open over Easter?""".splitlines()
+
+AT_THIS_MOMENT = """\
+Is the shop open now?
+Are you open today?
+Is the library open tomorrow?
+Is the shop open this Sunday?
+Is the office closed next Monday?
+Is the road still closed on Friday?""".splitlines()
+
+
+@pytest.mark.parametrize("text", REGULAR_HOURS)
+def test_hours_that_hold_every_week_or_year_are_told_to_everybody(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("semantic", "")
+
+
+@pytest.mark.parametrize("text", AT_THIS_MOMENT)
+def test_whether_it_is_open_at_one_moment_is_volatile(text: str) -> None:
+    assert judged(ask(text)) == Cacheability("none", "volatile")
+
+
 @pytest.mark.parametrize("text", OTHER_LANGUAGES)
 def test_what_the_rules_cannot_read_is_exact_only(text: str) -> None:
     assert judged(ask(text)) == Cacheability("exact", "other-language")
