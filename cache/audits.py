@@ -177,7 +177,7 @@ class Audits:
         if entry is None or group is None or ticket.judgement is None:
             return
         group.evidence.add_complaint()
-        self._holdings.store.update_group(group.id, msgspec.json.encode(group.evidence))
+        self._holdings.keep_evidence(group)
         if fresh is not None:
             judgement = msgspec.structs.replace(ticket.judgement, group=group.id)
             self._doubt(entry.id, judgement, ticket, fresh, "unclear")
@@ -229,7 +229,7 @@ def rule(holdings: Holdings, trust: Trust, doubt_id: int, ruling: Literal["right
         if counted is not None:
             group.evidence.retract(doubt.p, is_right=counted == "right", weight=_WRONG_WEIGHT)
         group.evidence.add(doubt.p, is_right=ruling == "right", weight=_WRONG_WEIGHT)
-        store.update_group(group.id, msgspec.json.encode(group.evidence))
+        holdings.keep_evidence(group)
     return True
 
 

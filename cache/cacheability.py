@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from cache.asker import asks_of_oneself, identifies
 from cache.context import lacks_antecedent, points_back
-from cache.moment import depends_on_the_moment
+from cache.moment import depends_on_the_moment, holds_regularly
 from cache.prompt_kind import likely_kinds
 from cache.query import Query
 from cache.reading import Reading, read, rule, word_set
@@ -121,15 +121,6 @@ _POLICIES: Final = rule(
     r"\bpolic(?:y|ies)\b|\bterms\b|\bconditions\b|\brules?\b|\bwarranty\b|\bguarantee\b|\brefunds?\b|\breturn(?:s|ed)?\b|\bdeadline\b|\bnotice period\b|\b(?:allowed|permitted|required|entitled|eligible|eligibility)\b"
     r"|\bopening hours\b|\blimits?\b|\b(?:legal|law)\b|\b(?:minimum|maximum) (?:age|term|period|amount)\b|\bhow many (?:days|weeks|months) (?:do|can|may|must|have)\b|\bcompensation\b|\bcancellation\b",
 )
-
-_REGULAR_HOURS: Final = rule(
-    "open opens opened close closes closed shut hours",
-    r"\b(?:open(?:s|ed)?|closed?|closes|shut|hours)\b[^?.!]{0,40}\bon (?:(?:a|an|the) )?(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
-    r"(?: (?:morning|afternoon|evening|night)s?)?\W*$",
-    r"\b(?:open(?:s|ed)?|closed?|closes|shut|hours)\b[^?.!]{0,40}\b(?:on|at|over) (?:(?:a|an|the) )?(?:week-?ends?|weekdays?|(?:public |bank |national )?holidays?"
-    r"|thanksgiving|easter(?: \w+)?|christmas(?: \w+)?|new year'?s?(?: \w+)?|boxing day|good friday|labou?r day)\W*$",
-)
-"""What holds every week or every year, whatever its wording resembles."""
 
 
 class Cacheability(Struct, frozen=True):
@@ -247,7 +238,7 @@ def _likely(reading: Reading, shares_personal: bool) -> Reason:
     kinds = likely_kinds(reading)
     if shares_personal:
         del kinds["personal"]
-    if _REGULAR_HOURS.holds(reading):
+    if holds_regularly(reading):
         del kinds["volatile"]
     if sum(kinds.values()) < LIKELY_AT:
         return ""

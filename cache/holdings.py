@@ -120,7 +120,7 @@ class Holdings:
         assert self.neighbourhood is not None
         if old.evidence.offset < new.evidence.offset:  # what audits have charged either with stays charged
             new.evidence.offset = old.evidence.offset
-            self.store.update_group(new.id, msgspec.json.encode(new.evidence))
+            self.keep_evidence(new)
         entries = self.store.entries_of_group(old.id)
         askers = self.askers(new.id, *(asker for each in entries for asker in each.askers))
         for each in entries:
@@ -129,10 +129,12 @@ class Holdings:
                 if self.neighbourhood.regroup(each.scope, anchor.id, old.id, new.id):
                     self.store.remove_group(old.id)
 
-    def save_evidence(self, scope: bytes, group: Group | None = None) -> None:
-        """Keeps what is known of a scope, and of a group of it."""
-        if group is not None:
-            self.store.update_group(group.id, msgspec.json.encode(group.evidence))
+    def keep_evidence(self, group: Group) -> None:
+        """Keeps what labels have shown of a group."""
+        self.store.update_group(group.id, msgspec.json.encode(group.evidence))
+
+    def keep_scope(self, scope: bytes) -> None:
+        """Keeps what is known of a scope."""
         stored = self.neighbourhood.scopes.stored(scope) if self.neighbourhood is not None else None
         if stored is not None:
             self.store.save_scope(scope, stored)

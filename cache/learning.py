@@ -178,7 +178,7 @@ class Learning:
         try:
             if lesson.founded is not None:
                 await self._link(lesson.founded, answer, ticket.judgement)
-                self._holdings.save_evidence(ticket.scope)
+                self._holdings.keep_scope(ticket.scope)
         finally:
             self._holdings.forget(lesson.replaced)
         judgement = ticket.judgement
@@ -316,4 +316,6 @@ class Learning:
     def teach(self, ticket: Ticket, judgement: Judgement, *, is_right: bool, weight: float = 1.0) -> None:
         """Lets the group and its scope know whether a judgement was right."""
         group = self._neighbourhood.learn(ticket.scope, judgement, is_right=is_right, weight=weight)
-        self._holdings.save_evidence(ticket.scope, group)
+        self._holdings.keep_scope(ticket.scope)
+        if group is not None:
+            self._holdings.keep_evidence(group)

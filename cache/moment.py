@@ -294,6 +294,14 @@ _NOW_ELSEWHERE: Final = word_set(
     "heute morgen jetzt gerade aktuell aktuelle aktuellen derzeit momentan wetter gestern hoy ahora mañana actualmente caído ayer aujourd'hui maintenant"
     " demain actuellement hier oggi adesso domani ieri hoje agora amanhã ontem vandaag nu weer temps temperatura"
 )
+_REGULAR_HOURS: Final = rule(
+    "open opens opened close closes closed shut hours",
+    r"\b(?:open(?:s|ed)?|closed?|closes|shut|hours)\b[^?.!]{0,40}\bon (?:(?:a|an|the) )?(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
+    r"(?: (?:morning|afternoon|evening|night)s?)?\W*$",
+    r"\b(?:open(?:s|ed)?|closed?|closes|shut|hours)\b[^?.!]{0,40}\b(?:on|at|over) (?:(?:a|an|the) )?(?:week-?ends?|weekdays?|(?:public |bank |national )?holidays?"
+    r"|thanksgiving|easter(?: \w+)?|christmas(?: \w+)?|new year'?s?(?: \w+)?|boxing day|good friday|labou?r day)\W*$",
+)
+"""Hours of every week or every year."""
 
 
 def depends_on_the_moment(reading: Reading) -> bool:
@@ -318,3 +326,8 @@ def depends_on_the_moment(reading: Reading) -> bool:
 def _is_narrated(reading: Reading) -> bool:
     """Whether it tells what befell somebody. Only for a text that has words."""
     return reading.order[0] not in _ASKS_FOR_FACTS and _NARRATED.search(reading.line) is not None
+
+
+def holds_regularly(reading: Reading) -> bool:
+    """Whether it is hours that are asked for which hold every week or every year, whatever the wording resembles."""
+    return _REGULAR_HOURS.holds(reading)
